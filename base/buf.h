@@ -1,0 +1,24 @@
+// buf.h: a growable byte buffer that remembers failure and has a ceiling: write freely, check buf_ok once at the end.
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include "base/sv.h"
+
+struct buf {
+    char *p;
+    size_t n, cap, limit;
+    bool failed;
+};
+
+void buf_init(struct buf *b, size_t limit_bytes);
+void buf_put(struct buf *b, struct sv s);
+void buf_putc(struct buf *b, char c);
+void buf_puts(struct buf *b, const char *cstr);
+void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool buf_ok(const struct buf *b);
+struct sv buf_sv(const struct buf *b);     // valid until the next write, reset or free
+const char *buf_cstr(struct buf *b);       // NUL-terminated view of the same bytes ("" when failed)
+void buf_reset(struct buf *b);             // empties, keeps the memory, clears failed
+void buf_free(struct buf *b);              // safe on a zeroed or freed buf
+
+#endif

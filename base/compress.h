@@ -1,0 +1,11 @@
+// compress.h: zstd level 1; the only module that sees libzstd. Thread-safe, no state.
+#ifndef BASE_COMPRESS_H
+#define BASE_COMPRESS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct sv compress(struct arena *a, struct sv plain);
+MUST_CHECK enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *ret, struct err *e);  // RC_TOO_LARGE over limit
+
+#endif

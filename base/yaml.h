@@ -1,0 +1,27 @@
+// yaml.h: a YAML file as a tree with line numbers; the only module that sees libyaml.
+// One document, no anchors, aliases or tags (they are errors). Duplicate keys are errors. Texts live in the arena.
+#ifndef BASE_YAML_H
+#define BASE_YAML_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+enum yaml_type { YAML_SCALAR, YAML_LIST, YAML_MAP };
+
+struct yaml {
+    enum yaml_type type;
+    size_t line;         // 1-based, of the value; of the key for a member
+    struct sv key;       // of a member of a map
+    struct sv text;      // of a scalar
+    bool quoted;         // the scalar was written in quotes
+    struct yaml *child, *next;
+};
+
+MUST_CHECK enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, struct yaml **ret, struct err *e);
+const struct yaml *yaml_get(const struct yaml *map, const char *key);
+#define YAML_EACH(item, node) for (const struct yaml *item = (node) ? (node)->child : NULL; item; item = item->next)
+
+// nearest_word: of the n words the one that text is probably a misspelling of; NULL when none is near.
+const char *nearest_word(struct sv text, const char *const *words, size_t n);
+
+#endif
