@@ -1,0 +1,95 @@
+// buf.c: doubling growth; one byte is always kept free for the NUL of buf_cstr.
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 256
+
+void buf_init(struct buf *b, size_t limit_bytes) {
+    *b = (struct buf){.limit = limit_bytes};
+}
+
+// reserve: room for `more` bytes and a NUL; false (and failed from then on) over the limit or out of memory.
+static bool reserve(struct buf *b, size_t more) {
+    if (b->failed)
+        return false;
+    if (more > b->limit || b->n > b->limit - more || b->limit > SIZE_MAX / 4) {
+        b->failed = true;
+        return false;
+    }
+    size_t need = b->n + more + 1;
+    if (need <= b->cap)
+        return true;
+    size_t cap = b->cap ? b->cap * 2 : FIRST_CAPACITY;
+    if (cap < need)
+        cap = need;
+    char *p = realloc(b->p, cap);
+    if (!p) {
+        b->failed = true;
+        return false;
+    }
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+void buf_put(struct buf *b, struct sv s) {
+    if (!reserve(b, s.n) || s.n == 0)
+        return;
+    memcpy(b->p + b->n, s.p, s.n);
+    b->n += s.n;
+}
+
+void buf_putc(struct buf *b, char c) {
+    if (!reserve(b, 1))
+        return;
+    b->p[b->n++] = c;
+}
+
+void buf_puts(struct buf *b, const char *cstr) {
+    buf_put(b, sv_of(cstr));
+}
+
+void buf_fmt(struct buf *b, const char *fmt, ...) {
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int written = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (written < 0)
+        b->failed = true;
+    else if (reserve(b, (size_t)written)) {
+        vsnprintf(b->p + b->n, (size_t)written + 1, fmt, again);
+        b->n += (size_t)written;
+    }
+    va_end(again);
+}
+
+bool buf_ok(const struct buf *b) {
+    return !b->failed;
+}
+
+// A failed buffer shows nothing: half a document must not be taken for a whole one.
+struct sv buf_sv(const struct buf *b) {
+    return b->failed || b->n == 0 ? SV("") : (struct sv){b->p, b->n};
+}
+
+const char *buf_cstr(struct buf *b) {
+    if (b->failed || !reserve(b, 0))
+        return "";
+    b->p[b->n] = '\0';
+    return b->p;
+}
+
+void buf_reset(struct buf *b) {
+    b->n = 0;
+    b->failed = false;
+}
+
+void buf_free(struct buf *b) {
+    free(b->p);
+    *b = (struct buf){.limit = b->limit};
+}

@@ -1,0 +1,78 @@
+// source.h: who speaks to us: how a sender signs, which topics it has, and how each becomes canonical events.
+// Pure: bytes and configuration in, values out. Adding a topic = a table row and a fixture folder; a sender = a file and a row.
+#ifndef HANDLERS_SOURCE_H
+#define HANDLERS_SOURCE_H
+
+#include "base/headers.h"
+#include "mapping/event.h"
+#include "mapping/shop.h"
+
+struct signature {
+    bool valid;
+    bool pins;            // Recharge, auto: a timestamped signature; from now on this shop takes no legacy ones
+    bool needs_unpinned;  // Recharge, auto: a legacy signature; valid only while the shop is not pinned
+};
+
+// One fact that names the person or the order a webhook is about: its lane is found by them, the most telling first.
+struct identity {
+    const char *kind;  // "checkout", "cart", "order", "customer", "email", "recharge_customer"
+    struct sv value;
+};
+#define IDENTITIES_MAX 8
+
+struct identity_field {
+    const char *path;  // dotted, from the top of the body: "customer.email"
+    const char *kind;
+};
+
+// The result of decoding: events, or the reason why there are none.
+struct decoded {
+    struct event *events;
+    size_t count;
+    struct sv ignored;      // why this webhook means nothing to us
+    struct sv undecodable;  // what is wrong with its shape
+    // Whatever the outcome, this person may be asked for later under these names ("order:1", "recharge_customer:2").
+    struct user person;
+    struct sv remember[4];
+    size_t remember_count;
+};
+
+struct topic {
+    const char *name;              // "orders/create", "charge/paid"
+    enum event_name event;         // what it usually becomes: how long others may wait behind it
+    const struct identity_field *identity;  // ordered; ends with a NULL path
+    void (*decode)(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret);
+};
+
+struct source {
+    const char *name;              // the word in the URL: "shopify", "recharge"
+    bool topic_in_path;            // /hooks/<shop>/recharge/<resource>/<action>; otherwise the topic comes in a header
+    const char *topic_header, *delivery_header;    // NULL: the sender has none
+    const char *const *single_headers;             // at most one of each may come; ends with NULL
+    size_t (*secret_count)(const struct shop *shop);
+    struct signature (*verify)(const struct shop *shop, struct headers h, struct sv body, int64_t now_ms);
+    const struct topic *topics;
+    size_t topic_count;
+};
+
+extern const struct source *const sources[];
+extern const size_t source_count;
+extern const struct source source_shopify, source_recharge;
+
+const struct source *source_named(struct sv name);                                  // NULL when unknown
+const struct topic *source_topic(const struct source *s, struct sv topic);          // NULL when unknown
+
+// source_scan: the strict pass over the body before it is acknowledged: JSON object or not, and the identities of topic
+// (topic NULL: checks only). Fills at most IDENTITIES_MAX in the topic's order; values are views into the body, e-mail
+// lower-cased into the arena. RC_INVALID with the reason when the body is not one well-formed JSON object.
+MUST_CHECK enum rc source_scan(struct arena *a, const struct topic *topic, struct sv body, struct identity *ret, size_t *ret_count, struct err *e);
+
+// source_decode parses and decodes: never fails, the reason is in *ret.
+void source_decode(struct arena *a, const struct source *s, const struct shop *shop, struct sv topic, struct sv body, struct decoded *ret);
+
+// sign_*: what Shopify and Recharge would put into the header; for `send`, `demo` and the tests.
+struct sv sign_shopify(struct arena *a, struct sv secret, struct sv body);
+struct sv sign_recharge(struct arena *a, struct sv secret, struct sv body, int64_t now_s);        // "t=..,v1=.."
+struct sv sign_recharge_legacy(struct arena *a, struct sv secret, struct sv body);
+
+#endif

@@ -1,0 +1,16 @@
+// consent.h: consent, read once and decided once per destination. Pure.
+#ifndef MAPPING_CONSENT_H
+#define MAPPING_CONSENT_H
+
+#include "mapping/event.h"
+#include "mapping/shop.h"
+
+// consent_read understands what a shop's `_consent` attribute may hold: `granted` or `denied`, Google's `gcs` (G1xy: x ads,
+// y analytics), OneTrust groups ("C0002:1,C0004:0": 2 analytics, 4 marketing), or a JSON object of the forms of design section 10.
+// A later signal wins over what `consent` already holds, field by field; unreadable text changes nothing and returns false.
+bool consent_read(struct arena *a, struct sv text, struct consent *consent);
+
+// consent_allows decides for one destination; when not, *ret_reason says why ("consent denied", "consent unknown in DE").
+bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct event *event, struct sv *ret_reason);
+
+#endif

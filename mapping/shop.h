@@ -1,0 +1,36 @@
+// shop.h: what one shop has configured, as the pure layers and the server read it. Filled by server/config, then constant.
+// Views live as long as the configuration snapshot. access_token, api_key and the secrets never enter a log or an error.
+#ifndef MAPPING_SHOP_H
+#define MAPPING_SHOP_H
+
+#include "base/sv.h"
+
+#define SECRETS_MAX 8
+
+struct secrets {
+    struct sv v[SECRETS_MAX];
+    size_t n;  // 0: the source is closed
+};
+
+enum recharge_signature { RECHARGE_AUTO, RECHARGE_TIMESTAMPED, RECHARGE_LEGACY };
+
+enum consent_purpose { CONSENT_FOR_NOTHING, CONSENT_FOR_MARKETING, CONSENT_FOR_ANALYTICS };
+enum consent_unknown { UNKNOWN_ALLOW, UNKNOWN_DENY, UNKNOWN_BY_REGION };
+
+struct consent_policy {
+    enum consent_purpose purpose;
+    enum consent_unknown unknown;
+};
+
+struct shop {
+    struct sv name, domain;
+    struct { struct secrets secrets; bool purchase_on_paid; } shopify;  // purchase_on: orders/paid instead of orders/create
+    struct { struct secrets secrets; enum recharge_signature signature; } recharge;
+    struct { bool configured; struct sv pixel_id, access_token, api_version, base_url, test_event_code; } meta;
+    struct { bool configured, native_integration; struct sv api_key, revision, base_url, list_id; } klaviyo;
+    struct { struct secrets secrets; } events;
+    struct { struct sv origins[8]; size_t origin_count; int64_t lifetime_ms; } context;
+    struct { struct consent_policy meta, klaviyo; } consent;
+};
+
+#endif

@@ -1,0 +1,125 @@
+// store.h: where webhooks wait, durably and in order. One interface; sqlite.c and redis.c are its rows.
+//
+// Words. A *job* is one accepted webhook: its body, and later its plan (what its events became at each destination; opaque
+// here). Jobs of one *lane* run one after another in accept order: only the head can be claimed. A *lease* is the right to
+// work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
+// back-off and lease end at once, so nothing has to be reaped.
+//
+// Threads: accept, state_get, state_put and stats may be called from any thread; claim, commit, wake from the dispatcher.
+// Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
+// Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
+// Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
+// idempotent); RC_IO = the store is broken and says how.
+// Bodies and plans arrive here in clear and are compressed and sealed before they reach the disk or the network (store.c);
+// keys arrive as text and are stored as keyed hashes: no personal data in a key.
+#ifndef SERVER_STORE_STORE_H
+#define SERVER_STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/crypto.h"
+#include "base/err.h"
+
+#define JOB_ID_LEN 32  // hex characters
+#define KEY_LEN 32     // hex characters of a keyed hash
+#define TOKEN_LEN 16   // hex characters
+
+enum job_state { JOB_PENDING, JOB_DONE, JOB_DEAD, JOB_IGNORED };
+
+struct store_config {
+    struct sv url;           // "sqlite:path", "redis://user:pass@host:port/db"
+    struct sv seal_key;      // 32 bytes; absent: SQLite keeps one beside its file (0600)
+    bool relaxed;            // durability: relaxed
+    int64_t retention_ms;    // finished bodies
+};
+
+// A webhook to be accepted. keys[i] and lane_keys[i] are texts such as "delivery:shopify:orders/create:<id>" or "email:a@b.c".
+struct delivery {
+    struct sv shop, source, topic;
+    struct sv body;
+    int64_t received_ms;
+    int64_t max_wait_ms;          // how long this one may wait behind a held head
+    const struct sv *keys;        // idempotency: known already under any of them = duplicate
+    size_t key_count;             // 1 .. 4; the first makes the job's id
+    const struct sv *lane_keys;   // the first bound one names the lane, the others are bound to it; none: a lane of its own
+    size_t lane_key_count;        // 0 .. 8
+    enum job_state state;         // JOB_PENDING; JOB_IGNORED and JOB_DEAD are recorded at once, without a lane
+    struct sv reason;             // with those two
+};
+
+enum accepted { ACCEPTED_NEW, ACCEPTED_DUPLICATE };
+
+struct job {
+    char id[JOB_ID_LEN + 1];
+    char token[TOKEN_LEN + 1];
+    char lane[KEY_LEN + 1];
+    struct sv shop, source, topic;
+    int64_t received_ms;
+    int64_t claims;               // claims of this head since its last recorded outcome, this one included
+    struct sv body, plan;         // plan: absent until one was recorded
+    int64_t hurry_ms;             // earliest moment (wall) at which somebody behind wants the head out of the way; 0: nobody
+    struct sv unreadable;         // body or plan cannot be opened (reason); both are absent then
+};
+
+struct claim {
+    struct sv shop;
+    size_t max;                   // in: at most so many jobs
+};
+
+enum change_kind {
+    CHANGE_RECORD,   // keep the lease and extend it; write plan, reserve and remember
+    CHANGE_RETRY,    // give the lease back; the lane is due after delay_ms
+    CHANGE_HOLD,     // like RETRY, but the lane wakes earlier when a delivery behind it wants so (delivery.max_wait_ms)
+    CHANGE_ASIDE,    // write plan; the job leaves its lane for one of its own, due after delay_ms; the lane goes on
+    CHANGE_FINISH,   // state (DONE, DEAD, IGNORED) and reason; the lane goes on
+    CHANGE_RELEASE,  // give the lease back as if it had never been claimed; due now
+};
+
+#define RESERVE_MAX 8
+
+struct remembered {
+    struct sv key, value;
+    int64_t lifetime_ms;
+};
+
+struct change {
+    enum change_kind kind;
+    const struct job *job;
+    struct sv plan;               // absent: unchanged
+    int64_t delay_ms;
+    int64_t lease_ms;             // RECORD
+    enum job_state state;         // FINISH
+    struct sv reason;
+    const struct sv *reserve;     // RECORD: event ids that this job wants for itself
+    size_t reserve_count;         // <= RESERVE_MAX
+    int64_t reserve_lifetime_ms;
+    const struct remembered *remember;
+    size_t remember_count;
+    // out
+    enum rc result;               // RC_OK, RC_STALE (somebody else holds the lane: nothing was changed)
+    bool taken[RESERVE_MAX];      // that event id belongs to another job
+};
+
+struct store_stats {
+    int64_t accepted, pending, done, dead, ignored;  // since the store was made; pending and dead are now
+    int64_t oldest_pending_ms;                       // received_ms of the oldest pending job, 0: none
+};
+
+struct store;
+
+MUST_CHECK enum rc store_open(const struct store_config *config, struct store **ret, struct err *e);
+void store_close(struct store *s);
+
+MUST_CHECK enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e);
+// store_claim: one commit or round trip for all shops. *ret_next_due_ms: milliseconds until something that was not claimed becomes due
+// (0: there is more now; INT64_MAX: nothing waits).
+MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
+                               struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
+MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
+MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
+MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
+MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
+MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
+MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
+MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention and expired keys, a bounded slice per call
+
+#endif

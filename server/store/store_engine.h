@@ -1,0 +1,34 @@
+// store_engine.h: what an engine implements. store.c stands between: it hashes keys, packs (compresses and seals) bodies,
+// plans and remembered values, and unpacks them. So an engine sees only hex keys and opaque bytes.
+#ifndef SERVER_STORE_STORE_ENGINE_H
+#define SERVER_STORE_STORE_ENGINE_H
+
+#include "server/store/store.h"
+
+struct engine;
+
+// The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters;
+// body, plan and remembered.value are packed; remembered.key is KEY_LEN hex.
+struct engine_ops {
+    const char *scheme;  // "sqlite", "redis"
+    enum rc (*open)(const struct store_config *config, struct engine **ret, struct err *e);
+    void (*close)(struct engine *s);
+    // id: JOB_ID_LEN hex, the same for the same delivery
+    enum rc (*accept)(struct engine *s, const struct delivery *d, const char *id, enum accepted *ret, struct err *e);
+    enum rc (*claim)(struct engine *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
+                     struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
+    enum rc (*commit)(struct engine *s, struct change *changes, size_t n, struct err *e);
+    enum rc (*wake)(struct engine *s, struct sv shop, struct err *e);
+    enum rc (*state_get)(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);
+    enum rc (*state_put)(struct engine *s, struct sv shop, const struct remembered *r, struct err *e);
+    enum rc (*stats)(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e);
+    enum rc (*check)(struct engine *s, struct err *e);
+    enum rc (*purge)(struct engine *s, const struct sv *shops, size_t n, struct err *e);
+};
+
+extern const struct engine_ops engine_sqlite, engine_redis;
+
+#define IDEMPOTENCY_LIFETIME_MS ((int64_t)7 * 86400000)   // over every sender's retry horizon (Recharge: 48 h)
+#define LANE_LIFETIME_MS ((int64_t)30 * 86400000)         // a lane key not seen for so long is forgotten
+
+#endif
