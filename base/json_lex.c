@@ -1,0 +1,108 @@
+// json_lex.c: UTF-8 characters, numbers and escapes.
+#include "base/json_lex.h"
+
+// What may follow each range of lead bytes: the first continuation byte has its own range, the others are 80..BF.
+static const struct lead {
+    unsigned char from, to, length, second_from, second_to;
+} leads[] = {
+    {0x00, 0x7F, 1, 0x00, 0x00}, {0xC2, 0xDF, 2, 0x80, 0xBF}, {0xE0, 0xE0, 3, 0xA0, 0xBF}, {0xE1, 0xEC, 3, 0x80, 0xBF},
+    {0xED, 0xED, 3, 0x80, 0x9F}, {0xEE, 0xEF, 3, 0x80, 0xBF}, {0xF0, 0xF0, 4, 0x90, 0xBF}, {0xF1, 0xF3, 4, 0x80, 0xBF},
+    {0xF4, 0xF4, 4, 0x80, 0x8F},
+};
+
+static bool lead_fits(const struct lead *lead, const unsigned char *c, size_t left) {
+    if (left < lead->length)
+        return false;
+    if (lead->length > 1 && (c[1] < lead->second_from || c[1] > lead->second_to))
+        return false;
+    for (size_t i = 2; i < lead->length; i++)
+        if (c[i] < 0x80 || c[i] > 0xBF)
+            return false;
+    return true;
+}
+
+size_t utf8_length(struct sv s) {
+    const unsigned char *c = (const unsigned char *)s.p;
+    for (size_t i = 0; s.n > 0 && i < COUNTOF(leads); i++)
+        if (c[0] >= leads[i].from && c[0] <= leads[i].to)
+            return lead_fits(&leads[i], c, s.n) ? leads[i].length : 0;
+    return 0;
+}
+
+static size_t skip_digits(struct sv s, size_t at) {
+    while (at < s.n && s.p[at] >= '0' && s.p[at] <= '9')
+        at++;
+    return at;
+}
+
+size_t number_length(struct sv s) {
+    size_t at = s.n > 0 && s.p[0] == '-';
+    size_t digits = at;
+    // No zero before other digits: what follows a leading zero is not part of the number.
+    at = at < s.n && s.p[at] == '0' ? at + 1 : skip_digits(s, at);
+    if (at == digits)
+        return 0;
+    if (at < s.n && s.p[at] == '.') {
+        digits = ++at;
+        at = skip_digits(s, at);
+        if (at == digits)
+            return 0;
+    }
+    if (at < s.n && (s.p[at] | 0x20) == 'e') {
+        at++;
+        if (at < s.n && (s.p[at] == '+' || s.p[at] == '-'))
+            at++;
+        digits = at;
+        at = skip_digits(s, at);
+        if (at == digits)
+            return 0;
+    }
+    return at;
+}
+
+static bool hex_unit(struct sv s, size_t at, uint32_t *ret) {
+    if (at + 6 > s.n || s.p[at] != '\\' || s.p[at + 1] != 'u')
+        return false;
+    uint32_t unit = 0;
+    for (size_t i = at + 2; i < at + 6; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        unsigned char letter = c | 0x20;
+        if (c >= '0' && c <= '9')
+            unit = unit * 16 + (c - '0');
+        else if (letter >= 'a' && letter <= 'f')
+            unit = unit * 16 + (letter - 'a' + 10U);
+        else
+            return false;
+    }
+    *ret = unit;
+    return true;
+}
+
+static size_t unicode_escape(struct sv s, uint32_t *code) {
+    uint32_t low;
+    if (!hex_unit(s, 0, code) || *code == 0)
+        return 0;
+    if (*code < 0xD800 || *code > 0xDFFF)
+        return 6;
+    if (*code > 0xDBFF || !hex_unit(s, 6, &low) || low < 0xDC00 || low > 0xDFFF)
+        return 0;
+    *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+    return 12;
+}
+
+static const char short_escapes[128] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+};
+
+size_t escape_length(struct sv s, uint32_t *ret_code) {
+    uint32_t code = 0;
+    size_t length = 0;
+    if (s.n >= 2 && s.p[0] == '\\') {
+        unsigned char c = (unsigned char)s.p[1];
+        code = c < sizeof short_escapes ? (uint32_t)short_escapes[c] : 0;
+        length = code ? 2 : unicode_escape(s, &code);
+    }
+    if (ret_code)
+        *ret_code = code;
+    return length;
+}

@@ -1,0 +1,51 @@
+// json_tree.c: look-ups in a tree. Wrong types and missing keys give "absent", so that callers can chain.
+#include "base/json.h"
+
+static const struct json *member(const struct json *object, struct sv key) {
+    if (!json_is_object(object))
+        return NULL;
+    JSON_EACH(item, object)
+        if (sv_eq(item->key, key))
+            return item;
+    return NULL;
+}
+
+const struct json *json_get(const struct json *object, const char *key) {
+    return member(object, sv_of(key));
+}
+
+const struct json *json_at(const struct json *node, const char *dotted_path) {
+    struct sv head, tail = sv_of(dotted_path);
+    if (!tail.p)
+        return NULL;
+    while (node && tail.p) {
+        sv_cut(tail, '.', &head, &tail);
+        node = member(node, head);
+    }
+    return node;
+}
+
+struct sv json_text(const struct json *node) {
+    // The reader gives null, arrays and objects a text too, or none: only these four have one that means something.
+    bool has_text = node && (node->type == JSON_STRING || node->type == JSON_NUMBER || node->type == JSON_TRUE || node->type == JSON_FALSE);
+    return has_text ? node->text : SV_NONE;
+}
+
+struct sv json_str(const struct json *object, const char *dotted_path) {
+    return sv_first(json_text(json_at(object, dotted_path)), SV_NONE);
+}
+
+bool json_is_true(const struct json *node) {
+    if (!node)
+        return false;
+    bool textual = node->type == JSON_STRING || node->type == JSON_NUMBER;
+    return node->type == JSON_TRUE || (textual && sv_is(node->text, "1")) || (node->type == JSON_STRING && sv_is(node->text, "true"));
+}
+
+bool json_is_object(const struct json *node) {
+    return node && node->type == JSON_OBJECT;
+}
+
+bool json_is_array(const struct json *node) {
+    return node && node->type == JSON_ARRAY;
+}

@@ -1,0 +1,19 @@
+// admin.h: /healthz (alive), /readyz (store reachable, not stopping), /metrics (with the admin token when one is set).
+#ifndef SERVER_ADMIN_H
+#define SERVER_ADMIN_H
+
+#include "server/config.h"
+#include "server/http_in.h"
+#include "server/metrics.h"
+#include "server/store/store.h"
+
+struct admin {
+    struct config_slot *config;
+    struct store *store;
+    struct metrics *metrics;
+    const volatile int *stopping;  // /readyz answers 503 when set
+};
+
+void admin_handle(void *ctx, const struct http_request *r, struct http_response *ret);  // for struct http_server_config
+
+#endif

@@ -1,0 +1,47 @@
+// http_in.h: HTTP requests in; the only module that sees civetweb. Serves the webhook address, the admin address and the sandbox.
+// The handler runs in one of the worker threads, many at a time. Rules that hold before a handler is called, for every request:
+// at most 60 headers, one Content-Length of 1 to 9 digits, no Transfer-Encoding, no '%' in the path, HTTP/1.1 or 1.0, body read
+// whole within the deadline and the limit; what breaks them is answered 400, 411 or 413 and the connection is closed.
+// Keep-alive is off: one request per connection leaves nothing to smuggle.
+#ifndef SERVER_HTTP_IN_H
+#define SERVER_HTTP_IN_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/headers.h"
+
+struct http_request {
+    struct sv method, path, query;
+    struct headers headers;
+    struct sv body;
+    struct sv peer;              // address of the connection
+    struct arena *arena;         // of this request
+    int64_t started_us;          // monotonic
+};
+
+struct http_response {
+    int status;                  // default 200
+    const char *content_type;    // default "application/json"
+    const char *extra_headers;   // complete lines ending in \r\n, or NULL
+    struct sv body;              // in the request's arena or constant
+};
+
+struct http_server_config {
+    struct sv listen;            // "host:port", ":port" or "port"; port 0: any free one
+    size_t body_limit;           // bytes; over it: 413
+    int threads;
+    // early: decides on method and path before a body is read: 0 = go on, else the status to answer with at once (and close). May be NULL.
+    int (*early)(void *ctx, const struct http_request *r);
+    void (*handle)(void *ctx, const struct http_request *r, struct http_response *ret);
+    void (*refused)(void *ctx, const struct http_request *r, int status);  // told of what was refused before handle; may be NULL
+    void *ctx;
+};
+
+struct http_server;
+MUST_CHECK enum rc http_server_start(const struct http_server_config *config, struct http_server **ret, struct err *e);
+int http_server_port(const struct http_server *s);
+void http_server_drain(struct http_server *s);  // new requests: 503 with Retry-After; returns when none is in work (5 s at most)
+void http_server_stop(struct http_server *s);   // NULL is fine
+
+#endif

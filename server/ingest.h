@@ -1,0 +1,26 @@
+// ingest.h: from an HTTP request to a durable acknowledgement: path -> signature -> scan -> accept -> 200. No tree, no destination.
+// Runs in the HTTP worker threads.
+#ifndef SERVER_INGEST_H
+#define SERVER_INGEST_H
+
+#include "server/config.h"
+#include "server/http_in.h"
+#include "server/metrics.h"
+#include "server/store/store.h"
+
+#define INGEST_BODY_LIMIT ((size_t)8 << 20)
+
+struct ingest {
+    struct config_slot *config;
+    struct store *store;
+    struct metrics *metrics;
+    void (*accepted)(void *ctx);   // something new waits in the store; from any thread
+    void *accepted_ctx;
+};
+
+// For struct http_server_config; ctx is a struct ingest.
+int ingest_early(void *ctx, const struct http_request *r);
+void ingest_handle(void *ctx, const struct http_request *r, struct http_response *ret);
+void ingest_refused(void *ctx, const struct http_request *r, int status);
+
+#endif
