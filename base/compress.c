@@ -1,3 +1,4 @@
+// compress.c: one zstd frame per record, its unpacked size checked before memory is taken.
 #include "base/compress.h"
 
 #include <stdio.h>
@@ -6,21 +7,19 @@
 
 enum { LEVEL = 1 };  // higher levels cost much time for few bytes on JSON
 
-struct sv compress(struct arena *a, struct sv plain)
-{
+struct sv compress(struct arena *a, struct sv plain) {
     size_t room = ZSTD_compressBound(plain.n);
     char *out = arena_alloc(a, room);
     size_t n = ZSTD_compress(out, room, plain.p, plain.n, LEVEL);
     if (ZSTD_isError(n)) {  // with enough room only memory can be missing
-        fprintf(stderr, "fireorder: zstd: %s, stopping\n", ZSTD_getErrorName(n));
+        fprintf(stderr, "zstd: %s, stopping\n", ZSTD_getErrorName(n));
         abort();
     }
     return (struct sv){out, n};
 }
 
 // The size comes from the frame's own head and is checked before any memory is taken; a frame that does not tell it is refused.
-enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *ret, struct err *e)
-{
+enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *ret, struct err *e) {
     *ret = SV_NONE;
     unsigned long long size = packed.p ? ZSTD_getFrameContentSize(packed.p, packed.n) : ZSTD_CONTENTSIZE_ERROR;
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)

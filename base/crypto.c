@@ -1,3 +1,4 @@
+// crypto.c: everything over OpenSSL 3's EVP interface; nothing here is deprecated in 3.0 or later.
 #include "base/crypto.h"
 
 #include <limits.h>
@@ -13,11 +14,10 @@
 enum { HMAC_BLOCK = 64, SEAL_VERSION = 1, NONCE_LEN = 12, TAG_LEN = 16, SEAL_HEAD = 1 + NONCE_LEN };
 
 // Without these functions nothing that the program promises holds, so there is no error to return: they work or it stops.
-static void must(bool ok, const char *what)
-{
+static void must(bool ok, const char *what) {
     if (ok)
         return;
-    fprintf(stderr, "fireorder: %s failed in OpenSSL, stopping\n", what);
+    fprintf(stderr, "%s failed in OpenSSL, stopping\n", what);
     abort();
 }
 
@@ -27,23 +27,20 @@ static struct {
     EVP_CIPHER *aes_256_gcm;
 } algorithm;
 
-static void fetch_algorithms(void)
-{
+static void fetch_algorithms(void) {
     algorithm.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     algorithm.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     must(algorithm.sha256 && algorithm.aes_256_gcm, "finding SHA-256 and AES-256-GCM");
 }
 
-static void need_algorithms(void)
-{
+static void need_algorithms(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, fetch_algorithms);
 }
 
 // ---- hashes
 
-static EVP_MD_CTX *hasher_new(void)
-{
+static EVP_MD_CTX *hasher_new(void) {
     need_algorithms();
     EVP_MD_CTX *hasher = EVP_MD_CTX_new();
     must(hasher, "SHA-256");
@@ -51,9 +48,8 @@ static EVP_MD_CTX *hasher_new(void)
 }
 
 // prefix is absent or what stands before the parts.
-static struct digest hash(EVP_MD_CTX *hasher, struct sv prefix, const struct sv *parts, size_t n)
-{
-    struct digest d;
+static struct digest hash(EVP_MD_CTX *hasher, struct sv prefix, const struct sv *parts, size_t n) {
+    struct digest d = {{0}};
     bool ok = EVP_DigestInit_ex2(hasher, algorithm.sha256, NULL) == 1 && EVP_DigestUpdate(hasher, prefix.p, prefix.n) == 1;
     for (size_t i = 0; ok && i < n; i++)
         ok = EVP_DigestUpdate(hasher, parts[i].p, parts[i].n) == 1;
@@ -61,27 +57,23 @@ static struct digest hash(EVP_MD_CTX *hasher, struct sv prefix, const struct sv 
     return d;
 }
 
-static struct sv digest_sv(const struct digest *d)
-{
+static struct sv digest_sv(const struct digest *d) {
     return (struct sv){(const char *)d->b, sizeof d->b};
 }
 
-struct digest sha256_parts(const struct sv *parts, size_t n)
-{
+struct digest sha256_parts(const struct sv *parts, size_t n) {
     EVP_MD_CTX *hasher = hasher_new();
     struct digest d = hash(hasher, SV_NONE, parts, n);
     EVP_MD_CTX_free(hasher);
     return d;
 }
 
-struct digest sha256(struct sv bytes)
-{
+struct digest sha256(struct sv bytes) {
     return sha256_parts(&bytes, 1);
 }
 
 // RFC 2104 over the digest above: a third of the cost of the library's HMAC for short texts, and it takes parts.
-struct digest hmac_sha256(struct sv key, const struct sv *parts, size_t n)
-{
+struct digest hmac_sha256(struct sv key, const struct sv *parts, size_t n) {
     EVP_MD_CTX *hasher = hasher_new();
     struct digest hashed_key = {{0}};
     if (key.n > HMAC_BLOCK) {
@@ -104,19 +96,16 @@ struct digest hmac_sha256(struct sv key, const struct sv *parts, size_t n)
     return d;
 }
 
-bool digest_eq(const struct digest *a, const struct digest *b)
-{
+bool digest_eq(const struct digest *a, const struct digest *b) {
     return CRYPTO_memcmp(a->b, b->b, SHA256_LEN) == 0;
 }
 
 // An absent secret equals nothing, not even another absent one.
-bool bytes_eq(struct sv a, struct sv b)
-{
+bool bytes_eq(struct sv a, struct sv b) {
     return a.p && b.p && a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0;
 }
 
-struct digest derive_key(struct sv master, const char *label)
-{
+struct digest derive_key(struct sv master, const char *label) {
     static const char no_salt[SHA256_LEN];
     struct digest extracted = hmac_sha256((struct sv){no_salt, sizeof no_salt}, &master, 1);
     const struct sv info[] = {sv_of(label), SV("\x01")};  // RFC 5869: one block of 32 bytes is all that is needed
@@ -127,8 +116,7 @@ struct digest derive_key(struct sv master, const char *label)
 
 // ---- text forms
 
-void hex_into(char *out, const void *bytes, size_t n)
-{
+void hex_into(char *out, const void *bytes, size_t n) {
     const unsigned char *b = bytes;
     for (size_t i = 0; i < n; i++) {
         out[2 * i] = "0123456789abcdef"[b[i] >> 4];
@@ -137,22 +125,19 @@ void hex_into(char *out, const void *bytes, size_t n)
     out[2 * n] = '\0';
 }
 
-struct sv hex_of(struct arena *a, const void *bytes, size_t n)
-{
+struct sv hex_of(struct arena *a, const void *bytes, size_t n) {
     char *out = arena_alloc(a, 2 * n + 1);
     hex_into(out, bytes, n);
     return (struct sv){out, 2 * n};
 }
 
 // The place of c in alphabet, or -1. Decoded are signatures that came from outside: nothing secret hangs on the timing.
-static int place_in(const char *alphabet, char c)
-{
+static int place_in(const char *alphabet, char c) {
     const char *at = c ? strchr(alphabet, c) : NULL;
     return at ? (int)(at - alphabet) : -1;
 }
 
-bool hex_digest(struct sv hex, struct digest *ret)
-{
+bool hex_digest(struct sv hex, struct digest *ret) {
     static const char digits[] = "0123456789abcdefABCDEF";
     if (!hex.p || hex.n != 2 * SHA256_LEN)
         return false;
@@ -165,8 +150,7 @@ bool hex_digest(struct sv hex, struct digest *ret)
     return true;
 }
 
-struct sv base64_of(struct arena *a, struct sv bytes)
-{
+struct sv base64_of(struct arena *a, struct sv bytes) {
     must(bytes.n <= INT_MAX / 2, "base64 of so many bytes");
     unsigned char *out = arena_alloc(a, 4 * ((bytes.n + 2) / 3) + 1);
     int n = EVP_EncodeBlock(out, (const unsigned char *)bytes.p, (int)bytes.n);
@@ -174,8 +158,7 @@ struct sv base64_of(struct arena *a, struct sv bytes)
 }
 
 // Strict on purpose: a signature has exactly one spelling, so two texts never stand for the same bytes.
-bool base64_bytes(struct sv text, unsigned char *out, size_t out_len)
-{
+bool base64_bytes(struct sv text, unsigned char *out, size_t out_len) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t padding = (3 - out_len % 3) % 3;
     if (!text.p || out_len > SIZE_MAX / 2 || text.n != (out_len + padding) / 3 * 4)
@@ -196,20 +179,17 @@ bool base64_bytes(struct sv text, unsigned char *out, size_t out_len)
     return (bits & ((1u << 2 * padding) - 1)) == 0;  // bits that no byte takes must be zero
 }
 
-bool base64_digest(struct sv text, struct digest *ret)
-{
+bool base64_digest(struct sv text, struct digest *ret) {
     return base64_bytes(text, ret->b, sizeof ret->b);
 }
 
 // ---- randomness
 
-void random_bytes(void *out, size_t n)
-{
+void random_bytes(void *out, size_t n) {
     must(n <= INT_MAX && RAND_bytes(out, (int)n) == 1, "the random number generator");
 }
 
-uint64_t random_below(uint64_t limit)
-{
+uint64_t random_below(uint64_t limit) {
     if (limit == 0)
         return 0;
     uint64_t uneven = (UINT64_MAX - limit + 1) % limit;  // 2^64 mod limit: so many values would make some results likelier
@@ -222,8 +202,7 @@ uint64_t random_below(uint64_t limit)
 
 // ---- sealing
 
-struct sv seal(struct arena *a, const struct digest *key, struct sv aad, struct sv plain)
-{
+struct sv seal(struct arena *a, const struct digest *key, struct sv aad, struct sv plain) {
     must(plain.n <= INT_MAX - SEAL_HEAD - TAG_LEN && aad.n <= INT_MAX, "sealing so many bytes");
     need_algorithms();
     size_t record_len = SEAL_HEAD + plain.n + TAG_LEN;
@@ -247,8 +226,7 @@ struct sv seal(struct arena *a, const struct digest *key, struct sv aad, struct 
 }
 
 // body_len bytes of ciphertext and the tag stand behind nonce; false when they do not belong to key and aad.
-static bool decrypt(const struct digest *key, struct sv aad, const unsigned char *nonce, size_t body_len, unsigned char *out)
-{
+static bool decrypt(const struct digest *key, struct sv aad, const unsigned char *nonce, size_t body_len, unsigned char *out) {
     const unsigned char *body = nonce + NONCE_LEN;
     unsigned char tag[TAG_LEN], unused[TAG_LEN];
     memcpy(tag, body + body_len, TAG_LEN);
@@ -267,8 +245,7 @@ static bool decrypt(const struct digest *key, struct sv aad, const unsigned char
     return ok;
 }
 
-enum rc open_sealed(struct arena *a, const struct digest *key, struct sv aad, struct sv record, struct sv *ret, struct err *e)
-{
+enum rc open_sealed(struct arena *a, const struct digest *key, struct sv aad, struct sv record, struct sv *ret, struct err *e) {
     *ret = SV_NONE;
     if (!record.p || record.n < SEAL_HEAD + TAG_LEN || record.n > INT_MAX || aad.n > INT_MAX || record.p[0] != SEAL_VERSION)
         return err_set(e, RC_DENIED, "a sealed record of %zu bytes is damaged or not one", record.n);
@@ -285,7 +262,6 @@ enum rc open_sealed(struct arena *a, const struct digest *key, struct sv aad, st
     return RC_OK;
 }
 
-void wipe(void *p, size_t n)
-{
+void wipe(void *p, size_t n) {
     OPENSSL_cleanse(p, n);
 }

@@ -16,6 +16,7 @@ struct parser {
     void *ctx;
     struct sv path[PATH_MOST];
     size_t nodes;
+    enum json_type top;
     enum rc rc;
     struct err *e;
 };
@@ -130,9 +131,11 @@ static struct sv decoded(struct arena *a, const struct token *token) {
 }
 
 static bool scalar(struct parser *p, size_t depth, struct json *node, enum json_type type, const struct token *token) {
+    if (depth == 0)
+        p->top = type;
     if (node) {
         node->type = type;
-        node->text = type == JSON_STRING ? decoded(p->arena, token) : token->raw;
+        node->text = type == JSON_NULL ? SV_NONE : decoded(p->arena, token);
     } else if (p->see && depth <= PATH_MOST) {
         p->see(p->ctx, &(struct json_scalar){p->path, depth, type, token->raw, token->has_escape});
     }
@@ -190,9 +193,12 @@ static bool child(struct parser *p, size_t depth, bool keyed, struct json **link
 static bool container(struct parser *p, size_t depth, struct json *node, char close) {
     if (depth > DEPTH_MOST)
         return stop(p, RC_TOO_LARGE, "more than 64 levels");
+    enum json_type type = close == '}' ? JSON_OBJECT : JSON_ARRAY;
     struct json **link = node ? &node->child : NULL;
     if (node)
-        node->type = close == '}' ? JSON_OBJECT : JSON_ARRAY;
+        node->type = type;
+    if (depth == 1)
+        p->top = type;
     p->at++;
     skip_space(p);
     if (at_char(p, close)) {
@@ -262,21 +268,12 @@ enum rc json_parse(struct arena *a, struct sv bytes, struct json **ret, struct e
     return rc;
 }
 
-static enum json_type type_at(const char *first) {
-    static const unsigned char types[128] = {
-        ['n'] = JSON_NULL, ['f'] = JSON_FALSE, ['t'] = JSON_TRUE, ['"'] = JSON_STRING, ['['] = JSON_ARRAY, ['{'] = JSON_OBJECT,
-    };
-    return *first == '-' || (*first >= '0' && *first <= '9') ? JSON_NUMBER : (enum json_type)types[(unsigned char)*first & 0x7F];
-}
-
 enum rc json_scan(struct sv bytes, void (*see)(void *ctx, const struct json_scalar *s), void *ctx, enum json_type *ret_top, struct err *e) {
     struct parser p = parser_of(bytes, e);
     p.see = see;
     p.ctx = ctx;
-    skip_space(&p);
-    const char *first = p.at;
     enum rc rc = document(&p, NULL);
     if (rc == RC_OK && ret_top)
-        *ret_top = type_at(first);
+        *ret_top = p.top;
     return rc;
 }

@@ -26,9 +26,7 @@ const struct json *json_at(const struct json *node, const char *dotted_path) {
 }
 
 struct sv json_text(const struct json *node) {
-    // The reader gives null, arrays and objects a text too, or none: only these four have one that means something.
-    bool has_text = node && (node->type == JSON_STRING || node->type == JSON_NUMBER || node->type == JSON_TRUE || node->type == JSON_FALSE);
-    return has_text ? node->text : SV_NONE;
+    return node ? node->text : SV_NONE;
 }
 
 struct sv json_str(const struct json *object, const char *dotted_path) {

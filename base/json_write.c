@@ -37,7 +37,7 @@ void jw_close(struct jw *w, char bracket) {
 }
 
 static void put_special(struct buf *out, unsigned char c) {
-    if (c < sizeof escapes / sizeof *escapes && escapes[c])
+    if (c < COUNTOF(escapes) && escapes[c])
         buf_puts(out, escapes[c]);
     else if (c > 0 && c < 0x20)
         buf_fmt(out, "\\u%04x", c);

@@ -1,0 +1,83 @@
+// log.c: a line is built on the stack and written with one write(2).
+#include "base/log.h"
+#include "base/clock.h"
+#include "base/json_lex.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MESSAGE_MOST 2000
+#define ESCAPED_MOST (MESSAGE_MOST * 4)  // \xNN is the longest escape of a byte
+
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error",
+};
+
+// Set once before there are threads, only read afterwards.
+static enum log_level least_level = LOG_INFO;
+
+void log_set_level(enum log_level least) {
+    least_level = least;
+}
+
+// is_control: of one well-formed character: also the C1 controls, which some terminals obey.
+static bool is_control(const unsigned char *c, size_t length) {
+    return (length == 1 && (*c < 0x20 || *c == 0x7F)) || (length == 2 && c[0] == 0xC2 && c[1] < 0xA0);
+}
+
+// put_escaped: what could forge a line or steer a terminal becomes \xNN; returns the length.
+static size_t put_escaped(char *out, struct sv message) {
+    size_t n = 0;
+    while (message.n > 0) {
+        size_t length = utf8_length(message);
+        bool as_it_is = length > 0 && !is_control((const unsigned char *)message.p, length);
+        if (length == 0)
+            length = 1;
+        for (size_t i = 0; i < length; i++) {
+            if (as_it_is)
+                out[n++] = message.p[i];
+            else
+                n += (size_t)snprintf(out + n, 5, "\\x%02X", (unsigned char)message.p[i]);
+        }
+        message = sv_sub(message, length, message.n);
+    }
+    return n;
+}
+
+// A log that cannot be written must not stop the work: errors other than an interruption are let go.
+static void write_line(const char *line, size_t n) {
+    while (n > 0) {
+        ssize_t done = write(STDERR_FILENO, line, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return;
+        line += done;
+        n -= (size_t)done;
+    }
+}
+
+void log_line(enum log_level level, const char *fmt, ...) {
+    if (level < least_level)
+        return;
+    int saved_errno = errno;
+    char message[MESSAGE_MOST + 1] = "";
+    va_list args;
+    va_start(args, fmt);
+    int written = vsnprintf(message, sizeof message, fmt, args);
+    va_end(args);
+
+    char line[64 + ESCAPED_MOST + 8];
+    char now[32];
+    time_iso_ms(now, sizeof now, clock_wall_ms());
+    size_t n = (size_t)snprintf(line, 64, "%s %s ", now, level_names[level]);
+    n += put_escaped(line + n, sv_of(message));
+    if (written > MESSAGE_MOST)
+        n += (size_t)snprintf(line + n, 5, " ...");
+    line[n++] = '\n';
+    write_line(line, n);
+    errno = saved_errno;
+}

@@ -1,0 +1,120 @@
+// zstd frames: what goes in comes out, and no frame makes us take more memory than allowed.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/compress.h"
+
+#include <string.h>
+
+static struct arena arena;
+
+static int set_up(void **state) {
+    (void)state;
+    arena_init(&arena, (size_t)32 << 20);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    arena_free(&arena);
+    return 0;
+}
+
+static struct sv repeated(const char *text, size_t times) {
+    size_t n = strlen(text);
+    char *p = arena_alloc(&arena, n * times + 1);
+    for (size_t i = 0; i < times; i++)
+        memcpy(p + n * i, text, n);
+    return (struct sv){p, n * times};
+}
+
+static void round_trip(void **state) {
+    (void)state;
+    char every_byte[256];
+    for (size_t i = 0; i < sizeof every_byte; i++)
+        every_byte[i] = (char)i;
+    const struct sv plains[] = {SV(""), SV_NONE, SV("a"), {every_byte, sizeof every_byte}, repeated("{\"id\":820982911946154508},", 400000)};
+    for (size_t i = 0; i < COUNTOF(plains); i++) {
+        struct sv packed = compress(&arena, plains[i]), back;
+        assert_int_equal(decompress(&arena, packed, plains[i].n, &back, NULL), RC_OK);
+        assert_int_equal(back.n, plains[i].n);
+        assert_non_null(back.p);
+        if (back.n)
+            assert_memory_equal(back.p, plains[i].p, back.n);
+    }
+    struct sv packed = compress(&arena, plains[4]);
+    assert_true(packed.n < plains[4].n / 100);
+}
+
+static void bomb_takes_no_memory(void **state) {
+    (void)state;
+    struct sv packed = compress(&arena, repeated("0123456789", 1000000)), back;
+    size_t used = arena.used;
+    struct err e = {0};
+    assert_int_equal(decompress(&arena, packed, 9999999, &back, &e), RC_TOO_LARGE);
+    assert_non_null(strstr(e.text, "10000000"));
+    assert_null(back.p);
+    assert_int_equal(arena.used, used);
+    assert_int_equal(decompress(&arena, packed, 10000000, &back, &e), RC_OK);
+
+    // A head that claims 2^60 bytes and has an 8-byte size field.
+    static const struct sv claim = SV("\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\0\0\x10\x01\0\0");
+    used = arena.used;
+    assert_int_equal(decompress(&arena, claim, (size_t)16 << 20, &back, &e), RC_TOO_LARGE);
+    assert_int_equal(arena.used, used);
+}
+
+static void over_the_arena_is_an_error(void **state) {
+    (void)state;
+    struct sv packed = compress(&arena, repeated("0123456789", 1000)), back;
+    struct arena small;
+    arena_init(&small, 100);
+    assert_int_equal(decompress(&small, packed, 1 << 20, &back, NULL), RC_TOO_LARGE);
+    assert_null(back.p);
+    arena_free(&small);
+}
+
+static void assert_refused(struct sv packed) {
+    struct sv back;
+    struct err e = {0};
+    assert_int_equal(decompress(&arena, packed, 1 << 20, &back, &e), RC_INVALID);
+    assert_null(back.p);
+    assert_true(e.text[0] != '\0');
+}
+
+static void damaged_frames_are_refused(void **state) {
+    (void)state;
+    struct sv packed = compress(&arena, SV("{\"id\":1,\"id2\":1,\"id3\":1}"));
+    for (size_t n = 0; n < packed.n; n++)
+        assert_refused(sv_sub(packed, 0, n));
+    assert_refused(SV_NONE);
+    assert_refused(SV("{\"id\":1}"));
+    assert_refused(arena_fmt(&arena, SV_FMT "x", SV_ARG(SV("plain"))));
+
+    char twice[256];
+    assert_true(packed.n * 2 <= sizeof twice);
+    memcpy(twice, packed.p, packed.n);
+    memcpy(twice + packed.n, packed.p, packed.n);
+    assert_refused((struct sv){twice, packed.n * 2});
+    assert_refused((struct sv){twice, packed.n + 1});
+
+    // Frame of one raw block "a": once without its size in the head, once with a size (2) that is not true.
+    assert_refused(SV("\x28\xb5\x2f\xfd\x00\x58\x09\x00\x00\x61"));
+    assert_refused(SV("\x28\xb5\x2f\xfd\x20\x02\x09\x00\x00\x61"));
+    struct sv back;
+    assert_int_equal(decompress(&arena, SV("\x28\xb5\x2f\xfd\x20\x01\x09\x00\x00\x61"), 1, &back, NULL), RC_OK);
+    assert_true(sv_is(back, "a"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(round_trip, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bomb_takes_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(over_the_arena_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damaged_frames_are_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("compress", tests, NULL, NULL);
+}
