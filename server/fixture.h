@@ -14,6 +14,13 @@ struct fixture {
 };
 
 MUST_CHECK enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e);
+// fixture_shift: moves every moment in the body (ISO times, click-id times) by the same amount, so that the youngest `created_at` or
+// `processed_at` becomes now: a recorded webhook that just happened.
+void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms);
+// fixture_sign: the headers to post with: the recorded ones and the signature that its source would make.
+struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv secret, int64_t now_ms);
+// fixture_folder: where the fixtures that ship with the program are: ./fixtures, beside the program, or installed; absent when nowhere.
+struct sv fixture_folder(struct arena *a);
 // file_read: a whole file, at most limit bytes.
 MUST_CHECK enum rc file_read(struct arena *a, const char *path, size_t limit, struct sv *ret, struct err *e);
 
