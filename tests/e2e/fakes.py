@@ -1,0 +1,204 @@
+"""Meta and Klaviyo as the tests need them: one journal, one sequence over both, and answers that can be scripted."""
+import json
+import random
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Seen:
+    """One request at a destination. `came` and `answered` share one sequence over both destinations."""
+    destination: str
+    event_id: str
+    name: str
+    body: bytes
+    headers: dict
+    path: str
+    came: int
+    at: float
+    answered: int = 0
+    status: int = 0
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    body: bytes | None = None
+    headers: dict = field(default_factory=dict)
+    delay: float = 0.0
+    reset: str = ""  # "before": close unread; "after": read, then close without an answer
+
+
+def good(destination):
+    if destination == "meta":
+        return Answer(200, b'{"events_received":1,"messages":[],"fbtrace_id":"fake"}')
+    return Answer(202, b"")
+
+
+def meta_error(code, subcode=None, status=400, transient=False):
+    error = {"message": "fake", "type": "OAuthException", "code": code, "is_transient": transient, "fbtrace_id": "fake"}
+    if subcode:
+        error["error_subcode"] = subcode
+    return Answer(status, json.dumps({"error": error}).encode())
+
+
+def klaviyo_error(status, code="invalid", **headers):
+    return Answer(status, json.dumps({"errors": [{"id": "x", "status": status, "code": code, "title": "t", "detail": "d"}]}).encode(),
+                  {k.replace("_", "-"): str(v) for k, v in headers.items()})
+
+
+class Destinations:
+    """Both fakes on one port. `answer_with(destination, event_id, n)` may be replaced: n counts the tries of that event."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.seen = []
+        self.sequence = 0
+        self.tries = {}
+        self.script = {}  # (destination, event_id or "*") -> list of Answers, used up one by one
+        self.always = {}  # destination -> Answer or None
+        self.answer_with = self._scripted
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                outer._post(self)
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 1024
+
+            def handle_error(self, request, client_address):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def _next(self):
+        self.sequence += 1
+        return self.sequence
+
+    def _scripted(self, destination, event_id, n):
+        for key in ((destination, event_id), (destination, "*")):
+            if self.script.get(key):
+                return self.script[key].pop(0)
+        return self.always.get(destination) or good(destination)
+
+    def _identify(self, path, body):
+        data = json.loads(body)
+        if path.startswith("/api/"):
+            attributes = data["data"]["attributes"]
+            return "klaviyo", attributes.get("unique_id", ""), attributes["metric"]["data"]["attributes"]["name"]
+        event = data["data"][0]
+        return "meta", event.get("event_id", ""), event["event_name"]
+
+    def _post(self, request):
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        destination, event_id, name = self._identify(request.path, body)
+        with self.lock:
+            seen = Seen(destination, event_id, name, body, dict(request.headers), request.path, self._next(), time.time())
+            self.seen.append(seen)
+            n = self.tries[destination, event_id] = self.tries.get((destination, event_id), 0) + 1
+            answer = self.answer_with(destination, event_id, n)
+            self.changed.notify_all()
+        if answer.delay:
+            time.sleep(answer.delay)
+        with self.lock:
+            seen.status = answer.status if not answer.reset else 0
+            seen.answered = self._next()
+            self.changed.notify_all()
+        if answer.reset:
+            request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            request.close_connection = True
+            request.connection.close()
+            return
+        payload = answer.body if answer.body is not None else good(destination).body
+        request.send_response_only(answer.status)
+        for key, value in answer.headers.items():
+            request.send_header(key, value)
+        request.send_header("Content-Length", str(len(payload)))
+        request.end_headers()
+        request.wfile.write(payload)
+
+    # What the tests ask.
+
+    def of(self, event_id=None, destination=None, ok=False):
+        with self.lock:
+            return [s for s in self.seen if (event_id is None or s.event_id == event_id)
+                    and (destination is None or s.destination == destination) and (not ok or 200 <= s.status < 300)]
+
+    def wait(self, condition, deadline=20.0, what="the condition"):
+        """Waits until condition(self) holds; looks again after each request or answer."""
+        end = time.monotonic() + deadline
+        while True:
+            if condition(self):
+                return
+            with self.changed:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"waited {deadline} s for {what}; seen: {[(s.destination, s.event_id, s.status) for s in self.seen][-20:]}")
+                self.changed.wait(min(left, 0.25))
+
+    def wait_delivered(self, event_ids, destinations=("meta", "klaviyo"), deadline=30.0):
+        wanted = {(d, e) for e in event_ids for d in destinations}
+        self.wait(lambda s: wanted <= {(x.destination, x.event_id) for x in s.of(ok=True)}, deadline,
+                  f"{len(wanted)} deliveries")
+
+
+def random_failures(destinations, share, seed, slowest=0.05):
+    """A seeded share of all requests fails in a way that may be tried again; delays are shuffled."""
+    dice = random.Random(seed)
+
+    def answer(destination, event_id, n):
+        delay = dice.uniform(0, slowest)
+        if dice.random() >= share or n > 6:
+            result = good(destination)
+        elif destination == "meta":
+            result = dice.choice([Answer(500, b"oops"), Answer(503, b""), meta_error(2, status=500, transient=True), Answer(reset="after")])
+        else:
+            result = dice.choice([Answer(500, b"oops"), Answer(503, b""), Answer(502, b"<html>"), Answer(reset="after")])
+        return Answer(result.status, result.body, result.headers, delay, result.reset)
+
+    destinations.answer_with = answer
+
+
+def check_invariants(destinations, event_ids, lanes=(), klaviyo_ids=None):
+    """Order within each event, order within each lane, same id same bytes, nothing lost."""
+    with destinations.lock:
+        seen = list(destinations.seen)
+    taken = {}
+    bodies = {}
+    for s in seen:
+        bodies.setdefault((s.destination, s.event_id), set()).add(s.body)
+        if 200 <= s.status < 300:
+            taken.setdefault((s.destination, s.event_id), []).append(s)
+    for key, variants in bodies.items():
+        assert len(variants) == 1, f"{key}: {len(variants)} different bodies under one id"
+    for event in event_ids:
+        assert ("meta", event) in taken, f"Meta never took {event}"
+        assert ("klaviyo", event) in taken, f"Klaviyo never took {event}"
+        first_klaviyo = min(s.came for s in seen if s.destination == "klaviyo" and s.event_id == event)
+        answers = [s.answered for s in seen if s.destination == "meta" and s.event_id == event and s.answered]
+        assert min(answers) < first_klaviyo, f"{event}: Klaviyo was asked before Meta had answered"
+    for lane in lanes:
+        firsts = [min(s.answered for s in taken["klaviyo", event]) for event in lane]
+        assert firsts == sorted(firsts), f"lane out of order: {list(zip(lane, firsts))}"

@@ -1,0 +1,222 @@
+"""The real program as a process, a private redis-server, and the senders' side: signing and posting."""
+import base64
+import hashlib
+import hmac
+import http.client
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FIREORDER = os.environ.get("FIREORDER", str(ROOT / "build-test" / "fireorder"))
+SHOPIFY_SECRET = "shpss_test"
+RECHARGE_SECRET = "recharge_test"
+SEAL_KEY = base64.b64encode(b"k" * 32).decode()
+_counter = itertools.count(1)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, deadline=20.0, what="the condition"):
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"waited {deadline} s for {what}")
+
+
+class Redis:
+    def __init__(self, folder, *settings):
+        self.folder, self.port, self.settings = Path(folder), free_port(), settings
+        self.process = None
+        self.start()
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes",
+             "--appendfsync", "always", "--maxmemory-policy", "noeviction", *self.settings],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.answers, what="redis-server")
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+                s.sendall(b"PING\r\n")
+                return s.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    close = kill
+
+
+class Service:
+    """`fireorder serve` with a configuration of its own. kill() and start() keep ports and store."""
+
+    def __init__(self, folder, destinations_url, store, extra="", shop_extra="", environment=None, wait=True):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.admin = free_port(), free_port()
+        self.config = self.folder / "fireorder.yaml"
+        self.log = self.folder / "serve.log"
+        self.environment = {**os.environ, "SHOPIFY_SECRET": SHOPIFY_SECRET, "RECHARGE_SECRET": RECHARGE_SECRET,
+                            "META_ACCESS_TOKEN": "EAAtoken", "KLAVIYO_API_KEY": "pk_test", "FIREORDER_SEAL_KEY": SEAL_KEY,
+                            **(environment or {})}
+        self.write_config(destinations_url, store, extra, shop_extra)
+        self.process = None
+        self.start(wait)
+
+    def write_config(self, destinations_url, store, extra="", shop_extra=""):
+        self.config.write_text(f"""version: 1
+listen: 127.0.0.1:{self.port}
+admin: 127.0.0.1:{self.admin}
+store: "{store}"
+seal_key: ${{FIREORDER_SEAL_KEY}}
+{extra}
+shops:
+  acme:
+    domain: acme.myshopify.com
+    shopify: {{ secrets: ["${{SHOPIFY_SECRET}}"] }}
+    recharge: {{ secrets: ["${{RECHARGE_SECRET}}"] }}
+    meta: {{ pixel_id: "1234567890", access_token: "${{META_ACCESS_TOKEN}}", base_url: "{destinations_url}" }}
+    klaviyo: {{ api_key: "${{KLAVIYO_API_KEY}}", base_url: "{destinations_url}" }}
+{shop_extra}
+""")
+
+    def start(self, wait=True):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([FIREORDER, "serve", "--config", str(self.config)], stdout=log, stderr=log, env=self.environment)
+        if wait:
+            wait_for(lambda: self.process.poll() is not None or self.get("/readyz")[0] == 200, what="readyz")
+            assert self.process.poll() is None, self.log.read_text()
+
+    def get(self, path, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def metric(self, name, **labels):
+        """Sum of all series of that name that carry these labels."""
+        total = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith("#") or not line.strip():
+                continue
+            series, value = line.rsplit(" ", 1)
+            if series.split("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
+                total += float(value)
+        return total
+
+    def wait_drained(self, deadline=60.0):
+        wait_for(lambda: self.get("/metrics")[0] == 200 and self.metric("fireorder_pending") == 0, deadline, "an empty store")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, deadline=20):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(deadline)
+
+    def close(self):
+        if self.process.poll() is None:
+            try:
+                status = self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"SIGTERM did not end the service:\n{self.log.read_text()[-4000:]}")
+            assert status == 0, f"exit status {status}:\n{self.log.read_text()[-6000:]}"
+        text = self.log.read_text()
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+
+    # The senders' side.
+
+    def post(self, path, body, headers, timeout=20):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("POST", path, body=body, headers=headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+            return response.status, (json.loads(text).get("status") if text.startswith("{") else text)
+        finally:
+            connection.close()
+
+    def shopify(self, topic, body, delivery=None, secret=SHOPIFY_SECRET, shop="acme", **headers):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        all_headers = {"X-Shopify-Topic": topic, "X-Shopify-Hmac-Sha256": sign_shopify(raw, secret), "Content-Type": "application/json",
+                       "X-Shopify-Webhook-Id": delivery or f"delivery-{os.getpid()}-{next(_counter)}",
+                       "X-Shopify-Shop-Domain": "acme.myshopify.com", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return self.post(f"/hooks/{shop}/shopify", raw, {k: v for k, v in all_headers.items() if v is not None})
+
+    def recharge(self, topic, body, timestamped=True, legacy=True, at=None, secret=RECHARGE_SECRET):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        if timestamped:
+            headers["X-Recharge-Webhook-Signature"] = sign_recharge(raw, secret, at)
+        if legacy:
+            headers["X-Recharge-Hmac-Sha256"] = hashlib.sha256(secret.encode() + raw).hexdigest()
+        return self.post(f"/hooks/acme/recharge/{topic}", raw, headers)
+
+
+def sign_shopify(raw, secret=SHOPIFY_SECRET):
+    return base64.b64encode(hmac.new(secret.encode(), raw, hashlib.sha256).digest()).decode()
+
+
+def sign_recharge(raw, secret=RECHARGE_SECRET, at=None):
+    t = str(int(at if at is not None else time.time()))
+    return f"t={t},v1={hmac.new(secret.encode(), t.encode() + b'.' + raw, hashlib.sha256).hexdigest()}"
+
+
+# Webhooks as small as they may be; the recorded ones are in fixtures/.
+
+def now(offset=0):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
+
+
+def order(number, email="ava@klaviyo-demo.com", **more):
+    return {"id": number, "admin_graphql_api_id": f"gid://shopify/Order/{number}", "name": f"#{number}", "email": email, "currency": "USD",
+            "total_price": "129.95", "financial_status": "paid", "source_name": "web", "created_at": now(), "processed_at": now(), "test": False,
+            "customer": {"id": number + 7_000_000, "email": email, "first_name": "Ava", "last_name": "Roth"},
+            "billing_address": {"country_code": "US", "city": "Austin", "zip": "78701", "province_code": "TX"},
+            "line_items": [{"id": 1, "product_id": 632910392, "variant_id": 808950810, "sku": "SKU-481", "title": "Serum", "quantity": 1,
+                            "price": "129.95"}],
+            "note_attributes": [{"name": "_fbp", "value": "fb.1.1760000000000.1098115397"}], **more}
+
+
+def checkout(token, email="ava@klaviyo-demo.com", **more):
+    return {"token": token, "cart_token": None, "email": email, "currency": "USD", "total_price": "129.95", "created_at": now(), "updated_at": now(),
+            "abandoned_checkout_url": f"https://acme.example/checkouts/{token}", "completed_at": None,
+            "billing_address": {"country_code": "US"}, "shipping_address": [],
+            "line_items": [{"key": "a", "variant_id": 808950810, "product_id": 632910392, "title": "Serum", "quantity": 1, "price": "129.95"}], **more}
+
+
+def charge(number, shopify_order=None, kind="recurring", email="ava@klaviyo-demo.com"):
+    return {"charge": {"id": number, "type": kind, "status": "success", "currency": "USD", "total_price": "29.20", "processed_at": now(),
+                       "created_at": now(-86400), "external_order_id": {"ecommerce": str(shopify_order) if shopify_order else None},
+                       "customer": {"id": number + 1000, "email": email, "external_customer_id": {"ecommerce": "5001"}},
+                       "billing_address": {"country_code": "US", "first_name": "Ava", "last_name": "Roth"},
+                       "line_items": [{"purchase_item_id": 1, "title": "Serum", "quantity": 1, "unit_price": "29.20",
+                                       "external_variant_id": {"ecommerce": "808950810"}}]}}
