@@ -1,7 +1,7 @@
 // http_in.h: HTTP requests in; the only module that sees civetweb. Serves the webhook address, the admin address and the sandbox.
 // The handler runs in one of the worker threads, many at a time. Rules that hold before a handler is called, for every request:
 // at most 60 headers, one Content-Length of 1 to 9 digits, no Transfer-Encoding, no '%' in the path, HTTP/1.1 or 1.0, body read
-// whole within the deadline and the limit; what breaks them is answered 400, 411 or 413 and the connection is closed.
+// whole within the deadline and the limit; what breaks them is answered 400, 408, 411 or 413 and the connection is closed.
 // Keep-alive is off: one request per connection leaves nothing to smuggle.
 #ifndef SERVER_HTTP_IN_H
 #define SERVER_HTTP_IN_H
@@ -17,7 +17,7 @@ struct http_request {
     struct sv body;
     struct sv peer;              // address of the connection
     struct arena *arena;         // of this request
-    int64_t started_us;          // monotonic
+    int64_t started_us;          // monotonic: when it was here as a whole
 };
 
 struct http_response {
@@ -31,6 +31,7 @@ struct http_server_config {
     struct sv listen;            // "host:port", ":port" or "port"; port 0: any free one
     size_t body_limit;           // bytes; over it: 413
     int threads;
+    int64_t body_deadline_ms;    // how long the head, and then the body, may take to arrive; 0: 5 s. Later: 408
     // early: decides on method and path before a body is read: 0 = go on, else the status to answer with at once (and close). May be NULL.
     int (*early)(void *ctx, const struct http_request *r);
     void (*handle)(void *ctx, const struct http_request *r, struct http_response *ret);

@@ -9,6 +9,7 @@
 #include "server/store/store.h"
 
 #define INGEST_BODY_LIMIT ((size_t)8 << 20)
+#define INGEST_PINNED_MAX 64
 
 struct ingest {
     struct config_slot *config;
@@ -16,6 +17,9 @@ struct ingest {
     struct metrics *metrics;
     void (*accepted)(void *ctx);   // something new waits in the store; from any thread
     void *accepted_ctx;
+    // Of ingest.c; begin as zeros.
+    uint64_t pinned[INGEST_PINNED_MAX];  // atomic: shops known to be pinned to timestamped signatures (marks, see there)
+    int64_t complained_ms;               // atomic: when the store's failure was last logged
 };
 
 // For struct http_server_config; ctx is a struct ingest.

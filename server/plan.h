@@ -21,8 +21,9 @@ struct step {
     struct sv reason;
     struct sv body;           // rendered once; kept until the step is over, so that each attempt sends the same bytes
     int64_t attempts;
-    int64_t first_ms;         // first attempt, wall; 0: none
+    int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
     int64_t last_ms;          // last answer, wall
+    int64_t next_ms;          // not before, wall: the end of its back-off; 0: at once
 };
 
 #define PLAN_STEPS 2          // = destination_count
@@ -31,19 +32,26 @@ struct step {
 struct planned_event {
     struct sv id, name;
     int64_t time_ms;
-    struct event *event;      // decoded again on each claim while a body is still to be rendered; not stored
+    struct event *event;      // decoded again on each claim; not stored; NULL when it is no longer decoded
     struct step steps[PLAN_STEPS];
 };
 
 struct plan {
     struct planned_event events[PLAN_EVENTS_MAX];
     size_t event_count;
-    bool aside;               // only retrying earlier destinations is left; the lane went on
+    bool aside;               // what is left is retried in a lane of its own; the lane went on
+    bool reserved;            // whose the events are is settled: those that belong to another job are skipped
+};
+
+// Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open.
+struct closed {
+    int64_t until_ms[PLAN_STEPS];
 };
 
 enum action_kind {
     ACTION_SEND,              // step of event is to be sent now (its body is rendered when absent)
-    ACTION_WAIT,              // nothing before wait_ms from now; hold: an impatient follower may shorten it
+    ACTION_WAIT,              // nothing before wait_ms from now; hold: an impatient follower may shorten it;
+                              // step is what is waited for: when still PENDING, its destination is closed
     ACTION_ASIDE,             // the lane may go on, what is left is retried from a lane of its own
     ACTION_FINISH,            // everything is decided: state and reason
 };
@@ -52,23 +60,39 @@ struct action {
     enum action_kind kind;
     size_t event, step;
     int64_t wait_ms;
+    int64_t worth_ms;         // SEND: an answer is worth waiting so long for; INT64_MAX: any time
     bool hold;
     bool dead;                // FINISH
     struct sv reason;
 };
 
 // plan_make: steps of decoded events; those that do not apply are skipped with the reason. Bodies of first steps are rendered.
+// At most PLAN_EVENTS_MAX events: the caller refuses more.
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret);
 struct sv plan_write(struct arena *a, const struct plan *p);                                        // to JSON
 MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e);
-// plan_next: the next action. hurry_ms: wall time at which somebody behind wants a held head out of the way (0: nobody).
-struct action plan_next(const struct plan *p, int64_t now_ms, int64_t hurry_ms);
+// plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
+// configuration) become skipped, those that nobody can render any more failed. Says whether it changed something.
+bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
+// plan_expire: undecided steps for which it is too late become skipped. Says whether it changed something.
+bool plan_expire(struct plan *p, int64_t now_ms);
+// plan_skip: every undecided step of the event becomes skipped.
+void plan_skip(struct plan *p, size_t event, struct sv reason);
+// plan_render: the body of a step whose turn it is, unless there is one.
+void plan_render(struct arena *a, const struct shop *shop, struct plan *p, size_t event, size_t step, int64_t now_ms);
+// plan_next: the next action. closed may be NULL. hurry_ms: wall time at which somebody behind wants a held head out of the way (0: nobody).
+struct action plan_next(const struct plan *p, const struct closed *closed, int64_t now_ms, int64_t hurry_ms);
 // plan_outcome: notes what an attempt gave. Returns the back-off in ms when the step is to be tried again, else 0.
+// THROTTLED and PAUSE count no attempt and leave the waiting to `closed`; without retry_after_ms: 1 s and PAUSE_PROBE_MS.
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random);
 // plan_disposition: what the destinations before `step` made of the event, as that step is to tell it.
 struct disposition plan_disposition(const struct plan *p, size_t event, size_t step);
 // plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
 bool plan_in_order(const struct plan *p, size_t event, size_t step);
+bool step_decided(const struct step *s);  // sent, skipped or failed
+const char *step_state_text(enum step_state state);
+
+#define PAUSE_PROBE_MS 60000
 
 // backoff_ms: full jitter: uniform in 1 .. min(1 s * 2^(attempts-1), 60 s), up to 10 min when trying for more than an hour.
 int64_t backoff_ms(int64_t attempts, int64_t trying_for_ms, uint64_t random);

@@ -1,0 +1,142 @@
+#include "handlers/decode.h"
+#include "base/clock.h"
+#include "handlers/decimal.h"
+#include "mapping/consent.h"
+
+static const enum purpose purposes[EVENT_NAME_COUNT] = {  // not named: marketing
+    [EVENT_PURCHASE] = PURPOSE_TRANSACTIONAL,
+    [EVENT_REPEAT_PURCHASE] = PURPOSE_TRANSACTIONAL,
+    [EVENT_REFUND] = PURPOSE_TRANSACTIONAL,
+    [EVENT_ORDER_CANCELLED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_ORDER_FULFILLED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_SUBSCRIPTION_STARTED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_RENEWAL_CHARGED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_RENEWAL_FAILED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_SUBSCRIPTION_CANCELLED] = PURPOSE_TRANSACTIONAL,
+};
+
+struct sv first_text(const struct json *node, const char *const *paths) {
+    struct sv text = SV_NONE;
+    for (; *paths && !text.p; paths++)
+        text = json_str(node, *paths);
+    return text;
+}
+
+bool first_time(const struct json *node, const char *const *paths, int default_offset_minutes, int64_t *ret_ms) {
+    for (; *paths; paths++)
+        if (time_parse(json_str(node, *paths), default_offset_minutes, ret_ms))
+            return true;
+    return false;
+}
+
+// all_between: text has 1 to most characters, each from low to high.
+static struct sv all_between(struct sv text, size_t most, char low, char high) {
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] < low || text.p[i] > high)
+            return SV_NONE;
+    return text.n > 0 && text.n <= most ? text : SV_NONE;
+}
+
+struct sv decimal_id(struct sv text) {
+    return all_between(text, 20, '0', '9');
+}
+
+struct sv token_id(struct sv text) {
+    return all_between(text, 200, '!', '~');
+}
+
+struct sv money(struct sv text) {
+    struct decimal d;
+    return decimal_of(text, &d) ? text : SV_NONE;
+}
+
+static struct sv letters(struct sv text, size_t n) {
+    for (size_t i = 0; i < text.n; i++)
+        if ((text.p[i] | 0x20) < 'a' || (text.p[i] | 0x20) > 'z')
+            return SV_NONE;
+    return text.n == n ? text : SV_NONE;
+}
+
+struct sv currency_code(struct sv text) {
+    return letters(text, 3);
+}
+
+struct sv country_code(struct sv text) {
+    return letters(text, 2);
+}
+
+bool tagged(struct sv tags, const char *tag) {
+    for (struct sv one, rest = tags; rest.p; ) {
+        sv_cut(rest, ',', &one, &rest);
+        if (sv_is_nocase(sv_trim(one), tag))
+            return true;
+    }
+    return false;
+}
+
+struct sv attribute(const struct json *list, const char *name) {
+    if (json_is_object(list))
+        return json_text(json_get(list, name));
+    struct sv value = SV_NONE;
+    JSON_EACH(item, list) {
+        if (!value.p && sv_is(json_str(item, "name"), name))
+            value = json_str(item, "value");
+    }
+    return value;
+}
+
+void attributes_consent(struct arena *a, const struct json *list, struct event *e) {
+    struct sv text = attribute(list, "_consent");
+    if (sv_present(text))
+        consent_read(a, text, &e->consent);
+}
+
+static struct sv either(const struct json *list, const char *name, const char *hidden) {
+    return sv_first(attribute(list, name), attribute(list, hidden));
+}
+
+// A leading underscore hides an attribute from the buyer in Shopify's themes.
+void attributes_experiment(const struct json *list, struct event *e) {
+    struct sv id = either(list, "experiment_id", "_experiment_id");
+    if (sv_present(e->experiment_id) || !sv_present(id))
+        return;
+    e->experiment_id = id;
+    e->experiment_variant = either(list, "variant", "_variant");
+}
+
+struct event *event_new(struct arena *a, const struct shop *shop, const char *source, enum event_name name) {
+    struct event *e = ARENA_NEW(a, struct event);
+    e->shop = shop->name;
+    e->source = sv_of(source);
+    event_is(e, name);
+    return e;
+}
+
+void event_is(struct event *e, enum event_name name) {
+    e->name = name;
+    e->purpose = purposes[name];
+}
+
+void event_forget_browser(struct event *e) {
+    e->user.ip = e->user.user_agent = e->user.fbp = e->user.fbc = SV_NONE;
+}
+
+void event_total_items(struct arena *a, struct event *e) {
+    struct decimal total = {0}, quantity;
+    for (size_t i = 0; i < e->item_count; i++)
+        if (decimal_of(e->items[i].quantity, &quantity))
+            (void)decimal_add(&total, quantity);
+    event_property_number(e, "item_count", decimal_text(a, total));
+}
+
+void decoded_event(struct decoded *ret, struct event *e) {
+    ret->events = e;
+    ret->count = 1;
+}
+
+void decoded_remember(struct arena *a, struct decoded *ret, const char *kind, struct sv id, const struct user *person) {
+    if (!sv_present(id) || !user_has_identifier(person) || ret->remember_count == COUNTOF(ret->remember))
+        return;
+    ret->person = *person;
+    ret->remember[ret->remember_count++] = arena_fmt(a, "%s:" SV_FMT, kind, SV_ARG(id));
+}

@@ -1,0 +1,134 @@
+// shopify_read.c: the parts that Shopify's resources have in common.
+// Whatever may be absent, null, "" or [] is: access to personal data is cut in many ways (missing keys, addresses of a country only).
+#include "handlers/shopify.h"
+#include "mapping/normalise.h"
+
+struct sv shopify_id(struct arena *a, const struct json *body, const char *kind, struct decoded *ret) {
+    struct sv gid = json_str(body, "admin_graphql_api_id");
+    struct sv prefix = arena_fmt(a, "gid://shopify/%s/", kind);
+    if (gid.p && !sv_starts(gid, prefix)) {
+        ret->undecodable = arena_fmt(a, "body is not of kind %s: admin_graphql_api_id names another", kind);
+        return SV_NONE;
+    }
+    struct sv id = decimal_id(gid.p ? sv_sub(gid, prefix.n, gid.n) : json_str(body, "id"));
+    if (!id.p)
+        ret->undecodable = arena_fmt(a, "body is not of kind %s: no id", kind);
+    return id;
+}
+
+static const struct json *address_of(const struct json *body) {
+    static const char *const places[] = {"shipping_address", "billing_address", "customer.default_address"};
+    for (size_t i = 0; i < COUNTOF(places); i++) {
+        const struct json *address = json_at(body, places[i]);
+        if (json_is_object(address) && address->count > 0)
+            return address;
+    }
+    return NULL;
+}
+
+static void take_address(const struct json *address, struct user *u) {
+    u->address1 = json_str(address, "address1");
+    u->city = json_str(address, "city");
+    u->region = first_text(address, PATHS("province_code", "province"));
+    u->zip = json_str(address, "zip");
+    u->country = country_code(first_text(address, PATHS("country_code", "country")));
+}
+
+// The customer's own name goes before that of the parcel's receiver: it belongs to the e-mail address. First and last come from one place.
+static void take_name(const struct json *body, struct user *u) {
+    static const char *const places[] = {"customer", "shipping_address", "billing_address", "customer.default_address"};
+    for (size_t i = 0; i < COUNTOF(places) && !u->first_name.p && !u->last_name.p; i++) {
+        u->first_name = json_str(json_at(body, places[i]), "first_name");
+        u->last_name = json_str(json_at(body, places[i]), "last_name");
+    }
+}
+
+struct user shopify_user(const struct json *body) {
+    struct user u = {
+        .email = first_text(body, PATHS("email", "contact_email", "customer.email")),
+        .phone = first_text(body, PATHS("phone", "customer.phone", "shipping_address.phone", "billing_address.phone")),
+        .external_id = decimal_id(json_str(body, "customer.id")),
+        .locale = json_str(body, "customer_locale"),
+    };
+    take_name(body, &u);
+    take_address(address_of(body), &u);
+    return u;
+}
+
+// The click id's cookie when the theme passed it on, else one made from the page the visit began with. That page was seen before
+// the order was, but when is not known; a click id must not be younger than its event, and the two times of an order differ by seconds.
+static struct sv click_id(struct arena *a, const struct json *body, const struct json *attributes, int64_t event_ms) {
+    struct sv cookie = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
+    if (valid_fbc(cookie, event_ms))
+        return cookie;
+    int64_t created_ms;
+    if (!first_time(body, PATHS("created_at"), 0, &created_ms) || created_ms > event_ms)
+        created_ms = event_ms;
+    struct sv page = json_str(body, "landing_site");
+    return page.p ? fbc_from_url(a, page, created_ms) : SV_NONE;
+}
+
+void shopify_browser(struct arena *a, const struct json *body, struct event *e) {
+    const struct json *attributes = json_get(body, "note_attributes");
+    struct sv fbp = sv_first(attribute(attributes, "_fbp"), attribute(attributes, "fbp"));
+    e->user.fbp = valid_fbp(fbp) ? fbp : SV_NONE;
+    e->user.fbc = click_id(a, body, attributes, e->time_ms);
+    e->user.ip = first_text(body, PATHS("browser_ip", "client_details.browser_ip"));
+    e->user.user_agent = json_str(body, "client_details.user_agent");
+    attributes_consent(a, attributes, e);
+    attributes_experiment(attributes, e);
+    JSON_EACH(line, json_get(body, "line_items"))
+        attributes_experiment(json_get(line, "properties"), e);
+}
+
+static struct item item_of(const struct json *item) {
+    return (struct item){
+        .product_id = json_str(item, "product_id"),
+        .variant_id = json_str(item, "variant_id"),
+        .sku = json_str(item, "sku"),
+        .title = first_text(item, PATHS("title", "presentment_title", "name")),
+        .variant_title = first_text(item, PATHS("variant_title", "presentment_variant_title")),
+        .price = money(first_text(item, PATHS("price", "variant_price"))),
+        .vendor = json_str(item, "vendor"),
+        .quantity = json_str(item, "quantity"),
+    };
+}
+
+void shopify_items(struct arena *a, const struct json *lines, const char *within, struct event *e) {
+    if (!json_is_array(lines) || lines->count == 0)
+        return;
+    e->items = ARENA_ARRAY(a, struct item, lines->count);
+    JSON_EACH(line, lines) {
+        struct item *item = &e->items[e->item_count++];
+        *item = item_of(within ? json_get(line, within) : line);
+        if (within)
+            item->quantity = json_str(line, "quantity");
+    }
+    event_total_items(a, e);
+}
+
+static void take_discounts(struct arena *a, const struct json *discounts, struct event *e) {
+    if (!json_is_array(discounts) || discounts->count == 0)
+        return;
+    struct sv *codes = ARENA_ARRAY(a, struct sv, discounts->count);
+    size_t n = 0;
+    JSON_EACH(discount, discounts) {
+        struct sv code = json_str(discount, "code");
+        if (code.p)
+            codes[n++] = code;
+    }
+    if (n == 0)
+        return;
+    event_property(e, "discount_code", codes[0]);
+    event_property_list(e, "discount_codes", codes, n);
+}
+
+void shopify_basket(struct arena *a, const struct json *body, struct event *e) {
+    e->value = money(json_str(body, "total_price"));
+    e->currency = currency_code(json_str(body, "currency"));
+    shopify_items(a, json_get(body, "line_items"), NULL, e);
+    take_discounts(a, json_get(body, "discount_codes"), e);
+    event_property(e, "shipping_country", json_str(body, "shipping_address.country_code"));
+    event_property(e, "cart_id", json_str(body, "cart_token"));
+    event_property(e, "checkout_url", json_str(body, "abandoned_checkout_url"));
+}

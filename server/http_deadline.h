@@ -1,0 +1,36 @@
+// http_deadline.h: cuts off connections that take too long over their body.
+// civetweb's timeout begins anew with each byte, and a read returns only when its piece is full: a sender of one byte a second
+// would keep a worker for hours. civetweb does not show its sockets either, so an overdue one is found by its addresses among
+// the open files and its reading side is shut, which ends the worker's read at once. That is rare; otherwise a deadline costs two
+// short locks.
+#ifndef SERVER_HTTP_DEADLINE_H
+#define SERVER_HTTP_DEADLINE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct deadlines;
+
+// The caller's, on its stack, from deadline_begin to deadline_end.
+struct deadline {
+    const char *peer;  // numeric address
+    int peer_port, local_port;
+    int64_t at_us;     // monotonic
+    bool cut;
+    struct deadline *next, **before;
+};
+
+MUST_CHECK enum rc deadlines_start(int64_t tick_ms, struct deadlines **ret, struct err *e);  // starts a thread that looks every tick_ms
+void deadlines_stop(struct deadlines *w);                                                     // NULL is fine
+
+void deadline_begin(struct deadlines *w, struct deadline *d);
+// After deadline_end nobody touches the connection any more: it may be closed and its number used again.
+void deadline_end(struct deadlines *w, struct deadline *d);
+
+// listener_shut shuts the listening socket of that port: nobody can connect any more, and civetweb, which otherwise looks every 2 s
+// whether it is to stop, wakes up.
+void listener_shut(int port);
+
+#endif

@@ -1,0 +1,74 @@
+#!lua flags=allow-oom
+-- claim: leases the heads of the lanes that are due, the one due longest first.
+-- KEYS[1] "fo:{shop}:"; ARGV lease ms, at most so many, their tokens in one string of 16 characters each, and after how
+-- many bytes of bodies and plans it is enough (one job is always brought).
+-- Returns {ms until a lane that was not claimed here is due or -1, job, job ...};
+-- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan}.
+local shop = KEYS[1]
+local lease, most, tokens, room = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local due, own = shop .. 'due', shop .. 'own'
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Ids whose job is gone (deleted by hand) are dropped, else the lane would stand for ever.
+local function head_of(lane)
+    local list = shop .. 'l:' .. lane
+    local id = redis.call('LINDEX', list, 0)
+    while id and redis.call('EXISTS', shop .. 'e:' .. id) == 0 do
+        redis.call('LPOP', list)
+        redis.call('ZREM', shop .. 'pend', id)
+        id = redis.call('LINDEX', list, 0)
+    end
+    if not id then
+        redis.call('ZREM', due, lane)
+        redis.call('HDEL', own, lane)
+        redis.call('HDEL', shop .. 'tries', lane)
+        redis.call('SREM', shop .. 'held', lane)
+    end
+    return id
+end
+
+local function hurry_behind(lane)
+    local earliest = 0
+    for _, id in ipairs(redis.call('LRANGE', shop .. 'l:' .. lane, 1, 32)) do
+        local hurry = tonumber(redis.call('HGET', shop .. 'e:' .. id, 'hw') or 0)
+        if hurry > 0 and (earliest == 0 or hurry < earliest) then
+            earliest = hurry
+        end
+    end
+    return earliest
+end
+
+local function claim(lane, id, token)
+    redis.call('ZADD', due, now + lease, lane)
+    redis.call('HSET', own, lane, token)
+    redis.call('SREM', shop .. 'held', lane)
+    local claims = redis.call('HINCRBY', shop .. 'tries', lane, 1)
+    local job = redis.call('HMGET', shop .. 'e:' .. id, 'rx', 'src', 'tp')
+    local body, plan = redis.call('GET', shop .. 'b:' .. id), redis.call('GET', shop .. 'p:' .. id)
+    room = room - #(body or '') - #(plan or '')
+    return {lane, id, token, job[1], job[2], job[3], claims, hurry_behind(lane), body, plan}
+end
+
+local reply, claimed = {-1}, {}
+for _, lane in ipairs(redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
+    local id = head_of(lane)
+    if id then
+        local at = (#reply - 1) * 16
+        reply[#reply + 1] = claim(lane, id, string.sub(tokens, at + 1, at + 16))
+        claimed[lane] = true
+    end
+    if room <= 0 then
+        break
+    end
+end
+
+local soonest = redis.call('ZRANGE', due, 0, #reply - 1, 'WITHSCORES')
+for i = 1, #soonest, 2 do
+    if not claimed[soonest[i]] then
+        reply[1] = math.max(0, soonest[i + 1] - now)
+        break
+    end
+end
+return reply

@@ -1,0 +1,110 @@
+#!lua flags=allow-oom
+-- commit: one change to a claimed job. allow-oom: finishing is what frees memory.
+-- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, state (d, x, i), reason, retention ms,
+-- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, they, then (key, value, lifetime ms)
+-- for each value to remember.
+-- Returns {0}: stale, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether another job has it.
+local shop = KEYS[1]
+local kind, lane, id, token, delay, lease, state, reason, retention, reserve_lifetime, has_plan, plan = unpack(ARGV, 1, 12)
+local due, own, held, list = shop .. 'due', shop .. 'own', shop .. 'held', shop .. 'l:' .. lane
+local job = shop .. 'e:' .. id
+
+if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then
+    -- The answer to a finish may have been lost: the same finish again is done already.
+    if kind == 'finish' and redis.call('HGET', job, 'ft') == token then
+        return {1}
+    end
+    return {0}
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply = {1}
+
+local function end_lease(when)
+    redis.call('ZADD', due, when, lane)
+    redis.call('HDEL', own, lane)
+    redis.call('HDEL', shop .. 'tries', lane)
+end
+
+local function leave_lane()
+    redis.call('LPOP', list)
+    end_lease(now)
+    if redis.call('EXISTS', list) == 0 then
+        redis.call('ZREM', due, lane)
+    end
+end
+
+local last_reservation = 13 + ARGV[13]
+
+local function reserve()
+    for i = 14, last_reservation do
+        local key = shop .. 'r:' .. ARGV[i]
+        local holder = redis.call('GET', key)
+        if holder and holder ~= id then
+            reply[#reply + 1] = 1
+        else
+            redis.call('SET', key, id, 'PX', reserve_lifetime)
+            reply[#reply + 1] = 0
+        end
+    end
+end
+
+local changes = {}
+
+function changes.record()
+    redis.call('ZADD', due, now + lease, lane)
+    redis.call('HDEL', shop .. 'tries', lane)
+    reserve()
+end
+
+function changes.retry()
+    end_lease(now + delay)
+end
+
+function changes.hold()
+    local wake = now + delay
+    for _, behind in ipairs(redis.call('LRANGE', list, 1, 32)) do
+        wake = math.min(wake, tonumber(redis.call('HGET', shop .. 'e:' .. behind, 'hw') or wake))
+    end
+    end_lease(math.max(now, wake))
+    redis.call('SADD', held, lane)
+end
+
+function changes.aside()
+    leave_lane()
+    redis.call('RPUSH', shop .. 'l:' .. id, id)
+    redis.call('ZADD', due, now + delay, id)
+    redis.call('HSET', job, 'ln', id)
+end
+
+function changes.finish()
+    leave_lane()
+    redis.call('ZREM', shop .. 'pend', id)
+    redis.call('HSET', job, 'st', state, 'rs', reason, 'ft', token)
+    if state == 'x' then
+        redis.call('ZADD', shop .. 'dead', now, id)
+        return
+    end
+    redis.call('HINCRBY', shop .. 'cnt', state == 'd' and 'done' or 'ignored', 1)
+    for _, part in ipairs({'e:', 'b:', 'p:'}) do
+        redis.call('PEXPIRE', shop .. part .. id, retention)
+    end
+end
+
+function changes.release()
+    redis.call('ZADD', due, now, lane)
+    redis.call('HDEL', own, lane)
+    if redis.call('HINCRBY', shop .. 'tries', lane, -1) <= 0 then
+        redis.call('HDEL', shop .. 'tries', lane)
+    end
+end
+
+if has_plan == '1' then
+    redis.call('SET', shop .. 'p:' .. id, plan)
+end
+for i = last_reservation + 1, #ARGV, 3 do
+    redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 1], 'PX', ARGV[i + 2])
+end
+changes[kind]()
+return reply

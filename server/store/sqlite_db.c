@@ -1,0 +1,339 @@
+#include "server/store/sqlite_db.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WAL_PAGES_MOST = 2048 };  // 8 MiB at 4 KiB a page
+
+enum control { BEGIN, COMMIT, ROLLBACK, MARK, UNMARK, UNDO, CONTROL_COUNT };
+
+static const char *const control_sql[CONTROL_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [MARK] = "SAVEPOINT request",
+    [UNMARK] = "RELEASE request",
+    [UNDO] = "ROLLBACK TO request",
+};
+
+// The lock mode stands before everything that reads the file: so the index of the log is kept in this process and no other
+// one can open the file, which also keeps SQLite's WAL-reset bug (3.7.0 to 3.51.2: a checkpoint of one connection against a
+// write of another) out of reach.
+static const char set_up[] =
+    "PRAGMA locking_mode = EXCLUSIVE;"
+    "PRAGMA mmap_size = 0;"
+    "PRAGMA trusted_schema = OFF;"
+    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA cache_size = -8192;"
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA wal_autocheckpoint = 0;";
+
+static const struct failure {
+    int code;
+    enum rc rc;
+    bool broken;
+    const char *advice;
+} failures[] = {
+    {SQLITE_FULL, RC_UNAVAILABLE, false, "the disk is full, make room"},
+    {SQLITE_NOMEM, RC_UNAVAILABLE, false, "out of memory"},
+    {SQLITE_BUSY, RC_UNAVAILABLE, false, "another process has it open; one file serves one process"},
+    {SQLITE_IOERR, RC_IO, true, "the disk failed; nothing more is stored before a restart"},
+    {SQLITE_CORRUPT, RC_IO, true, "the file is damaged; restore it from a backup"},
+    {SQLITE_NOTADB, RC_IO, true, "this is not an SQLite file"},
+    {SQLITE_READONLY, RC_IO, false, "it cannot be written to"},
+    {SQLITE_CANTOPEN, RC_IO, false, "it cannot be opened; is there such a directory, and may this user write to it?"},
+};
+
+struct query {
+    struct db *db;
+    sqlite3_stmt *stmt;
+    bool used;  // since the last db_rest
+};
+
+struct db {
+    sqlite3 *connection;
+    char *path;
+    struct query *queries;  // those of the configuration, then those of control_sql
+    size_t query_count;
+    int wal_pages;
+    bool broken;
+    struct err failed;  // RC_OK: nothing failed
+};
+
+// ---- errors
+
+static void fail(struct db *db, int code) {
+    if (db->failed.code != RC_OK)
+        return;
+    const struct failure *f = &(const struct failure){0, RC_IO, false, "SQLite refused"};
+    for (size_t i = 0; i < COUNTOF(failures); i++)
+        if (failures[i].code == (code & 0xff))
+            f = &failures[i];
+    db->broken = db->broken || f->broken;
+    err_set(&db->failed, f->rc, "%s: %s (%s)", db->path, f->advice, sqlite3_errmsg(db->connection));
+}
+
+bool db_ok(const struct db *db) {
+    return db->failed.code == RC_OK;
+}
+
+bool db_broken(const struct db *db) {
+    return db->broken;
+}
+
+enum rc db_take_error(struct db *db, struct err *e) {
+    enum rc rc = db->failed.code;
+    if (rc == RC_OK)
+        return RC_OK;
+    err_set(e, rc, "%s", db->failed.text);
+    if (!db->broken)
+        db->failed = (struct err){0};
+    return rc;
+}
+
+// ---- queries
+
+static int bind(sqlite3_stmt *stmt, int at, const struct value *v) {
+    if (v->type == VALUE_NUMBER)
+        return sqlite3_bind_int64(stmt, at, v->number);
+    if (!v->bytes.p)
+        return sqlite3_bind_null(stmt, at);
+    if (v->type == VALUE_TEXT)
+        return sqlite3_bind_text64(stmt, at, v->bytes.p, v->bytes.n, SQLITE_STATIC, SQLITE_UTF8);
+    return sqlite3_bind_blob64(stmt, at, v->bytes.p, v->bytes.n, SQLITE_STATIC);
+}
+
+struct query *db_query(struct db *db, size_t which, const struct value *values, size_t n) {
+    struct query *q = &db->queries[which];
+    sqlite3_reset(q->stmt);  // repeats the error of the last step, which is known already
+    q->used = true;
+    for (size_t i = 0; i < n && db_ok(db); i++) {
+        int code = bind(q->stmt, (int)i + 1, &values[i]);
+        if (code != SQLITE_OK)
+            fail(db, code);
+    }
+    return q;
+}
+
+bool db_step(struct query *q) {
+    if (!db_ok(q->db))
+        return false;
+    int code = sqlite3_step(q->stmt);
+    if (code == SQLITE_ROW)
+        return true;
+    if (code != SQLITE_DONE)
+        fail(q->db, code);
+    sqlite3_reset(q->stmt);
+    return false;
+}
+
+void db_run(struct db *db, size_t which, const struct value *values, size_t n) {
+    db_step(db_query(db, which, values, n));
+}
+
+struct sv db_bytes(struct query *q, int column) {
+    if (!db_ok(q->db) || sqlite3_column_type(q->stmt, column) == SQLITE_NULL)
+        return SV_NONE;
+    const char *p = sqlite3_column_blob(q->stmt, column);  // of a text too: its UTF-8 bytes; NULL when there are none
+    return (struct sv){p ? p : "", (size_t)sqlite3_column_bytes(q->stmt, column)};
+}
+
+int64_t db_number(struct query *q, int column) {
+    return db_ok(q->db) ? sqlite3_column_int64(q->stmt, column) : 0;
+}
+
+int64_t db_changes(const struct db *db) {
+    return sqlite3_changes64(db->connection);
+}
+
+int64_t db_inserted(const struct db *db) {
+    return sqlite3_last_insert_rowid(db->connection);
+}
+
+void db_rest(struct db *db) {
+    for (size_t i = 0; i < db->query_count; i++) {
+        if (db->queries[i].used)
+            sqlite3_reset(db->queries[i].stmt);
+        db->queries[i].used = false;
+    }
+}
+
+// ---- transactions
+
+static void control(struct db *db, enum control which) {
+    db_run(db, db->query_count - CONTROL_COUNT + which, NULL, 0);
+}
+
+// cancel takes back what a failure left behind, so it runs whatever failed before; the first failure stays the one reported.
+static void cancel(struct db *db, enum control which) {
+    struct err failed = db->failed;
+    db->failed = (struct err){0};
+    db_rest(db);
+    control(db, which);
+    if (failed.code != RC_OK)
+        db->failed = failed;
+}
+
+void db_begin(struct db *db) {
+    control(db, BEGIN);
+}
+
+void db_commit(struct db *db) {
+    db_rest(db);
+    control(db, COMMIT);
+}
+
+void db_rollback(struct db *db) {
+    if (db_in_transaction(db))
+        cancel(db, ROLLBACK);
+}
+
+void db_mark(struct db *db) {
+    control(db, MARK);
+}
+
+void db_unmark(struct db *db) {
+    control(db, UNMARK);
+}
+
+void db_undo(struct db *db) {
+    cancel(db, UNDO);
+    cancel(db, UNMARK);
+}
+
+bool db_in_transaction(const struct db *db) {
+    return !sqlite3_get_autocommit(db->connection);
+}
+
+void db_tidy(struct db *db) {
+    if (db->wal_pages < WAL_PAGES_MOST || !db_ok(db))
+        return;
+    int code = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    db->wal_pages = 0;  // not done (disk full): the next commit tells the size of the log again
+    if (code == SQLITE_OK)
+        return;
+    fail(db, code);
+    if (!db->broken)  // what was committed stays in the log, so nobody has to hear of it
+        db->failed = (struct err){0};
+}
+
+// ---- opening
+
+static int note_wal_pages(void *ctx, sqlite3 *connection, const char *name, int pages) {
+    (void)connection, (void)name;
+    ((struct db *)ctx)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+// SQLite would make the file readable by everybody. An existing one is not touched: closing it would drop a lock on it.
+static void make_private(const char *path) {
+    int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
+static int connect_file(struct db *db) {
+    make_private(db->path);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    int code = sqlite3_open_v2(db->path, &db->connection, flags, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_db_config(db->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(db->connection, set_up, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        sqlite3_wal_hook(db->connection, note_wal_pages, db);
+    return code;
+}
+
+// one_text runs a pragma that answers with one value; the value's first bytes are copied.
+static int one_text(struct db *db, const char *sql, char *out, size_t out_size) {
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(db->connection, sql, -1, &stmt, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW)
+        sqlite3_snprintf((int)out_size, out, "%s", (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+static enum rc check_version(struct db *db, const struct db_config *config, struct err *e) {
+    char mode[16] = "", version[24] = "";
+    int code = one_text(db, "PRAGMA journal_mode", mode, sizeof mode);
+    if (code == SQLITE_OK)
+        code = one_text(db, "PRAGMA user_version", version, sizeof version);
+    int64_t found = 0;
+    if (code != SQLITE_OK || !sv_i64(sv_of(version), &found)) {
+        fail(db, code);
+        return db_take_error(db, e);
+    }
+    if (!sv_is(sv_of(mode), "wal"))
+        return err_set(e, RC_IO, "%s: no write-ahead log is possible there (journal mode %s); put the file on a local disk", db->path, mode);
+    if (found > config->schema_version)
+        return err_set(e, RC_INVALID, "%s: made by a newer version of this program; use that one", db->path);
+    if (found == config->schema_version)
+        return RC_OK;
+    char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %lld; COMMIT", config->schema, (long long)config->schema_version);
+    code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    if (code != SQLITE_OK)
+        fail(db, code);
+    return db_take_error(db, e);
+}
+
+static enum rc prepare_all(struct db *db, const struct db_config *config, struct err *e) {
+    db->query_count = config->query_count + CONTROL_COUNT;
+    db->queries = calloc(db->query_count, sizeof *db->queries);
+    if (!db->queries)
+        return err_set(e, RC_UNAVAILABLE, "out of memory");
+    for (size_t i = 0; i < db->query_count; i++) {
+        const char *sql = i < config->query_count ? config->queries[i] : control_sql[i - config->query_count];
+        db->queries[i].db = db;
+        int code = sqlite3_prepare_v3(db->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &db->queries[i].stmt, NULL);
+        if (code != SQLITE_OK)
+            fail(db, code);
+    }
+    return db_take_error(db, e);
+}
+
+enum rc db_open(const struct db_config *config, struct db **ret, struct err *e) {
+    struct db *db = calloc(1, sizeof *db);
+    char *path = strdup(config->path);
+    if (!db || !path) {
+        free(db);
+        free(path);
+        return err_set(e, RC_UNAVAILABLE, "out of memory");
+    }
+    db->path = path;
+    int code = connect_file(db);
+    if (code != SQLITE_OK)
+        fail(db, code);
+    enum rc rc = db_take_error(db, e);
+    if (rc == RC_OK)
+        rc = check_version(db, config, e);
+    if (rc == RC_OK)
+        rc = prepare_all(db, config, e);
+    if (rc != RC_OK) {
+        db_close(db);
+        return rc;
+    }
+    *ret = db;
+    return RC_OK;
+}
+
+void db_close(struct db *db) {
+    if (!db)
+        return;
+    for (size_t i = 0; db->queries && i < db->query_count; i++)
+        sqlite3_finalize(db->queries[i].stmt);
+    free(db->queries);
+    if (db->broken)  // the log as it is on the disk is the best that is left: the next start reads it
+        sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(db->connection);
+    free(db->path);
+    free(db);
+}

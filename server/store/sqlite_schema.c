@@ -1,0 +1,77 @@
+// sqlite_schema.c: the tables, and every statement that works on them.
+// Each look-up of a claim, a commit or the statistics is an index search, however much waits.
+#include "server/store/sqlite_verbs.h"
+
+#define PENDING "state = 0"               // JOB_PENDING, as a literal: only so the partial indexes are used
+#define FINISHED "state IN (1, 3)"        // JOB_DONE, JOB_IGNORED; the dead are kept
+#define SLICE "500"                       // rows that a purge may touch
+_Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED == 3, "the numbers are in the file");
+
+// job.seq is the accept order. Body and plan have tables of their own, because SQLite writes a whole row when one column changes.
+// lane: there is a row as long as a job waits in it. due is when its head may be claimed: ready time, back-off or end of lease;
+// held: a back-off that somebody behind may cut short. keyed: what is known under a key until it expires.
+const char sqlite_schema[] =
+    "CREATE TABLE job(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, shop TEXT NOT NULL, source TEXT NOT NULL,"
+    " topic TEXT NOT NULL, lane TEXT, state INTEGER NOT NULL, received_ms INTEGER NOT NULL, wanted_ms INTEGER NOT NULL,"
+    " finished_ms INTEGER, finished_by TEXT, reason TEXT) STRICT;"
+    "CREATE INDEX job_in_lane ON job(lane) WHERE " PENDING ";"
+    "CREATE INDEX job_pending ON job(shop, received_ms) WHERE " PENDING ";"
+    "CREATE INDEX job_finished ON job(finished_ms) WHERE " FINISHED ";"
+    "CREATE TABLE body(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+    "CREATE TABLE plan(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+    "CREATE TABLE lane(name TEXT PRIMARY KEY, shop TEXT NOT NULL, head INTEGER NOT NULL, due INTEGER NOT NULL, token TEXT,"
+    " claims INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX lane_due ON lane(shop, due);"
+    "CREATE TABLE keyed(key TEXT PRIMARY KEY, value BLOB NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX keyed_expiry ON keyed(expires_ms);"
+    "CREATE TABLE counter(shop TEXT PRIMARY KEY, accepted INTEGER NOT NULL, pending INTEGER NOT NULL, done INTEGER NOT NULL,"
+    " dead INTEGER NOT NULL, ignored INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+
+#define PURGED "(SELECT seq FROM job WHERE " FINISHED " AND finished_ms <= ?1 ORDER BY finished_ms, seq LIMIT " SLICE ")"
+
+const char *const sqlite_queries[SQL_COUNT_] = {
+    [FIND_KEY] = "SELECT value, expires_ms FROM keyed WHERE key = ?1 AND expires_ms > ?2",
+    [PUT_KEY] = "INSERT INTO keyed(key, value, expires_ms) VALUES(?1, ?2, ?3)"
+                " ON CONFLICT(key) DO UPDATE SET value = ?2, expires_ms = ?3",
+    [PURGE_KEYS] = "DELETE FROM keyed WHERE key IN (SELECT key FROM keyed WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT " SLICE ")",
+
+    [ADD_JOB] = "INSERT INTO job(id, shop, source, topic, lane, state, received_ms, wanted_ms, finished_ms, reason)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(id) DO NOTHING",
+    [ADD_BODY] = "INSERT INTO body(job, bytes) VALUES(?1, ?2)",
+    [PUT_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
+    [FINISH_JOB] = "UPDATE job SET state = ?2, reason = ?3, finished_ms = ?4, finished_by = ?5 WHERE seq = ?1",
+    [FIND_FINISHED_BY] = "SELECT seq FROM job WHERE id = ?1 AND finished_by = ?2",
+    [MOVE_JOB] = "UPDATE job SET lane = ?2 WHERE seq = ?1",
+    [FIRST_OF_LANE] = "SELECT seq FROM job WHERE lane = ?1 AND " PENDING " ORDER BY seq LIMIT 1",
+    [HURRY] = "SELECT min(wanted_ms) FROM"
+              " (SELECT wanted_ms FROM job WHERE lane = ?1 AND " PENDING " AND seq > ?2 ORDER BY seq LIMIT 32)",
+    [OLDEST_PENDING] = "SELECT received_ms FROM job WHERE shop = ?1 AND " PENDING " ORDER BY received_ms LIMIT 1",
+    [PURGE_BODIES] = "DELETE FROM body WHERE job IN " PURGED,
+    [PURGE_PLANS] = "DELETE FROM plan WHERE job IN " PURGED,
+    [PURGE_JOBS] = "DELETE FROM job WHERE seq IN " PURGED,
+
+    // A newcomer shortens a hold, and nothing else: neither a back-off nor a lease.
+    [JOIN_LANE] = "INSERT INTO lane(name, shop, head, due) VALUES(?1, ?2, ?3, ?4)"
+                  " ON CONFLICT(name) DO UPDATE SET due = min(due, ?5) WHERE held",
+    [DUE_LANES] = "SELECT lane.name, lane.claims, job.seq, job.id, job.source, job.topic, job.received_ms, body.bytes, plan.bytes"
+                  " FROM lane CROSS JOIN job ON job.seq = lane.head"
+                  " LEFT JOIN body ON body.job = job.seq LEFT JOIN plan ON plan.job = job.seq"
+                  " WHERE lane.shop = ?1 AND lane.due <= ?2 ORDER BY lane.due LIMIT ?3",
+    [NEXT_DUE] = "SELECT due FROM lane WHERE shop = ?1 AND (due <> ?2 OR token IS NULL) ORDER BY due LIMIT 1",
+    [LEASE_LANE] = "UPDATE lane SET due = ?2, token = ?3, claims = claims + 1, held = 0 WHERE name = ?1",
+    [FIND_LEASED_HEAD] = "SELECT job.seq FROM lane CROSS JOIN job ON job.seq = lane.head"
+                         " WHERE lane.name = ?1 AND lane.token = ?2 AND job.id = ?3",
+    [EXTEND_LEASE] = "UPDATE lane SET due = ?2, claims = 0 WHERE name = ?1",
+    [DELAY_LANE] = "UPDATE lane SET due = ?2, held = ?3, token = NULL, claims = 0 WHERE name = ?1",
+    [RELEASE_LANE] = "UPDATE lane SET due = ?2, token = NULL, claims = max(claims - 1, 0) WHERE name = ?1",
+    [ADVANCE_LANE] = "UPDATE lane SET due = ?2, head = ?3, token = NULL, claims = 0 WHERE name = ?1",
+    [DROP_LANE] = "DELETE FROM lane WHERE name = ?1",
+    [WAKE_LANES] = "UPDATE lane SET due = ?2 WHERE name IN"
+                   " (SELECT name FROM lane WHERE shop = ?1 AND due > ?2 AND token IS NULL LIMIT ?3)",
+    [END_LEASES] = "UPDATE lane SET due = min(due, ?1), token = NULL WHERE token IS NOT NULL OR due > ?2",
+
+    [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+                   " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"
+                   " dead = dead + ?5, ignored = ignored + ?6",
+    [COUNTS] = "SELECT accepted, pending, done, dead, ignored FROM counter WHERE shop = ?1",
+};

@@ -1,0 +1,106 @@
+// sqlite_verbs.h: what each verb of the store is in SQL.
+// All of it runs on the writer thread (sqlite.c) inside its transaction, so every verb is atomic and sees those before it.
+// Errors stick to the db; results count only after the commit. `now` is wall time in milliseconds.
+#ifndef SERVER_STORE_SQLITE_VERBS_H
+#define SERVER_STORE_SQLITE_VERBS_H
+
+#include "server/store/sqlite_db.h"
+#include "server/store/store_engine.h"
+
+enum sql {
+    FIND_KEY,
+    PUT_KEY,
+    PURGE_KEYS,
+    ADD_JOB,
+    ADD_BODY,
+    PUT_PLAN,
+    FINISH_JOB,
+    FIND_FINISHED_BY,
+    MOVE_JOB,
+    FIRST_OF_LANE,
+    HURRY,
+    OLDEST_PENDING,
+    PURGE_BODIES,
+    PURGE_PLANS,
+    PURGE_JOBS,
+    JOIN_LANE,
+    DUE_LANES,
+    NEXT_DUE,
+    LEASE_LANE,
+    FIND_LEASED_HEAD,
+    EXTEND_LEASE,
+    DELAY_LANE,
+    RELEASE_LANE,
+    ADVANCE_LANE,
+    DROP_LANE,
+    WAKE_LANES,
+    END_LEASES,
+    COUNT_JOBS,
+    COUNTS,
+    SQL_COUNT_,
+};
+
+#define SCHEMA_VERSION 1
+extern const char sqlite_schema[];
+extern const char *const sqlite_queries[SQL_COUNT_];
+
+typedef void verb_function(struct db *db, int64_t now, void *args);
+
+struct accept_args {
+    const struct delivery *delivery;
+    const char *id;
+    enum accepted ret;
+};
+
+struct claim_args {
+    struct arena *arena;
+    const struct claim *claims;
+    size_t n;
+    int64_t lease_ms;
+    struct job *ret;
+    size_t ret_count;
+    int64_t ret_next_due_ms;
+};
+
+struct commit_args {
+    struct change *changes;
+    size_t n;
+};
+
+struct wake_args {
+    struct sv shop;
+    bool ret_more;  // only a slice was woken
+};
+
+struct state_get_args {
+    struct arena *arena;
+    struct sv key, ret;
+};
+
+struct stats_args {
+    struct sv shop;
+    struct store_stats ret;
+};
+
+verb_function verb_start;      // after opening; args: none
+verb_function verb_accept;     // struct accept_args
+verb_function verb_claim;      // struct claim_args
+verb_function verb_commit;     // struct commit_args
+verb_function verb_wake;       // struct wake_args
+verb_function verb_state_get;  // struct state_get_args
+verb_function verb_state_put;  // const struct remembered
+verb_function verb_stats;      // struct stats_args
+verb_function verb_check;      // args: none
+verb_function verb_purge;      // const int64_t: retention in milliseconds
+
+// put_key: what is stored under that key from now on.
+void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms);
+// count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.
+void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]);
+
+// later: a + b without overflow, for b >= 0.
+static inline int64_t later(int64_t a, int64_t b) {
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+#endif

@@ -1,0 +1,270 @@
+// store.c: what is the same for every engine: which one, the keys, and how bodies, plans and values are packed.
+//
+// The purpose of a key goes into its hash, so an e-mail that names a lane and one that names a remembered value never meet.
+// What is packed is bound to shop, kind and id: a record that somebody moved to another place does not open there.
+#include "base/clock.h"
+#include "base/compress.h"
+#include "server/store/seal_key.h"
+#include "server/store/store_engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WORK_LIMIT ((size_t)1 << 30)     // of the memory one call packs in
+#define UNPACKED_MOST ((size_t)64 << 20) // a body is at most 8 MiB; a plan repeats some of it
+enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8 };
+
+struct store {
+    const struct engine_ops *ops;
+    struct engine *engine;
+    struct digest seal_key, hash_key;
+};
+
+static const struct row {
+    const char *scheme;
+    const struct engine_ops *ops;
+    bool key_beside;  // the store is a file, which a key file can stand beside
+} rows[] = {
+    {"sqlite", &engine_sqlite, true},
+    {"redis", &engine_redis, false},
+    {"rediss", &engine_redis, false},
+    {"redis+sentinel", &engine_redis, false},
+};
+
+// ---- keys
+
+enum purpose { JOB_ID = 1, DELIVERY_KEY, LANE_KEY, EVENT_KEY, STATE_KEY };  // part of what is stored: never renumber
+
+static void hash_into(const struct store *s, enum purpose purpose, struct sv shop, struct sv key, char out[KEY_LEN + 1]) {
+    char separator = (char)purpose;
+    const struct sv parts[] = {shop, {&separator, 1}, key};
+    struct digest d = hmac_sha256((struct sv){(const char *)s->hash_key.b, SHA256_LEN}, parts, COUNTOF(parts));
+    hex_into(out, d.b, KEY_LEN / 2);
+}
+
+static struct sv hashed(const struct store *s, struct arena *a, enum purpose purpose, struct sv shop, struct sv key) {
+    char *out = arena_alloc(a, KEY_LEN + 1);
+    hash_into(s, purpose, shop, key, out);
+    return (struct sv){out, KEY_LEN};
+}
+
+static const struct sv *hash_all(const struct store *s, struct arena *a, enum purpose purpose, struct sv shop, const struct sv *keys, size_t n) {
+    struct sv *out = ARENA_ARRAY(a, struct sv, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = hashed(s, a, purpose, shop, keys[i]);
+    return out;
+}
+
+// ---- packing
+
+static struct sv bound_to(struct arena *a, struct sv shop, const char *kind, struct sv id) {
+    return arena_fmt(a, SV_FMT "|%s|" SV_FMT, SV_ARG(shop), kind, SV_ARG(id));
+}
+
+static struct sv pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {
+    return plain.p ? seal(a, &s->seal_key, bound_to(a, shop, kind, id), compress(a, plain)) : SV_NONE;
+}
+
+static enum rc unpack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv *io, struct err *e) {
+    struct sv opened = SV_NONE;
+    if (!io->p)
+        return RC_OK;
+    enum rc rc = open_sealed(a, &s->seal_key, bound_to(a, shop, kind, id), *io, &opened, e);
+    return rc == RC_OK ? decompress(a, opened, UNPACKED_MOST, io, e) : rc;
+}
+
+static void unpack_job(const struct store *s, struct arena *a, struct job *job) {
+    struct err e = {0};
+    struct sv id = sv_of(job->id);
+    if (!job->body.p)
+        err_set(&e, RC_NOT_FOUND, "the store has no body for this job");
+    else if (unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK)
+        return;
+    job->unreadable = arena_dup(a, sv_of(e.text));
+    job->body = job->plan = SV_NONE;
+}
+
+static struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
+    struct sv key = hashed(s, a, STATE_KEY, shop, r->key);
+    return (struct remembered){.key = key, .value = pack(s, a, shop, "state", key, r->value), .lifetime_ms = r->lifetime_ms};
+}
+
+// ---- opening
+
+static enum rc find_row(struct sv url, const struct row **ret, struct err *e) {
+    struct sv scheme, rest;
+    if (sv_cut(url, ':', &scheme, &rest))
+        for (size_t i = 0; i < COUNTOF(rows); i++)
+            if (sv_is(scheme, rows[i].scheme)) {
+                *ret = &rows[i];
+                return RC_OK;
+            }
+    return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>");
+}
+
+static enum rc derive_keys(struct store *s, const struct row *row, const struct store_config *config, struct err *e) {
+    unsigned char made[SEAL_KEY_LEN] = {0};
+    struct sv master = config->seal_key;
+    enum rc rc = RC_OK;
+    if (master.p && master.n != SEAL_KEY_LEN)
+        return err_set(e, RC_INVALID, "seal_key: it must be 32 bytes, not %zu", master.n);
+    if (!master.p && !row->key_beside)
+        return err_set(e, RC_INVALID, "seal_key: a %s store needs one, the same for every copy; make it with: openssl rand -base64 32", row->scheme);
+    if (!master.p) {
+        struct arena a;
+        arena_init(&a, 1 << 16);
+        const char *file = arena_cstr(&a, sv_sub(config->url, strlen(row->scheme) + 1, config->url.n));
+        rc = *file ? seal_key_beside(file, made, e) : err_set(e, RC_INVALID, "store: %s: what is the file?", row->scheme);
+        arena_free(&a);
+        master = (struct sv){(const char *)made, sizeof made};
+    }
+    s->seal_key = derive_key(master, "store sealing");
+    s->hash_key = derive_key(master, "store keys");
+    wipe(made, sizeof made);
+    return rc;
+}
+
+enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
+    const struct row *row = NULL;
+    enum rc rc = find_row(config->url, &row, e);
+    if (rc != RC_OK)
+        return rc;
+    struct store *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, RC_UNAVAILABLE, "out of memory");
+    s->ops = row->ops;
+    rc = derive_keys(s, row, config, e);
+    if (rc == RC_OK)
+        rc = s->ops->open(config, &s->engine, e);
+    if (rc != RC_OK) {
+        store_close(s);
+        return rc;
+    }
+    *ret = s;
+    return RC_OK;
+}
+
+void store_close(struct store *s) {
+    if (!s)
+        return;
+    if (s->engine)
+        s->ops->close(s->engine);
+    wipe(s, sizeof *s);
+    free(s);
+}
+
+// ---- verbs
+
+enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e) {
+    if (d->key_count < 1 || d->key_count > KEYS_MOST || d->lane_key_count > LANE_KEYS_MOST)
+        return err_set(e, RC_INVALID, "store: a delivery has 1 to 4 keys and at most 8 lane keys");
+    struct arena a;
+    arena_init(&a, WORK_LIMIT);
+    char id[JOB_ID_LEN + 1];
+    hash_into(s, JOB_ID, d->shop, d->keys[0], id);
+    struct delivery packed = *d;
+    packed.keys = hash_all(s, &a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
+    packed.lane_keys = hash_all(s, &a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
+    packed.body = pack(s, &a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
+    enum rc rc = s->ops->accept(s->engine, &packed, id, ret, e);
+    if (rc == RC_OK)
+        memcpy(ret_id, id, sizeof id);
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
+                    struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e) {
+    struct job *jobs = NULL;
+    size_t count = 0;
+    int64_t next_due_ms = INT64_MAX;
+    enum rc rc = s->ops->claim(s->engine, a, claims, n, lease_ms, &jobs, &count, &next_due_ms, e);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < count; i++)
+        unpack_job(s, a, &jobs[i]);
+    if (!arena_ok(a))  // then nothing that was unpacked can be trusted; the leases end by themselves
+        return err_set(e, RC_TOO_LARGE, "store: the claimed jobs need more memory than they may have; claim fewer at a time");
+    *ret = jobs;
+    *ret_count = count;
+    *ret_next_due_ms = next_due_ms;
+    return RC_OK;
+}
+
+static enum rc check_change(const struct change *c, struct err *e) {
+    if (c->reserve_count > RESERVE_MAX)
+        return err_set(e, RC_INVALID, "store: a change reserves at most %d event ids", RESERVE_MAX);
+    if (c->kind == CHANGE_FINISH && c->state == JOB_PENDING)
+        return err_set(e, RC_INVALID, "store: a finished job cannot be pending");
+    return RC_OK;
+}
+
+static struct change pack_change(const struct store *s, struct arena *a, const struct change *c) {
+    struct sv shop = c->job->shop;
+    struct change packed = *c;
+    packed.plan = pack(s, a, shop, "plan", sv_of(c->job->id), c->plan);
+    packed.reserve = hash_all(s, a, EVENT_KEY, shop, c->reserve, c->reserve_count);
+    struct remembered *remember = ARENA_ARRAY(a, struct remembered, c->remember_count);
+    for (size_t i = 0; i < c->remember_count; i++)
+        remember[i] = pack_remembered(s, a, shop, &c->remember[i]);
+    packed.remember = remember;
+    return packed;
+}
+
+enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e) {
+    if (n == 0)
+        return RC_OK;
+    for (size_t i = 0; i < n; i++)
+        if (check_change(&changes[i], e) != RC_OK)
+            return RC_INVALID;
+    struct arena a;
+    arena_init(&a, WORK_LIMIT);
+    struct change *packed = ARENA_ARRAY(&a, struct change, n);
+    for (size_t i = 0; i < n; i++)
+        packed[i] = pack_change(s, &a, &changes[i]);
+    enum rc rc = s->ops->commit(s->engine, packed, n, e);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        changes[i].result = packed[i].result;
+        memcpy(changes[i].taken, packed[i].taken, sizeof changes[i].taken);
+    }
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_wake(struct store *s, struct sv shop, struct err *e) {
+    return s->ops->wake(s->engine, shop, e);
+}
+
+// A damaged value is an error. With another seal key nothing is found: the keys have other hashes.
+enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
+    char hex[KEY_LEN + 1];
+    hash_into(s, STATE_KEY, shop, key, hex);
+    struct sv value = SV_NONE;
+    enum rc rc = s->ops->state_get(s->engine, a, shop, sv_of(hex), &value, e);
+    if (rc == RC_OK)
+        rc = unpack(s, a, shop, "state", sv_of(hex), &value, e);
+    if (rc == RC_OK)
+        *ret = value;
+    return rc;
+}
+
+enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e) {
+    struct arena a;
+    arena_init(&a, WORK_LIMIT);
+    struct remembered packed = pack_remembered(s, &a, shop, r);
+    enum rc rc = s->ops->state_put(s->engine, shop, &packed, e);
+    arena_free(&a);
+    return rc;
+}
+
+enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {
+    return s->ops->stats(s->engine, shop, ret, e);
+}
+
+enum rc store_check(struct store *s, struct err *e) {
+    return s->ops->check(s->engine, e);
+}
+
+enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e) {
+    return s->ops->purge(s->engine, shops, n, e);
+}

@@ -1,0 +1,154 @@
+// Consent: what the signals say, and the decision per destination.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mapping/consent.h"
+
+static struct arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, (size_t)1 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_free(&arena);
+    return 0;
+}
+
+#define U CONSENT_UNKNOWN
+#define G CONSENT_GRANTED
+#define D CONSENT_DENIED
+
+static void test_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool readable;
+        enum consent_state marketing, analytics;
+        bool opt_out;
+    } rows[] = {
+        {"granted", true, G, G, false},
+        {" Denied\n", true, D, D, false},
+        {"G111", true, G, G, false},
+        {"G110", true, G, D, false},
+        {"G101", true, D, G, false},
+        {"G1--", true, U, U, false},
+        {"G1-1", true, U, G, false},
+        {"G112", false, U, U, false},
+        {"G11", false, U, U, false},
+        {"G211", false, U, U, false},
+        {"C0001:1,C0002:0,C0003:1,C0004:1", true, G, D, false},
+        {"C0002:1, C0004:0", true, D, G, false},
+        {"C0001:1", true, U, U, false},
+        {"C0004:1,rubbish", false, U, U, false},
+        {"C0004:2", false, U, U, false},
+        {"C0004:1,", false, U, U, false},
+        {"{\"marketing\":\"granted\",\"analytics\":\"denied\"}", true, G, D, false},
+        {"{\"marketing\":\"denied\"}", true, D, U, false},
+        {"{\"onetrust\":\"C0002:1,C0004:0\"}", true, D, G, false},
+        {"{\"gcs\":\"G110\"}", true, G, D, false},
+        {"{\"gpc\":true}", true, U, U, true},
+        {"{\"gpc\":false}", false, U, U, false},
+        {"{\"consent\":{\"marketing\":\"granted\"},\"gpc\":true,\"cart_token\":\"c1\"}", true, G, U, true},
+        {"{\"consent\":{\"gcs\":\"G101\"}}", true, D, G, false},
+        {"{\"consent\":\"denied\"}", true, D, D, false},
+        {"{\"consent\":\"\\u0047111\"}", true, G, G, false},
+        {"{\"marketing\":true}", false, U, U, false},
+        {"{\"marketing\":\"granted\"", false, U, U, false},
+        {"{}", false, U, U, false},
+        {"yes", false, U, U, false},
+        {"", false, U, U, false},
+        {NULL, false, U, U, false},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct consent consent = {0};
+        bool readable = consent_read(&arena, sv_of(rows[i].text), &consent);
+        if (readable != rows[i].readable || consent.marketing != rows[i].marketing || consent.analytics != rows[i].analytics ||
+            consent.opt_out_of_sale != rows[i].opt_out)
+            fail_msg("row %zu: %s", i, rows[i].text ? rows[i].text : "(absent)");
+    }
+}
+
+static void test_later_signal_wins_field_by_field(void **state) {
+    (void)state;
+    struct consent consent = {.marketing = CONSENT_GRANTED, .analytics = CONSENT_GRANTED};
+    assert_true(consent_read(&arena, SV("C0004:0"), &consent));
+    assert_int_equal(consent.marketing, CONSENT_DENIED);
+    assert_int_equal(consent.analytics, CONSENT_GRANTED);
+    assert_false(consent_read(&arena, SV("rubbish"), &consent));
+    assert_int_equal(consent.marketing, CONSENT_DENIED);
+    assert_true(consent_read(&arena, SV("G1-0"), &consent));
+    assert_int_equal(consent.marketing, CONSENT_DENIED);
+    assert_int_equal(consent.analytics, CONSENT_DENIED);
+}
+
+static void test_allows(void **state) {
+    (void)state;
+    static const struct {
+        enum consent_purpose purpose;
+        enum consent_unknown unknown;
+        enum consent_state marketing, analytics;
+        bool opt_out;
+        const char *country, *reason;  // reason NULL: allowed
+    } rows[] = {
+        {CONSENT_FOR_NOTHING, UNKNOWN_DENY, D, D, true, "DE", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_DENY, G, D, false, "DE", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, D, G, false, "US", "consent denied"},
+        {CONSENT_FOR_ANALYTICS, UNKNOWN_ALLOW, G, D, false, "US", "consent denied"},
+        {CONSENT_FOR_ANALYTICS, UNKNOWN_ALLOW, D, G, true, "US", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, G, G, true, "US", "opted out of sale and sharing"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, U, G, false, "DE", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_DENY, U, G, false, "US", "consent unknown"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, G, false, "DE", "consent unknown in DE"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, " fr", "consent unknown in FR"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "GB", "consent unknown in GB"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "UK", "consent unknown in GB"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "CH", "consent unknown in CH"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "NO", "consent unknown in NO"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "LI", "consent unknown in LI"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "IS", "consent unknown in IS"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "US", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "TR", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, NULL, NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "Germany", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, G, U, false, "DE", NULL},
+        {CONSENT_FOR_ANALYTICS, UNKNOWN_BY_REGION, G, U, false, "AT", "consent unknown in AT"},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct consent_policy policy = {rows[i].purpose, rows[i].unknown};
+        struct event event = {.consent = {rows[i].marketing, rows[i].analytics, rows[i].opt_out}, .user.country = sv_of(rows[i].country)};
+        struct sv reason = SV_NONE;
+        bool allowed = consent_allows(&arena, &policy, &event, &reason);
+        if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
+            fail_msg("row %zu: %d " SV_FMT, i, allowed, SV_ARG(reason));
+    }
+}
+
+// All 27 members of the EU, and the three of the EEA beside them.
+static void test_whole_eea(void **state) {
+    (void)state;
+    static const char codes[] = "ATBEBGHRCYCZDKEEFIFRDEGRHUIEITLVLTLUMTNLPLPTROSKSIESSEISLINO";
+    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION};
+    assert_int_equal(sizeof codes - 1, 60);
+    for (size_t i = 0; i + 1 < sizeof codes; i += 2) {
+        struct event event = {.user.country = {codes + i, 2}};
+        struct sv reason;
+        assert_false(consent_allows(&arena, &policy, &event, &reason));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_later_signal_wins_field_by_field),
+        cmocka_unit_test(test_allows),
+        cmocka_unit_test(test_whole_eea),
+    };
+    return cmocka_run_group_tests_name("consent", tests, setup, teardown);
+}

@@ -1,0 +1,406 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "server/http_in.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LIMIT ((size_t)8 << 20)
+
+// What the server under test saw.
+struct seen {
+    struct http_server *server;
+    int handled, refused, refused_status;  // atomic
+    char path[64], query[64], body[64];
+    size_t body_n;
+    int answer_status;
+    pthread_mutex_t gate;                  // /gate waits for it
+    int at_gate;                           // atomic
+};
+
+static int early(void *ctx, const struct http_request *r) {
+    (void)ctx;
+    return sv_is(r->path, "/early") ? 404 : 0;
+}
+
+static void copy(char to[64], struct sv s) {
+    snprintf(to, 64, SV_FMT, SV_ARG(s));
+}
+
+static void handle(void *ctx, const struct http_request *r, struct http_response *ret) {
+    struct seen *seen = ctx;
+    if (sv_is(r->path, "/gate")) {
+        __atomic_store_n(&seen->at_gate, 1, __ATOMIC_SEQ_CST);
+        pthread_mutex_lock(&seen->gate);
+        pthread_mutex_unlock(&seen->gate);
+    }
+    copy(seen->path, r->path);
+    copy(seen->query, r->query);
+    copy(seen->body, sv_sub(r->body, 0, 63));
+    seen->body_n = r->body.n;
+    ret->status = seen->answer_status;
+    ret->extra_headers = "X-Test: yes\r\n";
+    ret->body = arena_dup(r->arena, SV("{\"ok\":true}"));
+    __atomic_add_fetch(&seen->handled, 1, __ATOMIC_SEQ_CST);
+}
+
+static void refused(void *ctx, const struct http_request *r, int status) {
+    struct seen *seen = ctx;
+    (void)r;
+    __atomic_store_n(&seen->refused_status, status, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
+}
+
+static void setup(struct seen *seen, int64_t deadline_ms) {
+    *seen = (struct seen){.answer_status = 200, .gate = PTHREAD_MUTEX_INITIALIZER};
+    const struct http_server_config config = {
+        .listen = SV("127.0.0.1:0"),
+        .body_limit = LIMIT,
+        .threads = 4,
+        .body_deadline_ms = deadline_ms,
+        .early = early,
+        .handle = handle,
+        .refused = refused,
+        .ctx = seen,
+    };
+    struct err e;
+    if (http_server_start(&config, &seen->server, &e))
+        fail_msg("%s", e.text);
+    assert_true(http_server_port(seen->server) > 0);
+}
+
+static int connected(const struct seen *seen) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)http_server_port(seen->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct timeval limit = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void send_all(int fd, const char *bytes, size_t n) {
+    while (n > 0) {
+        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+        assert_true(sent > 0);
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+}
+
+// Everything until the server closes.
+static void read_all(int fd, struct buf *out) {
+    char piece[4096];
+    ssize_t n;
+    while ((n = recv(fd, piece, sizeof piece, 0)) > 0)
+        buf_put(out, (struct sv){piece, (size_t)n});
+    close(fd);
+}
+
+static int status_in(struct buf *answer) {
+    int status = 0;
+    if (sscanf(buf_cstr(answer), "HTTP/1.1 %d ", &status) != 1)
+        fail_msg("not an answer: \"%s\"", buf_cstr(answer));
+    return status;
+}
+
+static int exchange(const struct seen *seen, const char *request, struct buf *answer) {
+    int fd = connected(seen);
+    buf_init(answer, 1 << 20);
+    send_all(fd, request, strlen(request));
+    read_all(fd, answer);
+    return status_in(answer);
+}
+
+static void a_request_arrives_whole(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    setup(&seen, 0);
+    assert_int_equal(exchange(&seen, "POST /a/b?x=%41&y HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", &answer), 200);
+    assert_string_equal(seen.path, "/a/b");
+    assert_string_equal(seen.query, "x=%41&y");
+    assert_string_equal(seen.body, "hello");
+    assert_string_equal(buf_cstr(&answer), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 11\r\n"
+                                           "X-Test: yes\r\n\r\n{\"ok\":true}");
+    buf_free(&answer);
+    assert_int_equal(exchange(&seen, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", &answer), 200);
+    assert_non_null(strstr(buf_cstr(&answer), "Content-Length: 11\r\n"));
+    assert_null(strstr(buf_cstr(&answer), "ok"));
+    buf_free(&answer);
+    seen.answer_status = 204;
+    assert_int_equal(exchange(&seen, "POST /a HTTP/1.0\r\nContent-Length: 0\r\n\r\n", &answer), 204);
+    assert_int_equal(seen.body_n, 0);
+    assert_null(strstr(buf_cstr(&answer), "Content-Length"));
+    buf_free(&answer);
+    assert_int_equal(seen.refused, 0);
+    http_server_stop(seen.server);
+}
+
+static const struct {
+    const char *name, *request;
+    int status;
+} refusals[] = {
+    {"two lengths", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"two lengths, other case", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\ncontent-length: 30\r\n\r\nabc", 400},
+    {"signed length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\nabc", 400},
+    {"negative length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: -3\r\n\r\nabc", 400},
+    {"hex length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0x10\r\n\r\nabc", 400},
+    {"length with more", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3xyz\r\n\r\nabc", 400},
+    {"length list", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3, 3\r\n\r\nabc", 400},
+    {"length of ten digits", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0000000003\r\n\r\nabc", 400},
+    {"empty length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\nabc", 400},
+    {"no length", "POST /a HTTP/1.1\r\nHost: h\r\n\r\n", 411},
+    {"chunked", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400},
+    {"chunked and length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+    {"chunked with a space", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"identity", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"two hosts", "POST /a HTTP/1.1\r\nHost: h\r\nHost: i\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"percent in the path", "POST /a%62 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"NUL in the path", "POST /a%00b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"not HTTP", "hello\r\n\r\n", 400},
+    {"HTTP/2.0", "POST /a HTTP/2.0\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"header without colon", "POST /a HTTP/1.1\r\nHost: h\r\nnonsense\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"early", "POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 404},
+    {"preflight", "OPTIONS /early HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\nAccess-Control-Request-Method: POST\r\n\r\n", 404},
+    {"websocket", "GET /early HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n", 404},
+};
+
+static void what_is_ambiguous_is_refused(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    setup(&seen, 0);
+    for (size_t i = 0; i < COUNTOF(refusals); i++) {
+        int status = exchange(&seen, refusals[i].request, &answer);
+        if (status != refusals[i].status)
+            fail_msg("%s: answered %d, not %d", refusals[i].name, status, refusals[i].status);
+        if (!strstr(buf_cstr(&answer), "{\"error\":\"") || strstr(buf_cstr(&answer), "Access-Control"))
+            fail_msg("%s: answered\n%s", refusals[i].name, buf_cstr(&answer));
+        buf_free(&answer);
+        int handled = __atomic_load_n(&seen.handled, __ATOMIC_SEQ_CST), refused_so_far = __atomic_load_n(&seen.refused, __ATOMIC_SEQ_CST);
+        int refused_status = __atomic_load_n(&seen.refused_status, __ATOMIC_SEQ_CST);
+        if (handled != 0 || refused_so_far != (int)i + 1 || refused_status != status)
+            fail_msg("%s: handled %d, refused %d, status %d", refusals[i].name, handled, refused_so_far, refused_status);
+    }
+    http_server_stop(seen.server);
+}
+
+static int with_headers(const struct seen *seen, int n) {
+    struct buf request, answer;
+    buf_init(&request, 1 << 16);
+    buf_puts(&request, "POST /a HTTP/1.1\r\n");
+    for (int i = 0; i < n - 1; i++)
+        buf_fmt(&request, "X-%d: v\r\n", i);
+    buf_puts(&request, "Content-Length: 3\r\n\r\nabc");
+    int status = exchange(seen, buf_cstr(&request), &answer);
+    buf_free(&request);
+    buf_free(&answer);
+    return status;
+}
+
+static void sixty_headers_and_no_more(void **state) {
+    (void)state;
+    struct seen seen;
+    setup(&seen, 0);
+    assert_int_equal(with_headers(&seen, 60), 200);
+    assert_int_equal(with_headers(&seen, 61), 400);
+    assert_int_equal(with_headers(&seen, 64), 400);
+    assert_int_equal(with_headers(&seen, 65), 400);
+    assert_int_equal(with_headers(&seen, 500), 400);
+    assert_int_equal(with_headers(&seen, 3000), 400);  // over civetweb's 16 KiB
+    assert_int_equal(seen.handled, 1);
+    http_server_stop(seen.server);
+}
+
+static void a_large_body_is_refused_unread_and_one_at_the_limit_taken(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    char head[128];
+    setup(&seen, 0);
+    snprintf(head, sizeof head, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", LIMIT + 1);
+    assert_int_equal(exchange(&seen, head, &answer), 413);  // would hang if it waited for the body
+    buf_free(&answer);
+    assert_int_equal(seen.handled, 0);
+    char *body = malloc(LIMIT);
+    memset(body, 'x', LIMIT);
+    int fd = connected(&seen);
+    snprintf(head, sizeof head, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", LIMIT);
+    send_all(fd, head, strlen(head));
+    send_all(fd, body, LIMIT);
+    buf_init(&answer, 1 << 16);
+    read_all(fd, &answer);
+    assert_int_equal(status_in(&answer), 200);
+    assert_int_equal(seen.body_n, LIMIT);
+    buf_free(&answer);
+    free(body);
+    http_server_stop(seen.server);
+}
+
+static void a_body_that_ends_too_soon_is_refused(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    static const char request[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
+    setup(&seen, 0);
+    int fd = connected(&seen);
+    send_all(fd, request, strlen(request));
+    shutdown(fd, SHUT_WR);
+    buf_init(&answer, 1 << 16);
+    read_all(fd, &answer);
+    assert_int_equal(status_in(&answer), 400);
+    assert_int_equal(seen.handled, 0);
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+// One byte now and then, each well within civetweb's own timeout; more than a piece is announced.
+static void a_trickling_body_meets_the_deadline(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    static const char request[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n";
+    setup(&seen, 300);
+    int64_t started = clock_mono_ms();
+    int fd = connected(&seen);
+    send_all(fd, request, strlen(request));
+    struct pollfd answered = {.fd = fd, .events = POLLIN};
+    while (poll(&answered, 1, 20) == 0 && clock_mono_ms() - started < 10000)
+        send_all(fd, "x", 1);
+    buf_init(&answer, 1 << 16);
+    read_all(fd, &answer);
+    assert_int_equal(status_in(&answer), 408);
+    assert_in_range(clock_mono_ms() - started, 300, 5000);
+    assert_int_equal(seen.handled, 0);
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+static void a_silent_body_meets_the_deadline(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    setup(&seen, 200);
+    assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc", &answer), 408);
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+static void a_second_request_on_the_connection_is_not_read(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    setup(&seen, 0);
+    assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+                                     "POST /smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", &answer), 200);
+    assert_int_equal(seen.handled, 1);
+    assert_string_equal(seen.path, "/a");
+    assert_null(strstr(buf_cstr(&answer) + 1, "HTTP/1.1"));
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+static void who_waits_for_100_gets_it(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    static const char request[] = "POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char got[sizeof interim] = "";
+    setup(&seen, 0);
+    int fd = connected(&seen);
+    send_all(fd, request, strlen(request));
+    assert_int_equal(recv(fd, got, sizeof interim - 1, MSG_WAITALL), sizeof interim - 1);
+    assert_string_equal(got, interim);
+    send_all(fd, "abc", 3);
+    buf_init(&answer, 1 << 16);
+    read_all(fd, &answer);
+    assert_int_equal(status_in(&answer), 200);
+    assert_string_equal(seen.body, "abc");
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+static void *drain(void *server) {
+    http_server_drain(server);
+    return NULL;
+}
+
+static void draining_waits_for_what_is_in_work_and_refuses_the_rest(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    pthread_t drainer;
+    static const char request[] = "POST /gate HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    setup(&seen, 0);
+    pthread_mutex_lock(&seen.gate);
+    int fd = connected(&seen);
+    send_all(fd, request, strlen(request));
+    while (!__atomic_load_n(&seen.at_gate, __ATOMIC_SEQ_CST))
+        sched_yield();
+    assert_int_equal(pthread_create(&drainer, NULL, drain, seen.server), 0);
+    int status = 200;
+    while (status != 503) {  // the drainer has begun
+        status = exchange(&seen, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n", &answer);
+        if (status == 503)
+            assert_non_null(strstr(buf_cstr(&answer), "Retry-After: "));
+        buf_free(&answer);
+    }
+    pthread_mutex_unlock(&seen.gate);
+    pthread_join(drainer, NULL);
+    assert_string_equal(seen.path, "/gate");
+    buf_init(&answer, 1 << 16);
+    read_all(fd, &answer);
+    assert_int_equal(status_in(&answer), 200);
+    buf_free(&answer);
+    http_server_stop(seen.server);
+}
+
+static void an_address_that_cannot_be_had_is_named(void **state) {
+    (void)state;
+    struct seen seen;
+    setup(&seen, 0);
+    char taken[32];
+    snprintf(taken, sizeof taken, "127.0.0.1:%d", http_server_port(seen.server));
+    const char *const addresses[] = {taken, "203.0.113.1:8080", "127.0.0.1:8080s", "127.0.0.1", ""};
+    for (size_t i = 0; i < COUNTOF(addresses); i++) {
+        const struct http_server_config config = {.listen = sv_of(addresses[i]), .threads = 1, .handle = handle};
+        struct http_server *s;
+        struct err e;
+        assert_int_not_equal(http_server_start(&config, &s, &e), RC_OK);
+        assert_null(s);
+        if (!strstr(e.text, "cannot listen on ") || !strstr(e.text, addresses[i]) || sv_ends(sv_of(e.text), SV(": ")))
+            fail_msg("%s: %s", addresses[i], e.text);
+    }
+    http_server_stop(seen.server);
+    http_server_stop(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_arrives_whole),
+        cmocka_unit_test(what_is_ambiguous_is_refused),
+        cmocka_unit_test(sixty_headers_and_no_more),
+        cmocka_unit_test(a_large_body_is_refused_unread_and_one_at_the_limit_taken),
+        cmocka_unit_test(a_body_that_ends_too_soon_is_refused),
+        cmocka_unit_test(a_trickling_body_meets_the_deadline),
+        cmocka_unit_test(a_silent_body_meets_the_deadline),
+        cmocka_unit_test(a_second_request_on_the_connection_is_not_read),
+        cmocka_unit_test(who_waits_for_100_gets_it),
+        cmocka_unit_test(draining_waits_for_what_is_in_work_and_refuses_the_rest),
+        cmocka_unit_test(an_address_that_cannot_be_had_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

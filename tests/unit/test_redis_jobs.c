@@ -1,0 +1,242 @@
+// What only the Redis engine can get wrong with jobs: expiry, keys that somebody deleted, large numbers, several processes.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "redis_jobs.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// ---- what is stored
+
+static void test_expiry(void **state) {
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct job *jobs;
+    struct err e = {0};
+    char command[96];
+    accepted(s, 1, 1);
+    accepted(s, 2, 1);
+    assert_int_equal(claim(s, &a, 10, &jobs), 2);
+    for (int i = 0; i < 2; i++) {
+        struct change plan = {.kind = CHANGE_RECORD, .job = &jobs[i], .plan = SV("plan"), .lease_ms = LEASE_MS};
+        assert_int_equal(commit(s, plan, &e), RC_OK);
+        for (const char *part = "ebp"; *part; part++) {
+            snprintf(command, sizeof command, "PTTL fo:{shop}:%c:%s", *part, jobs[i].id);
+            assert_int_equal(number_of(server->port, command), -1);
+        }
+    }
+    assert_int_equal(finish(s, &jobs[0], &e), RC_OK);
+    assert_int_equal(commit(s, (struct change){.kind = CHANGE_FINISH, .job = &jobs[1], .state = JOB_DEAD}, &e), RC_OK);
+    for (const char *part = "ebp"; *part; part++) {
+        snprintf(command, sizeof command, "PTTL fo:{shop}:%c:%s", *part, jobs[0].id);
+        assert_in_range(number_of(server->port, command), DAYS_MS(29), DAYS_MS(30));
+        snprintf(command, sizeof command, "PTTL fo:{shop}:%c:%s", *part, jobs[1].id);
+        assert_int_equal(number_of(server->port, command), -1);
+    }
+    const char *const emptied[] = {"due", "own", "tries", "held", "pend"};
+    for (size_t i = 0; i < COUNTOF(emptied); i++) {
+        snprintf(command, sizeof command, "EXISTS fo:{shop}:%s", emptied[i]);
+        assert_int_equal(number_of(server->port, command), 0);
+    }
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
+// A job whose keys are gone by hand must not stop its lane.
+static void test_job_deleted_by_hand(void **state) {
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct job *jobs;
+    char id[KEY_LEN + 1], command[96];
+    accepted(s, 1, 1);
+    accepted(s, 1, 2);
+    accepted(s, 2, 1);
+    for (int lane = 1; lane <= 2; lane++) {
+        name_of(id, 'a', lane, 1);
+        snprintf(command, sizeof command, "DEL fo:{shop}:e:%s", id);
+        assert_int_equal(number_of(server->port, command), 1);
+    }
+    assert_int_equal(claim(s, &a, 10, &jobs), 1);
+    assert_int_equal(jobs[0].received_ms, RECEIVED_MS + 2);
+    assert_int_equal(stats(s).pending, 1);
+    assert_int_equal(number_of(server->port, "ZCARD fo:{shop}:due"), 1);
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
+// A claim brings so many bytes and then stops, but always brings a job; what it left is due now.
+static void test_large_bodies(void **state) {
+    enum { JOBS = 4, MEBIBYTES_EACH = 5 };
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 64 << 20);
+    struct err e = {0};
+    struct sv large = {arena_alloc(&a, MEBIBYTES_EACH << 20), MEBIBYTES_EACH << 20};
+    for (int i = 0; i < JOBS; i++) {
+        char id[KEY_LEN + 1];
+        enum accepted is;
+        name_of(id, 'a', i, 1);
+        struct sv key = sv_of(id);
+        struct delivery d = {.shop = SV("shop"), .body = large, .received_ms = RECEIVED_MS, .keys = &key, .key_count = 1};
+        assert_int_equal(engine_redis.accept(s, &d, id, &is, &e), RC_OK);
+    }
+    for (int left = JOBS; left > 0; left -= 2) {
+        struct claim claims[] = {{.shop = SV("shop"), .max = 10}};
+        struct job *jobs;
+        size_t n;
+        int64_t next_due_ms;
+        assert_int_equal(engine_redis.claim(s, &a, claims, 1, LEASE_MS, &jobs, &n, &next_due_ms, &e), RC_OK);
+        assert_int_equal(n, 2);
+        assert_int_equal(jobs[1].body.n, large.n);
+        assert_true(left > 2 ? next_due_ms == 0 : next_due_ms > 0);
+    }
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
+// One shop whose keys somebody has spoiled does not keep work from the others.
+static void test_shop_in_trouble(void **state) {
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct err e = {0};
+    accepted(s, 1, 1);
+    tell_ok(server->port, "SET fo:{spoiled}:due 1");
+    struct claim claims[] = {{.shop = SV("spoiled"), .max = 10}, {.shop = SV("shop"), .max = 10}};
+    struct job *jobs;
+    size_t n;
+    int64_t next_due_ms;
+    assert_int_equal(engine_redis.claim(s, &a, claims, 2, LEASE_MS, &jobs, &n, &next_due_ms, &e), RC_OK);
+    assert_int_equal(n, 1);
+    assert_true(sv_is(jobs[0].shop, "shop"));
+    assert_in_range(next_due_ms, 1, 1000);
+    assert_int_equal(engine_redis.claim(s, &a, claims, 1, LEASE_MS, &jobs, &n, &next_due_ms, &e), RC_IO);
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
+// Many lanes are woken in slices; leased lanes lie among them and keep their time.
+static void test_wake_many(void **state) {
+    enum { LANES = 1400 };
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 64 << 20);
+    struct err e = {0};
+    struct job *jobs;
+    size_t n;
+    for (int i = 0; i < LANES; i++)
+        accepted(s, i, 1);
+    int kept = 0, given_back = 0;
+    while ((n = claim(s, &a, 100, &jobs)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            if (i % 2 == 0) {  // more than one slice, between the others
+                kept++;
+                continue;
+            }
+            given_back++;
+            struct change retry = {.kind = CHANGE_RETRY, .job = &jobs[i], .delay_ms = i % 4 == 1 ? 30000 : 90000};
+            assert_int_equal(commit(s, retry, &e), RC_OK);
+        }
+    }
+    assert_int_equal(kept + given_back, LANES);
+    assert_int_equal(engine_redis.wake(s, SV("shop"), &e), RC_OK);
+    while ((n = claim(s, &a, 1000, &jobs)) > 0)
+        given_back -= (int)n;
+    assert_int_equal(given_back, 0);
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
+// ---- several processes
+
+enum { LANES = 50, JOBS_PER_LANE = 6, WORKERS = 4 };
+
+struct shared {
+    atomic_int holders[LANES], last[LANES], finished, wrong;
+};
+
+struct worker {
+    struct engine *engine;
+    struct shared *shared;
+};
+
+// No assertions here: they belong to the main thread.
+static void work_on(struct worker *w, const struct job *job) {
+    struct shared *all = w->shared;
+    int lane = (int)strtol((char[]){job->id[14], job->id[15], '\0'}, NULL, 16), i = (int)(job->received_ms - RECEIVED_MS);
+    struct err e = {0};
+    if (lane >= LANES || atomic_fetch_add(&all->holders[lane], 1) != 0 || atomic_exchange(&all->last[lane], i) != i - 1)
+        atomic_fetch_add(&all->wrong, 1);
+    struct change record = {.kind = CHANGE_RECORD, .job = job, .plan = SV("plan"), .lease_ms = LEASE_MS};
+    if (commit(w->engine, record, &e))
+        atomic_fetch_add(&all->wrong, 1);
+    atomic_fetch_sub(&all->holders[lane], 1);
+    if (finish(w->engine, job, &e))
+        atomic_fetch_add(&all->wrong, 1);
+    atomic_fetch_add(&all->finished, 1);
+}
+
+static void *work(void *arg) {
+    struct worker *w = arg;
+    struct arena a;
+    arena_init(&a, 8 << 20);
+    while (atomic_load(&w->shared->finished) < LANES * JOBS_PER_LANE && atomic_load(&w->shared->wrong) == 0) {
+        struct claim claims[] = {{.shop = SV("shop"), .max = 5}};
+        struct job *jobs = NULL;
+        size_t n = 0;
+        int64_t next_due_ms;
+        if (engine_redis.claim(w->engine, &a, claims, 1, LEASE_MS, &jobs, &n, &next_due_ms, NULL))
+            atomic_fetch_add(&w->shared->wrong, 1);
+        for (size_t i = 0; i < n; i++)
+            work_on(w, &jobs[i]);
+        arena_reset(&a);
+    }
+    arena_free(&a);
+    return NULL;
+}
+
+static void test_two_stores(void **state) {
+    struct redis_server *server = server_of(state);
+    struct engine *stores[] = {opened(server), opened(server)};
+    struct shared shared = {0};
+    struct worker workers[WORKERS];
+    pthread_t threads[WORKERS];
+    for (int lane = 0; lane < LANES; lane++)
+        for (int i = 1; i <= JOBS_PER_LANE; i++)
+            accepted(stores[i % 2], lane, i);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.engine = stores[i % 2], .shared = &shared};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(shared.wrong, 0);
+    assert_int_equal(shared.finished, LANES * JOBS_PER_LANE);
+    assert_int_equal(stats(stores[0]).done, LANES * JOBS_PER_LANE);
+    assert_int_equal(stats(stores[1]).pending, 0);
+    engine_redis.close(stores[0]);
+    engine_redis.close(stores[1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH_REDIS(test_expiry),
+        WITH_REDIS(test_job_deleted_by_hand),
+        WITH_REDIS(test_large_bodies),
+        WITH_REDIS(test_shop_in_trouble),
+        WITH_REDIS(test_wake_many),
+        WITH_REDIS(test_two_stores),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
