@@ -2,7 +2,7 @@
 #include "mapping/unicode.h"
 #include "mapping/normalise.h"
 
-// Every step-th code point of first..last becomes lower case by adding delta. Beyond ASCII, Unicode 16.
+// Every step-th code point of first..last becomes lower case by adding delta. Beyond ASCII, Unicode 17.
 struct case_range {
     uint32_t first, last;
     uint8_t step;

@@ -192,7 +192,7 @@ static void read_seal_key(struct loader *l, const struct key *key, const struct 
 
 // ---- readers of lists
 
-// The n-th item of a list may still be taken; false when a fault was noted.
+// A list with as many values as there is room for; false when it cannot be read.
 static bool is_list(struct loader *l, const struct key *key, const struct yaml *node) {
     size_t n = 0;
     if (node->type != YAML_LIST) {

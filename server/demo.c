@@ -33,11 +33,11 @@ static const struct act scenario[] = {
     {.fixture = "shopify/orders/create/after_checkout", .story = "... and its order"},
     {.fixture = "recharge/charge/paid/renewal", .story = "renewal, told by Recharge ..."},
     {.fixture = "shopify/orders/create/renewal_mirror", .story = "... and again by Shopify"},
-    {.fixture = "shopify/orders/cancelled/customer", .story = "cancellation"},
+    {.fixture = "shopify/orders/cancelled/by_customer", .story = "cancellation"},
     {.fixture = "shopify/orders/create/with_fbp_fbc", .story = "the first delivery once more"},
     {.fixture = "shopify/orders/create/with_fbp_fbc", .story = "a forged signature", .forged = true},
     {.fixture = "shopify/orders/create/big_id", .story = "order while Meta answers 500", .meta_failures = 2},
-    {.fixture = "recharge/subscription/created/with_customer", .story = "subscription started"},
+    {.fixture = "recharge/subscription/created/monthly", .story = "subscription started"},
     {.fixture = "shopify/refunds/create/partial", .story = "refund: who bought is remembered"},
 };
 
