@@ -36,7 +36,7 @@ static struct sv country_code(struct arena *a, struct sv raw, struct sv country)
 // The pixel hashes an id without white space and in lower case; so must we, or the two never meet.
 static struct sv external_id(struct arena *a, struct sv raw, struct sv country) {
     (void)country;
-    struct sv s = lower_utf8(a, raw);
+    struct sv s = lower_utf8(a, trim_utf8(raw));
     char *out = arena_alloc(a, s.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++)

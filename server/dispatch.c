@@ -133,8 +133,11 @@ static void wake(struct dispatch *d) {
 static int64_t sleep_ms(const struct dispatch *d) {
     int64_t now = clock_mono_ms(), until = now + IDLE_MS;
     bool room = d->active < d->given.in_flight && !dispatch_stopping(d);
+    int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
+    if (stop_at_ms != 0 && stop_at_ms < until)
+        until = stop_at_ms;
     if (d->retry_at_ms > 0)
-        until = d->retry_at_ms;
+        until = d->retry_at_ms < until ? d->retry_at_ms : until;
     else if (d->queued.n > 0)
         return 0;
     else if (room && d->claim_at_ms < until)
@@ -165,7 +168,9 @@ static void give_up(struct dispatch *d) {
             d->tasks[i].sending = false;
             task_give_back(&d->tasks[i]);
         }
-    commit(d);
+    d->retry_delay_ms = 0;
+    while (d->queued.n > 0 && d->retry_delay_ms == 0)
+        commit(d);
 }
 
 static void *run(void *ctx) {

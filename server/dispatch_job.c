@@ -214,13 +214,10 @@ static void send(struct task *t, const struct action *a) {
     post(t, timeout_ms);
 }
 
-static const struct outcome held_back[] = {
-    [GATE_OPEN] = {.kind = OUTCOME_PAUSE, .reason = {"held back", 9}},
-};
-
-// hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the clock of its rule runs.
-static void hold_back(struct task *t, const struct action *a) {
-    plan_outcome(&t->arena, &t->plan, a->event, a->step, &held_back[GATE_OPEN], clock_wall_ms(), 0);
+// hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
+static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
+    static const struct outcome held_back = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
+    plan_outcome(&t->arena, &t->plan, a->event, a->step, &held_back, now_ms, 0);
     t->dirty = true;
 }
 
@@ -266,7 +263,7 @@ static void advance(struct task *t) {
     t->dirty |= plan_expire(&t->plan, now_ms);
     struct action a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     if (a.kind == ACTION_WAIT && t->plan.events[a.event].steps[a.step].state == STEP_PENDING) {
-        hold_back(t, &a);
+        hold_back(t, &a, now_ms);
         a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     }
     act(t, &a, &closed);

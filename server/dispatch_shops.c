@@ -62,7 +62,8 @@ static size_t least(size_t a, size_t b) {
 }
 
 // most: what a shop may take now.
-static size_t most(const struct dispatch *d, const struct shop_work *w, size_t free) {
+static size_t most(const struct dispatch *d, const struct shop_work *w) {
+    size_t free = d->given.in_flight - d->active;
     size_t may_hold = d->current_count > 1 ? free * HELD_PER_FREE : w->held + free;
     return may_hold > w->held ? least(may_hold - w->held, free) : 0;
 }
@@ -72,12 +73,12 @@ static struct shop_work *in_turn(const struct dispatch *d, size_t i) {
 }
 
 // give: `each` more places to everybody, or to those who want more, while there are some.
-static size_t give(struct dispatch *d, size_t free, size_t left, size_t each, bool all) {
+static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
     for (size_t i = 0; i < d->current_count; i++) {
         struct shop_work *w = in_turn(d, i);
         if (!all && !w->wants_more)
             continue;
-        size_t more = least(least(each, left), most(d, w, free) - w->asked);
+        size_t more = least(least(each, left), most(d, w) - w->asked);
         w->asked += more;
         left -= more;
     }
@@ -92,9 +93,9 @@ size_t shops_share(struct dispatch *d) {
     }
     if (d->current_count == 0)
         return 0;
-    size_t left = give(d, free, free, wanting > 0 ? 1 : free / d->current_count + 1, true);
+    size_t left = give(d, free, wanting > 0 ? 1 : free / d->current_count + 1, true);
     if (wanting > 0)
-        give(d, free, left, left / wanting + 1, false);
+        give(d, left, left / wanting + 1, false);
     d->turn++;
     for (size_t i = 0; i < d->current_count; i++) {
         struct shop_work *w = in_turn(d, i);

@@ -174,7 +174,7 @@ static bool set_options(struct http_call *call) {
     CURL *h = call->easy;
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, "");
+    bad |= curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, "https");
     bad |= curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
     bad |= curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L);
     bad |= curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
@@ -269,7 +269,7 @@ enum rc http_client_post(struct http_client *c, const struct request *request, i
         return err_set(e, RC_INVALID, "the address or a header of the request holds control characters");
     struct http_call *call = call_new(c);
     if (!call)
-        return err_set(e, RC_IO, "out of memory");
+        return err_set(e, RC_IO, "the request cannot be made: out of memory, or this libcurl lacks an option");
     call->done = done;
     call->ctx = ctx;
     if (!set_request(call, request, timeout_ms < 1 ? 1 : timeout_ms) || curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {

@@ -1,0 +1,296 @@
+// serve.c: the running service and the command that runs it until a signal: SIGTERM and SIGINT stop it, SIGHUP reloads.
+#include "server/serve.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/admin.h"
+#include "server/commands.h"
+#include "server/dispatch.h"
+#include "server/ingest.h"
+
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define IN_FLIGHT 512
+#define INGEST_THREADS 64
+#define ADMIN_THREADS 4
+#define ADMIN_BODY_LIMIT ((size_t)64 << 10)
+#define PURGE_EVERY_S 10
+#define STOP_GRACE_MS 10000
+
+struct service {
+    struct config_slot *config;
+    struct store *store;
+    struct metrics *metrics;
+    struct dispatch *dispatch;
+    struct ingest ingest;
+    struct admin admin;
+    struct http_server *webhooks, *administration;
+    volatile int stopping;       // read by the admin address
+    pthread_t purger;
+    bool purging;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;        // stopping was set, under lock
+};
+
+// ---- clearing up
+
+static void purge(struct service *s) {
+    struct config *config = config_current(s->config);
+    struct sv *shops = calloc(config->shop_count + 1, sizeof *shops);
+    struct err e = {0};
+    for (size_t i = 0; shops && i < config->shop_count; i++)
+        shops[i] = config->shops[i].name;
+    if (shops && store_purge(s->store, shops, config->shop_count, &e))
+        log_debug("purge: %s", e.text);  // the dispatcher says when the store is away
+    free(shops);
+    config_drop(config);
+}
+
+static void *purge_now_and_then(void *ctx) {
+    struct service *s = ctx;
+    struct timespec next;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stopping) {
+        clock_gettime(CLOCK_MONOTONIC, &next);
+        next.tv_sec += PURGE_EVERY_S;
+        while (!s->stopping && pthread_cond_timedwait(&s->ended, &s->lock, &next) == 0) {
+        }
+        if (s->stopping)
+            break;
+        pthread_mutex_unlock(&s->lock);
+        purge(s);
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static enum rc start_purger(struct service *s, struct err *e) {
+    s->purging = pthread_create(&s->purger, NULL, purge_now_and_then, s) == 0;
+    return s->purging ? RC_OK : err_set(e, RC_IO, "a thread cannot be started");
+}
+
+// ---- starting and stopping
+
+static void accepted(void *ctx) {
+    dispatch_wake(ctx);
+}
+
+static enum rc open_store(struct service *s, const struct config *c, struct err *e) {
+    struct store_config config = {.url = c->store, .seal_key = c->seal_key, .relaxed = c->relaxed, .retention_ms = c->retention_ms};
+    return store_open(&config, &s->store, e);
+}
+
+static enum rc start_dispatch(struct service *s, struct err *e) {
+    struct dispatch_config config = {.config = s->config, .store = s->store, .metrics = s->metrics, .in_flight = IN_FLIGHT};
+    return dispatch_start(&config, &s->dispatch, e);
+}
+
+static enum rc start_webhooks(struct service *s, const struct config *c, struct err *e) {
+    s->ingest = (struct ingest){.config = s->config, .store = s->store, .metrics = s->metrics, .accepted = accepted, .accepted_ctx = s->dispatch};
+    struct http_server_config config = {.listen = c->listen, .body_limit = INGEST_BODY_LIMIT, .threads = INGEST_THREADS,
+                                        .early = ingest_early, .handle = ingest_handle, .refused = ingest_refused, .ctx = &s->ingest};
+    return http_server_start(&config, &s->webhooks, e) ? err_wrap(e, "listen: " SV_FMT, SV_ARG(c->listen)) : RC_OK;
+}
+
+static enum rc start_administration(struct service *s, const struct config *c, struct err *e) {
+    s->admin = (struct admin){.config = s->config, .store = s->store, .metrics = s->metrics, .stopping = &s->stopping};
+    struct http_server_config config = {.listen = c->admin, .body_limit = ADMIN_BODY_LIMIT, .threads = ADMIN_THREADS,
+                                        .handle = admin_handle, .ctx = &s->admin};
+    return http_server_start(&config, &s->administration, e) ? err_wrap(e, "admin: " SV_FMT, SV_ARG(c->admin)) : RC_OK;
+}
+
+static struct service *service_new(struct config *config) {
+    struct service *s = calloc(1, sizeof *s);
+    pthread_condattr_t monotonic;
+    if (!s)
+        abort();  // at start only
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&s->lock, NULL);
+    s->config = config_slot_new(config);
+    s->metrics = metrics_new();
+    return s;
+}
+
+// Webhooks come last: once they can arrive, everything behind them works.
+enum rc service_start(struct config *config, struct service **ret, struct err *e) {
+    struct service *s = service_new(config);
+    config = config_current(s->config);
+    enum rc rc = open_store(s, config, e);
+    if (rc == RC_OK)
+        rc = start_dispatch(s, e);
+    if (rc == RC_OK)
+        rc = start_purger(s, e);
+    if (rc == RC_OK)
+        rc = start_administration(s, config, e);
+    if (rc == RC_OK)
+        rc = start_webhooks(s, config, e);
+    config_drop(config);
+    if (rc != RC_OK) {
+        service_stop(s);
+        return rc;
+    }
+    *ret = s;
+    return RC_OK;
+}
+
+// Webhooks that are being accepted are accepted to the end, then requests that are open are waited for.
+void service_stop(struct service *s) {
+    pthread_mutex_lock(&s->lock);
+    s->stopping = 1;
+    pthread_cond_broadcast(&s->ended);
+    pthread_mutex_unlock(&s->lock);
+    if (s->webhooks)
+        http_server_drain(s->webhooks);
+    http_server_stop(s->webhooks);
+    if (s->dispatch)
+        dispatch_stop(s->dispatch, STOP_GRACE_MS);
+    http_server_stop(s->administration);
+    if (s->purging)
+        pthread_join(s->purger, NULL);
+    store_close(s->store);
+    metrics_free(s->metrics);
+    config_slot_free(s->config);
+    pthread_cond_destroy(&s->ended);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+int service_port(const struct service *s) {
+    return http_server_port(s->webhooks);
+}
+
+int service_admin_port(const struct service *s) {
+    return http_server_port(s->administration);
+}
+
+struct metrics *service_metrics(struct service *s) {
+    return s->metrics;
+}
+
+struct store *service_store(struct service *s) {
+    return s->store;
+}
+
+// ---- reloading
+
+// fixed_key: the first key that is read at start only and differs; NULL when there is none.
+static const char *fixed_key(const struct config *now, const struct config *next) {
+    const struct {
+        const char *key;
+        bool same;
+    } keys[] = {
+        {"listen", sv_eq(now->listen, next->listen)},
+        {"admin", sv_eq(now->admin, next->admin)},
+        {"store", sv_eq(now->store, next->store)},
+        {"seal_key", !now->seal_key.p == !next->seal_key.p && bytes_eq(now->seal_key, next->seal_key)},
+        {"durability", now->relaxed == next->relaxed},
+        {"retention", now->retention_ms == next->retention_ms},
+    };
+    for (size_t i = 0; i < COUNTOF(keys); i++)
+        if (!keys[i].same)
+            return keys[i].key;
+    return NULL;
+}
+
+void service_reload(struct service *s, struct config *next) {
+    struct config *now = config_current(s->config);
+    const char *fixed = fixed_key(now, next);
+    config_drop(now);
+    if (fixed) {
+        log_error("not reloaded: `%s` changed, which takes a restart; the old configuration stays", fixed);
+        config_drop(next);
+        return;
+    }
+    config_replace(s->config, next);
+    dispatch_reloaded(s->dispatch);
+    log_info("reloaded");
+}
+
+// ---- the command
+
+static const char usage[] =
+    "usage: fireorder serve --config FILE\n"
+    "\n"
+    "Receives webhooks, stores them, and sends each to Meta and then to Klaviyo.\n"
+    "SIGHUP reloads FILE (a faulty one changes nothing), SIGTERM and SIGINT stop the service.\n";
+
+static struct config *load(const char *file) {
+    struct config *config = NULL;
+    struct buf faults;
+    struct err e = {0};
+    buf_init(&faults, 1 << 20);
+    if (config_load(file, &config, &faults, &e)) {
+        struct sv line, rest = buf_sv(&faults);
+        while (sv_present(rest)) {
+            sv_cut(rest, '\n', &line, &rest);
+            log_error(SV_FMT, SV_ARG(line));
+        }
+        log_error("%s", e.text);
+        config = NULL;
+    }
+    buf_free(&faults);
+    return config;
+}
+
+static void reload(struct service *s, const char *file) {
+    struct config *next = load(file);
+    if (next)
+        service_reload(s, next);
+    else
+        log_error("not reloaded: the old configuration stays");
+}
+
+static int serve(const char *file, const sigset_t *signals) {
+    struct service *s = NULL;
+    struct err e = {0};
+    struct config *config = load(file);
+    if (!config)
+        return 1;
+    if (service_start(config, &s, &e)) {
+        log_error("not started: %s", e.text);
+        return 1;
+    }
+    log_info("serving webhooks on port %d, health and metrics on port %d", service_port(s), service_admin_port(s));
+    for (int number = SIGHUP; number == SIGHUP;) {
+        sigwait(signals, &number);
+        if (number == SIGHUP)
+            reload(s, file);
+    }
+    log_info("stopping");
+    service_stop(s);
+    log_info("stopped");
+    return 0;
+}
+
+int command_serve(int argc, char **argv) {
+    enum { CONFIG = 1, HELP };
+    static const struct option options[] = {{"config", 1, NULL, CONFIG}, {"help", 0, NULL, HELP}, {NULL, 0, NULL, 0}};
+    const char *file = NULL;
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (o) {
+        case CONFIG: file = optarg; break;
+        case HELP: fputs(usage, stdout); return 0;
+        default: fputs(usage, stderr); return 2;
+        }
+    }
+    if (!file || optind != argc) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    // Blocked before there are threads, so that none but this one takes them.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    return serve(file, &signals);
+}
