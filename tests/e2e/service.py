@@ -213,10 +213,10 @@ def checkout(token, email="ava@klaviyo-demo.com", **more):
             "line_items": [{"key": "a", "variant_id": 808950810, "product_id": 632910392, "title": "Serum", "quantity": 1, "price": "129.95"}], **more}
 
 
-def charge(number, shopify_order=None, kind="recurring", email="ava@klaviyo-demo.com"):
+def charge(number, shopify_order=None, kind="recurring", email="ava@klaviyo-demo.com", customer=5001):
     return {"charge": {"id": number, "type": kind, "status": "success", "currency": "USD", "total_price": "29.20", "processed_at": now(),
                        "created_at": now(-86400), "external_order_id": {"ecommerce": str(shopify_order) if shopify_order else None},
-                       "customer": {"id": number + 1000, "email": email, "external_customer_id": {"ecommerce": "5001"}},
+                       "customer": {"id": number + 1000, "email": email, "external_customer_id": {"ecommerce": str(customer)}},
                        "billing_address": {"country_code": "US", "first_name": "Ava", "last_name": "Roth"},
                        "line_items": [{"purchase_item_id": 1, "title": "Serum", "quantity": 1, "unit_price": "29.20",
                                        "external_variant_id": {"ecommerce": "808950810"}}]}}

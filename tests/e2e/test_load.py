@@ -23,7 +23,7 @@ def webhooks():
             ("shopify", "orders/create", bought),
             ("shopify", "orders/paid", bought),
             ("shopify", "orders/cancelled", {**bought, "cancelled_at": bought["created_at"], "cancel_reason": "customer"}),
-            ("recharge", "charge/paid", charge(500000 + person, 700000 + person, email=email)),
+            ("recharge", "charge/paid", charge(500000 + person, 700000 + person, email=email, customer=900000 + person)),
         ])
     return sequences
 
@@ -50,20 +50,27 @@ def send_sequence(services, sequence, seed):
             time.sleep(dice.uniform(0.02, 0.1))
 
 
+def deliveries(lanes):
+    """What both destinations are to get; Meta has no event for a cancellation."""
+    events = [event for lane in lanes for event in lane]
+    return {("klaviyo", event) for event in events} | {("meta", event) for event in events if not event.endswith("_cancelled")}
+
+
 def run_load(services, destinations, disturb=None):
-    everything = [event for person in range(PEOPLE) for event in lane_of(person)]
+    lanes = [lane_of(person) for person in range(PEOPLE)]
+    wanted = deliveries(lanes)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         jobs = [pool.submit(send_sequence, services, sequence, person) for person, sequence in enumerate(webhooks())]
         if disturb:
             disturb()
         for job in jobs:
             job.result()
-    destinations.wait_delivered(everything, deadline=200)
+    destinations.wait_taken(wanted, deadline=200)
     for service in services:
         service.wait_drained(120)
         assert service.metric("fireorder_order_violations_total") == 0
         assert service.metric("fireorder_dead") == 0
-    check_invariants(destinations, everything, [lane_of(person) for person in range(PEOPLE)])
+    check_invariants(destinations, wanted, lanes)
 
 
 @pytest.mark.parametrize("round", range(4))

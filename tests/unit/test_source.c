@@ -26,6 +26,7 @@ static const struct row rows[] = {
     {"shopify/orders/create/with_fbp_fbc", TEST_CODE, "ord_6240018501642_purchase", "purchase", "2026-11-20T09:42:15Z", "web", NULL, ORDER},
     {"shopify/orders/create/with_fbp_fbc", ON_PAID, .reason = "waiting for orders/paid", .identity = ORDER},
     {"shopify/orders/create/fbclid_only", PLAIN, "ord_6240018534410_purchase", "purchase", "2026-11-20T19:05:43Z", "web", NULL, ORDER},
+    {"shopify/orders/create/after_checkout", PLAIN, "ord_6240018730250_purchase", "purchase", "2026-11-20T19:24:31Z", "web", NULL, ORDER},
     {"shopify/orders/create/renewal_mirror", PLAIN, "ord_6240018567178_renewal", "renewal_charged", "2026-11-20T09:07:34Z", "renewal", NULL, "order customer email"},
     {"shopify/orders/create/renewal_mirror", RECHARGE_TOO, .reason = "renewal: Recharge reports it", .identity = "order customer email"},
     {"shopify/orders/create/no_identity", PLAIN, "ord_6240018599946_purchase", "purchase", "2026-11-20T17:30:00Z", "web", NULL, "checkout cart order"},

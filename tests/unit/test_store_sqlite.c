@@ -321,10 +321,13 @@ static void a_moved_record_does_not_open(void **state) {
     env_close(v);
     look(v, "UPDATE body SET bytes = (SELECT bytes FROM body WHERE job = 1)");
     env_open(v);
-    claim_body(v, "1");
-    struct job *job = claim_soon(v, LONG_MS);
-    assert_null(job->body.p);
-    assert_true(sv_present(job->unreadable));
+    int unreadable = 0;
+    for (int i = 0; i < 2; i++) {  // two lanes: which comes first does not matter
+        struct job *job = claim_soon(v, LONG_MS);
+        unreadable += sv_present(job->unreadable);
+        assert_int_equal(!job->body.p, sv_present(job->unreadable));
+    }
+    assert_int_equal(unreadable, 1);
 }
 
 static void a_purge_goes_in_slices_and_spares_the_dead(void **state) {
