@@ -14,6 +14,7 @@ enum rc {
     RC_TOO_LARGE,    // over a stated limit
     RC_UNAVAILABLE,  // a dependency is away for now: try again
     RC_STALE,        // somebody else holds the lease now
+    RC_CONFLICT,     // what was to be changed is not as it was said to be
     RC_IO,           // operating system or library failure
 };
 

@@ -18,7 +18,7 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
-#define COMMIT_FIXED_ARGS 14   // lua/commit.lua: the key and ARGV 1 to 13
+#define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
 
 enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
 
@@ -252,7 +252,7 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 // The order of the arguments is that of lua/commit.lua.
 static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
     size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 3 * c->remember_count);
+    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + 3 * c->remember_count);
     argv[n++] = shop_key(a, c->job->shop);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
@@ -267,8 +267,16 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
     argv[n++] = c->plan.p ? SV("1") : SV("0");
     argv[n++] = c->plan;
     argv[n++] = number(a, (int64_t)c->reserve_count);
+    argv[n++] = number(a, (int64_t)c->mark_count);
     for (size_t i = 0; i < c->reserve_count; i++)
         argv[n++] = c->reserve[i];
+    for (size_t i = 0; i < c->mark_count; i++) {
+        argv[n++] = c->marks[i].key;
+        argv[n++] = c->marks[i].expect.p ? SV("1") : SV("0");
+        argv[n++] = c->marks[i].expect;
+        argv[n++] = c->marks[i].value;
+        argv[n++] = lifetime(a, c->marks[i].lifetime_ms);
+    }
     for (size_t i = 0; i < c->remember_count; i++) {
         argv[n++] = c->remember[i].key;
         argv[n++] = c->remember[i].value;
@@ -283,8 +291,8 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
         return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
         return odd_answer("commit", e);
-    if (integer_of(&reply->items[0]) == 0) {
-        c->result = RC_STALE;
+    if (integer_of(&reply->items[0]) != 1) {
+        c->result = integer_of(&reply->items[0]) == 0 ? RC_STALE : RC_CONFLICT;
         return RC_OK;
     }
     for (size_t i = 0; i < c->reserve_count && i + 1 < reply->count; i++)

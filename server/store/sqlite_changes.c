@@ -87,12 +87,28 @@ static bool finished_before(struct db *db, const struct change *c) {
            db_step(db_query(db, FIND_FINISHED_BY, VALUES(text(sv_of(c->job->id)), text(sv_of(c->job->token)))));
 }
 
+// A change that is repeated, because its answer was lost, finds its marks set already.
+static bool marks_hold(struct db *db, int64_t now, const struct change *c) {
+    for (size_t i = 0; i < c->mark_count; i++) {
+        struct query *q = db_query(db, FIND_KEY, VALUES(text(c->marks[i].key), number(now)));
+        struct sv seen = db_step(q) ? db_bytes(q, 0) : SV_NONE;
+        bool as_expected = seen.p ? c->marks[i].expect.p && sv_eq(seen, c->marks[i].expect) : !c->marks[i].expect.p;
+        if (!as_expected && !(seen.p && sv_eq(seen, c->marks[i].value)))
+            return false;
+    }
+    return true;
+}
+
 static enum rc change(struct db *db, int64_t now, struct change *c) {
     const struct job *job = c->job;
     struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(text(lane_of(c)), text(sv_of(job->token)), text(sv_of(job->id))));
     if (!db_step(q))
         return finished_before(db, c) ? RC_OK : RC_STALE;
     int64_t seq = db_number(q, 0);
+    if (!marks_hold(db, now, c))
+        return RC_CONFLICT;
+    for (size_t i = 0; i < c->mark_count; i++)
+        put_key(db, c->marks[i].key, c->marks[i].value, later(now, c->marks[i].lifetime_ms));
     if (c->plan.p)
         db_run(db, PUT_PLAN, VALUES(number(seq), bytes(c->plan)));
     for (size_t i = 0; i < c->remember_count; i++)

@@ -33,7 +33,7 @@ static const struct row {
 
 // ---- keys
 
-enum purpose { JOB_ID = 1, DELIVERY_KEY, LANE_KEY, EVENT_KEY, STATE_KEY };  // part of what is stored: never renumber
+enum purpose { JOB_ID = 1, DELIVERY_KEY, LANE_KEY, EVENT_KEY, STATE_KEY, MARK_KEY, FINGERPRINT };  // part of what is stored: never renumber
 
 static void hash_into(const struct store *s, enum purpose purpose, struct sv shop, struct sv key, char out[KEY_LEN + 1]) {
     char separator = (char)purpose;
@@ -208,6 +208,12 @@ static struct change pack_change(const struct store *s, struct arena *a, const s
     for (size_t i = 0; i < c->remember_count; i++)
         remember[i] = pack_remembered(s, a, shop, &c->remember[i]);
     packed.remember = remember;
+    struct mark *marks = ARENA_ARRAY(a, struct mark, c->mark_count);
+    for (size_t i = 0; i < c->mark_count; i++) {
+        marks[i] = c->marks[i];
+        marks[i].key = hashed(s, a, MARK_KEY, shop, c->marks[i].key);
+    }
+    packed.marks = marks;
     return packed;
 }
 
@@ -255,6 +261,16 @@ enum rc store_state_put(struct store *s, struct sv shop, const struct remembered
     enum rc rc = s->ops->state_put(s->engine, shop, &packed, e);
     arena_free(&a);
     return rc;
+}
+
+enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
+    char hex[KEY_LEN + 1];
+    hash_into(s, MARK_KEY, shop, key, hex);
+    return s->ops->state_get(s->engine, a, shop, sv_of(hex), ret, e);
+}
+
+void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]) {
+    hash_into(s, FINGERPRINT, shop, text, ret);
 }
 
 enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {

@@ -81,6 +81,13 @@ struct remembered {
     int64_t lifetime_ms;
 };
 
+// A mark is a short text without personal data that changes only from what it was seen to be: a change whose marks are not all at
+// `expect` (or at `value` already) does nothing and says RC_CONFLICT.
+struct mark {
+    struct sv key, expect, value;  // expect absent: there must be none
+    int64_t lifetime_ms;
+};
+
 struct change {
     enum change_kind kind;
     const struct job *job;
@@ -94,8 +101,10 @@ struct change {
     int64_t reserve_lifetime_ms;
     const struct remembered *remember;
     size_t remember_count;
+    const struct mark *marks;
+    size_t mark_count;
     // out
-    enum rc result;               // RC_OK, RC_STALE (somebody else holds the lane: nothing was changed)
+    enum rc result;               // RC_OK; RC_STALE (somebody else holds the lane) and RC_CONFLICT (a mark): nothing was changed
     bool taken[RESERVE_MAX];      // that event id belongs to another job
 };
 
@@ -118,6 +127,9 @@ MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t 
 MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
+MUST_CHECK enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);   // absent: *ret is absent
+// store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
+void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
 MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
 MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention and expired keys, a bounded slice per call

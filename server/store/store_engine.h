@@ -7,8 +7,8 @@
 
 struct engine;
 
-// The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters;
-// body, plan and remembered.value are packed; remembered.key is KEY_LEN hex.
+// The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters,
+// as are remembered.key and mark.key; body, plan and remembered.value are packed. state_get reads both kinds of value.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"
     enum rc (*open)(const struct store_config *config, struct engine **ret, struct err *e);

@@ -200,6 +200,40 @@ static void values_are_remembered_for_their_time(void **state) {
     assert_string_equal(get_state(v, v->shop, "profile:a@b.c"), "three");
 }
 
+static enum rc mark(struct env *v, const struct job *job, const char *plan, struct sv expect, const char *value, int64_t lifetime_ms) {
+    const struct mark m = {SV("profile:1"), expect, sv_of(value), lifetime_ms};
+    return commit(v, &(struct change){.kind = CHANGE_RECORD, .job = job, .lease_ms = LONG_MS, .plan = sv_of(plan), .marks = &m, .mark_count = 1});
+}
+
+static const char *marked(struct env *v) {
+    struct err e = {0};
+    struct sv value = SV_NONE;
+    MUST(store_mark_get(v->store, &v->arena, sv_of(v->shop), SV("profile:1"), &value, &e));
+    return value.p ? arena_cstr(&v->arena, value) : NULL;
+}
+
+static void marks_change_only_from_what_was_seen(void **state) {
+    struct env *v = *state;
+    accept_in(v, "1", NULL);
+    struct job *job = claim_body(v, "1");
+    assert_null(marked(v));
+    assert_int_equal(mark(v, job, "a", SV("i:1"), "i:2", LONG_MS), RC_CONFLICT);
+    assert_null(marked(v));
+    for (int i = 0; i < 2; i++)  // the answer to the first one was lost
+        assert_int_equal(mark(v, job, "b", SV_NONE, "i:1", LONG_MS), RC_OK);
+    assert_string_equal(marked(v), "i:1");
+    assert_int_equal(mark(v, job, "c", SV_NONE, "i:3", LONG_MS), RC_CONFLICT);
+    assert_int_equal(mark(v, job, "d", SV("i:2"), "i:3", LONG_MS), RC_CONFLICT);
+    assert_int_equal(mark(v, job, "e", SV("i:1"), "d:1", SHORT_MS), RC_OK);
+    for (int64_t end = clock_mono_ms() + DEADLINE_MS; marked(v) && clock_mono_ms() < end;)
+        poll(NULL, 0, 5);
+    assert_null(marked(v));
+    assert_null(get_state(v, v->shop, "profile:1"));
+    assert_int_equal(mark(v, job, "f", SV("d:1"), "i:4", LONG_MS), RC_CONFLICT);
+    delay(v, job, CHANGE_RELEASE, 0);
+    assert_true(sv_is(claim_body(v, "1")->plan, "e"));  // a conflict changes nothing, the plan neither
+}
+
 static void one_text_serves_four_purposes(void **state) {
     struct env *v = *state;
     const struct sv same = SV("email:a@b.c");
@@ -345,6 +379,7 @@ static const struct store_case cases[] = {
     {"what_needs_no_work_is_recorded_at_once", what_needs_no_work_is_recorded_at_once},
     {"an_event_id_belongs_to_one_job", an_event_id_belongs_to_one_job},
     {"values_are_remembered_for_their_time", values_are_remembered_for_their_time},
+    {"marks_change_only_from_what_was_seen", marks_change_only_from_what_was_seen},
     {"one_text_serves_four_purposes", one_text_serves_four_purposes},
     {"shops_do_not_meet", shops_do_not_meet},
     {"next_due_tells_when_to_come_back", next_due_tells_when_to_come_back},

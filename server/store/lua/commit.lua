@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
 -- commit: one change to a claimed job. allow-oom: finishing is what frees memory.
 -- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, state (d, x, i), reason, retention ms,
--- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, they, then (key, value, lifetime ms)
--- for each value to remember.
--- Returns {0}: stale, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether another job has it.
+-- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, number of marks, the reservations, for each
+-- mark (key, "1" and what it must be or "0" and "" where there must be none, value, lifetime ms), then for each value to
+-- remember (key, value, lifetime ms).
+-- Returns {0}: stale, {2}: a mark is not as expected, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether
+-- another job has it.
 local shop = KEYS[1]
 local kind, lane, id, token, delay, lease, state, reason, retention, reserve_lifetime, has_plan, plan = unpack(ARGV, 1, 12)
 local due, own, held, list = shop .. 'due', shop .. 'own', shop .. 'held', shop .. 'l:' .. lane
@@ -35,10 +37,23 @@ local function leave_lane()
     end
 end
 
-local last_reservation = 13 + ARGV[13]
+local last_reservation = 14 + ARGV[13]
+local last_mark = last_reservation + 5 * ARGV[14]
+
+-- A change that is repeated, because its answer was lost, finds its marks set already.
+local function marks_hold()
+    for i = last_reservation + 1, last_mark, 5 do
+        local seen = redis.call('GET', shop .. 's:' .. ARGV[i])
+        local expected = ARGV[i + 1] == '1' and ARGV[i + 2]
+        if seen ~= expected and seen ~= ARGV[i + 3] then
+            return false
+        end
+    end
+    return true
+end
 
 local function reserve()
-    for i = 14, last_reservation do
+    for i = 15, last_reservation do
         local key = shop .. 'r:' .. ARGV[i]
         local holder = redis.call('GET', key)
         if holder and holder ~= id then
@@ -100,10 +115,16 @@ function changes.release()
     end
 end
 
+if not marks_hold() then
+    return {2}
+end
+for i = last_reservation + 1, last_mark, 5 do
+    redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 3], 'PX', ARGV[i + 4])
+end
 if has_plan == '1' then
     redis.call('SET', shop .. 'p:' .. id, plan)
 end
-for i = last_reservation + 1, #ARGV, 3 do
+for i = last_mark + 1, #ARGV, 3 do
     redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 1], 'PX', ARGV[i + 2])
 end
 changes[kind]()
