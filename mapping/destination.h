@@ -27,6 +27,12 @@ struct answer {
     struct sv body;            // at most 64 KiB of it
 };
 
+// What a destination is to get, made once and kept, so that each attempt sends the same bytes.
+struct draft {
+    struct sv body;        // absent: it cannot be made
+    size_t tell_at;        // where in body the disposition of the first destination is to be put when it is known; 0: nowhere
+};
+
 enum outcome_kind {
     OUTCOME_SENT,
     OUTCOME_RETRY,     // later, with back-off
@@ -37,6 +43,7 @@ enum outcome_kind {
 
 struct outcome {
     enum outcome_kind kind;
+    bool amend;              // REJECT: what destination.amend leaves of the body may be taken
     int64_t retry_after_ms;  // 0: not said
     struct sv reason;        // short, for people: "429 throttled", "100/2804003 event too old"; no personal data
 };
@@ -44,15 +51,23 @@ struct outcome {
 struct destination {
     const char *name;     // step name: "meta", "klaviyo.event"
     const char *account;  // "meta", "klaviyo": what is paused and throttled together
+    bool leads;           // the rule's patience is about this one; the others wait for it
+    bool perishable;      // worth nothing once a later step has been sent: dropped when it does not get through in a few seconds
+    // changes: what the body leaves behind there, by name: it is sent only when it differs from what was sent last under that
+    // name. NULL: sent always.
+    struct sv (*changes)(struct arena *a, const struct event *e);
     // applies: the step is to be sent; otherwise false and *ret_reason says why it is skipped.
     bool (*applies)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
     // expired: it is too late to send an event of that time now.
     bool (*expired)(int64_t event_ms, int64_t now_ms);
-    // body: rendered once per event and kept, so that each attempt sends the same bytes. before: NULL for the first destination.
-    struct sv (*body)(struct arena *a, const struct event *e, const struct shop *shop, const struct disposition *before, int64_t now_ms);
+    struct draft (*draft)(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms);
     // address: URL and headers, made anew for each attempt from the configuration (they hold the credential; never stored).
     void (*address)(struct arena *a, const struct shop *shop, struct request *ret);
     struct outcome (*outcome)(struct arena *a, const struct answer *answer, int64_t now_ms);
+    // amend: the body without what it was refused for; absent: there is nothing to leave out. NULL: never.
+    struct sv (*amend)(struct arena *a, struct sv body);
+    // tell: the draft's body with the disposition in its place. NULL: nothing is told.
+    struct sv (*tell)(struct arena *a, struct draft draft, const struct disposition *before);
 };
 
 extern const struct destination *const destinations[];

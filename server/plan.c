@@ -4,12 +4,10 @@
 
 #include "base/clock.h"
 
-_Static_assert(PLAN_STEPS == 2, "plan_disposition tells a step about the one before it");
-
 static void decide(struct step *s, enum step_state state, struct sv reason) {
     s->state = state;
     s->reason = reason;
-    s->body = SV_NONE;
+    s->draft = (struct draft){0};
     s->next_ms = 0;
 }
 
@@ -25,43 +23,48 @@ void plan_skip(struct plan *p, size_t event, struct sv reason) {
 
 // Under `stop` whatever comes after a step that will never succeed is not sent either.
 static void stop_after(struct planned_event *e, size_t step, struct sv reason) {
-    if (rule_named(event_name_of(e->name))->on_fail != ON_FAIL_STOP)
+    if (!destinations[step]->leads || e->patience.on_fail != ON_FAIL_STOP)
         return;
     for (size_t i = step + 1; i < PLAN_STEPS; i++)
         if (!step_decided(&e->steps[i]))
             decide(&e->steps[i], STEP_SKIPPED, reason);
 }
 
+// perished: what was tried for long enough, and comes again with the person's next event.
+static bool perished(size_t step, const struct step *s, int64_t now_ms) {
+    return destinations[step]->perishable && s->attempts > 0 && now_ms - s->first_ms > PATIENCE_MS;
+}
+
+static bool expire(struct planned_event *e, size_t step, int64_t now_ms) {
+    struct step *s = &e->steps[step];
+    if (step_decided(s))
+        return false;
+    if (destinations[step]->expired(e->time_ms, now_ms)) {
+        decide(s, STEP_SKIPPED, SV("expired"));
+        stop_after(e, step, SV("the destination before it expired"));
+        return true;
+    }
+    if (!perished(step, s, now_ms))
+        return false;
+    decide(s, STEP_SKIPPED, SV("not reached in time; the next event brings it"));
+    return true;
+}
+
 bool plan_expire(struct plan *p, int64_t now_ms) {
     bool changed = false;
-    for (size_t i = 0; i < p->event_count; i++) {
-        struct planned_event *e = &p->events[i];
-        for (size_t s = 0; s < PLAN_STEPS; s++) {
-            if (step_decided(&e->steps[s]) || !destinations[s]->expired(e->time_ms, now_ms))
-                continue;
-            decide(&e->steps[s], STEP_SKIPPED, SV("expired"));
-            stop_after(e, s, SV("the destination before it expired"));
-            changed = true;
-        }
-    }
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            changed |= expire(&p->events[i], s, now_ms);
     return changed;
 }
 
-void plan_render(struct arena *a, const struct shop *shop, struct plan *p, size_t event, size_t step, int64_t now_ms) {
-    struct planned_event *e = &p->events[event];
-    if (e->steps[step].body.p || !e->event)
-        return;
-    struct disposition before = plan_disposition(p, event, step);
-    e->steps[step].body = destinations[step]->body(a, e->event, shop, step > 0 ? &before : NULL, now_ms);
-}
-
-// render_first: the body of the step that begins, so that it is in the first record of the plan.
-static void render_first(struct arena *a, const struct shop *shop, struct plan *p, size_t event, int64_t now_ms) {
-    for (size_t s = 0; s < PLAN_STEPS; s++)
-        if (!step_decided(&p->events[event].steps[s])) {
-            plan_render(a, shop, p, event, s, now_ms);
-            return;
-        }
+bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step) {
+    struct draft *draft = &p->events[event].steps[step].draft;
+    if (draft->tell_at == 0)
+        return false;
+    struct disposition before = plan_disposition(p, event);
+    *draft = (struct draft){.body = destinations[step]->tell(a, *draft, &before)};
+    return true;
 }
 
 // review skips the undecided steps that do not apply to the event as it is decoded and configured now.
@@ -77,16 +80,21 @@ static bool review(struct arena *a, const struct shop *shop, struct planned_even
     return changed;
 }
 
+static void plan_event(struct arena *a, const struct shop *shop, struct event *event, int64_t now_ms, struct planned_event *ret) {
+    struct scope scope = {.arena = a, .event = event, .shop = shop};
+    *ret = (struct planned_event){.id = event->id, .name = event_label(event), .time_ms = event->time_ms, .event = event,
+                                  .patience = rule_for(shop->rules, &scope)->patience};
+    review(a, shop, ret);
+    for (size_t s = 0; s < PLAN_STEPS; s++)
+        if (!step_decided(&ret->steps[s]))
+            ret->steps[s].draft = destinations[s]->draft(a, event, shop, now_ms);
+}
+
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret) {
     *ret = (struct plan){.event_count = d->count < PLAN_EVENTS_MAX ? d->count : PLAN_EVENTS_MAX};
-    for (size_t i = 0; i < ret->event_count; i++) {
-        struct event *e = &d->events[i];
-        ret->events[i] = (struct planned_event){.id = e->id, .name = event_label(e), .time_ms = e->time_ms, .event = e};
-        review(a, shop, &ret->events[i]);
-    }
-    plan_expire(ret, now_ms);
     for (size_t i = 0; i < ret->event_count; i++)
-        render_first(a, shop, ret, i, now_ms);
+        plan_event(a, shop, &d->events[i], now_ms, &ret->events[i]);
+    plan_expire(ret, now_ms);
 }
 
 static struct event *decoded_again(const struct decoded *d, struct sv id) {
@@ -101,13 +109,7 @@ bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded 
     for (size_t i = 0; i < p->event_count; i++) {
         struct planned_event *e = &p->events[i];
         e->event = decoded_again(d, e->id);
-        if (e->event && review(a, shop, e))
-            changed = true;
-        for (size_t s = 0; s < PLAN_STEPS && !e->event; s++)
-            if (!step_decided(&e->steps[s]) && !e->steps[s].body.p) {
-                decide(&e->steps[s], STEP_FAILED, SV("the webhook no longer becomes this event"));
-                changed = true;
-            }
+        changed |= e->event && review(a, shop, e);
     }
     return changed;
 }
@@ -137,6 +139,19 @@ static int64_t later(const struct outcome *o, const struct step *s, int64_t now_
     return 0;
 }
 
+// amend: a refused body is sent once more without what it was refused for. Nothing was taken, so no two bodies meet there.
+static bool amend(struct arena *a, struct step *s, size_t step, const struct outcome *o) {
+    struct sv body = s->amended || !destinations[step]->amend ? SV_NONE : destinations[step]->amend(a, s->draft.body);
+    if (!body.p)
+        return false;
+    s->draft.body = body;
+    s->amended = true;
+    s->state = STEP_RETRYING;
+    s->reason = arena_dup(a, o->reason);
+    s->next_ms = 0;
+    return true;
+}
+
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random) {
     struct planned_event *e = &p->events[event];
     struct step *s = &e->steps[step];
@@ -147,6 +162,8 @@ int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step,
         decide(s, STEP_SENT, SV_NONE);
         return 0;
     }
+    if (o->kind == OUTCOME_REJECT && o->amend && amend(a, s, step, o))
+        return 0;
     if (o->kind == OUTCOME_REJECT) {
         decide(s, STEP_FAILED, arena_dup(a, o->reason));
         stop_after(e, step, arena_fmt(a, "%s failed", destinations[step]->name));
@@ -159,11 +176,9 @@ int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step,
     return delay;
 }
 
-struct disposition plan_disposition(const struct plan *p, size_t event, size_t step) {
-    if (step == 0)
-        return (struct disposition){0};
-    const struct step *before = &p->events[event].steps[step - 1];
-    return (struct disposition){.status = sv_of(step_state_text(before->state)), .reason = before->reason};
+struct disposition plan_disposition(const struct plan *p, size_t event) {
+    const struct step *first = &p->events[event].steps[0];
+    return (struct disposition){.status = sv_of(step_state_text(first->state)), .reason = first->reason};
 }
 
 bool plan_in_order(const struct plan *p, size_t event, size_t step) {

@@ -19,19 +19,22 @@ enum step_state {
 struct step {
     enum step_state state;
     struct sv reason;
-    struct sv body;           // rendered once; kept until the step is over, so that each attempt sends the same bytes
+    struct draft draft;       // rendered when planned; kept until the step is over, so that each attempt sends the same bytes
+    bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
     int64_t last_ms;          // last answer, wall
     int64_t next_ms;          // not before, wall: the end of its back-off; 0: at once
 };
 
-#define PLAN_STEPS 2          // = destination_count
+#define PLAN_STEPS 4          // = destination_count
+#define PATIENCE_MS SECONDS_MS(10)  // how long a destination that does not lead may keep later ones waiting
 #define PLAN_EVENTS_MAX 8
 
 struct planned_event {
     struct sv id, name;
     int64_t time_ms;
+    struct patience patience; // of its rule
     struct event *event;      // decoded again on each claim; not stored; NULL when it is no longer decoded
     struct step steps[PLAN_STEPS];
 };
@@ -49,7 +52,7 @@ struct closed {
 };
 
 enum action_kind {
-    ACTION_SEND,              // step of event is to be sent now (its body is rendered when absent)
+    ACTION_SEND,              // step of event is to be sent now
     ACTION_WAIT,              // nothing before wait_ms from now; hold: an impatient follower may shorten it;
                               // step is what is waited for: when still PENDING, its destination is closed
     ACTION_ASIDE,             // the lane may go on, what is left is retried from a lane of its own
@@ -66,27 +69,27 @@ struct action {
     struct sv reason;
 };
 
-// plan_make: steps of decoded events; those that do not apply are skipped with the reason. Bodies of first steps are rendered.
+// plan_make: steps of decoded events, with all they are to send; those that do not apply are skipped with the reason.
 // At most PLAN_EVENTS_MAX events: the caller refuses more.
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret);
 struct sv plan_write(struct arena *a, const struct plan *p);                                        // to JSON
 MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e);
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
-// configuration) become skipped, those that nobody can render any more failed. Says whether it changed something.
+// configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
-// plan_expire: undecided steps for which it is too late become skipped. Says whether it changed something.
+// plan_expire: undecided steps for which it is too late, or that are not worth waiting for, become skipped. Says whether it changed something.
 bool plan_expire(struct plan *p, int64_t now_ms);
 // plan_skip: every undecided step of the event becomes skipped.
 void plan_skip(struct plan *p, size_t event, struct sv reason);
-// plan_render: the body of a step whose turn it is, unless there is one.
-void plan_render(struct arena *a, const struct shop *shop, struct plan *p, size_t event, size_t step, int64_t now_ms);
+// plan_tell: puts into the body of a step whose turn it is what the first destination made of the event. Says whether it changed something.
+bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step);
 // plan_next: the next action. closed may be NULL. hurry_ms: wall time at which somebody behind wants a held head out of the way (0: nobody).
 struct action plan_next(const struct plan *p, const struct closed *closed, int64_t now_ms, int64_t hurry_ms);
 // plan_outcome: notes what an attempt gave. Returns the back-off in ms when the step is to be tried again, else 0.
 // THROTTLED and PAUSE count no attempt and leave the waiting to `closed`; without retry_after_ms: 1 s and PAUSE_PROBE_MS.
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random);
-// plan_disposition: what the destinations before `step` made of the event, as that step is to tell it.
-struct disposition plan_disposition(const struct plan *p, size_t event, size_t step);
+// plan_disposition: what the first destination made of the event, as the others are to tell it.
+struct disposition plan_disposition(const struct plan *p, size_t event);
 // plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
 bool plan_in_order(const struct plan *p, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed

@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","attempts","first","last","next"}}}]}
+// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","amended","attempts","first","last","next"}}}]}
 // A body is kept as a string, so that it comes back byte for byte.
 #include "server/plan.h"
 
@@ -24,7 +24,9 @@ static void write_step(struct jw *w, const struct step *s) {
     jw_open(w, '{');
     jw_member(w, "state", sv_of(states[s->state]));
     jw_member(w, "reason", s->reason);
-    jw_member(w, "body", s->body);
+    jw_member(w, "body", s->draft.body);
+    write_moment(w, "tell_at", (int64_t)s->draft.tell_at);
+    write_moment(w, "amended", s->amended);
     write_moment(w, "attempts", s->attempts);
     write_moment(w, "first", s->first_ms);
     write_moment(w, "last", s->last_ms);
@@ -38,6 +40,9 @@ static void write_event(struct jw *w, const struct planned_event *e) {
     jw_member(w, "name", e->name);
     jw_key(w, "time");
     jw_int(w, e->time_ms);
+    jw_key(w, "on_fail");
+    jw_int(w, e->patience.on_fail);
+    write_moment(w, "max_wait", e->patience.max_wait_ms);
     jw_key(w, "steps");
     jw_open(w, '{');
     for (size_t i = 0; i < PLAN_STEPS; i++) {

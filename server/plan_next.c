@@ -13,7 +13,6 @@
 // What plan_next looks at, for one event of the plan.
 struct view {
     const struct planned_event *event;
-    const struct rule *rule;
     const struct closed *closed;
     int64_t now_ms, hurry_ms;
     bool aside;
@@ -26,9 +25,11 @@ static int64_t least(int64_t a, int64_t b) {
 static int64_t patience_end(const struct view *v, size_t step) {
     if (v->aside)
         return v->now_ms;
+    const struct patience *patience = &v->event->patience;
     int64_t first = v->event->steps[step].first_ms ? v->event->steps[step].first_ms : v->now_ms;
-    int64_t end = first > v->now_ms + v->rule->max_wait_ms ? v->now_ms : first + v->rule->max_wait_ms;
-    bool hurried = v->hurry_ms != 0 && v->rule->on_fail != ON_FAIL_CONTINUE;
+    int64_t most = destinations[step]->leads ? patience->max_wait_ms : PATIENCE_MS;
+    int64_t end = first > v->now_ms + most ? v->now_ms : first + most;
+    bool hurried = v->hurry_ms != 0 && destinations[step]->leads && patience->on_fail != ON_FAIL_CONTINUE;
     return hurried ? least(end, v->hurry_ms) : end;
 }
 
@@ -40,13 +41,18 @@ static int64_t due(const struct view *v, size_t step) {
     return backoff > closed ? backoff : closed;
 }
 
+// stops: nothing after this step goes without its success.
+static bool stops(const struct view *v, size_t step) {
+    return destinations[step]->leads && v->event->patience.on_fail == ON_FAIL_STOP;
+}
+
 // blocked: an earlier destination has not been heard of, or its outcome is still worth waiting for.
 static bool blocked(const struct view *v, size_t step) {
     for (size_t i = 0; i < step; i++) {
         const struct step *s = &v->event->steps[i];
         if (step_decided(s))
             continue;
-        if (s->state == STEP_PENDING || v->rule->on_fail == ON_FAIL_STOP || patience_end(v, i) > v->now_ms)
+        if (s->state == STEP_PENDING || (s->attempts == 0 && !destinations[i]->leads) || stops(v, i) || patience_end(v, i) > v->now_ms)
             return true;
     }
     return false;
@@ -55,9 +61,9 @@ static bool blocked(const struct view *v, size_t step) {
 // may_leave: all that is left are retries that nobody in the lane has to wait for any longer.
 static bool may_leave(const struct view *v) {
     for (size_t i = 0; i < PLAN_STEPS; i++) {
-        if (step_decided(&v->event->steps[i]) || (i > 0 && v->rule->on_fail == ON_FAIL_STOP && blocked(v, i)))
+        if (step_decided(&v->event->steps[i]) || (i > 0 && stops(v, 0) && blocked(v, i)))
             continue;
-        if (i == PLAN_STEPS - 1 || v->event->steps[i].state == STEP_PENDING || patience_end(v, i) > v->now_ms)
+        if (!destinations[i]->leads || v->event->steps[i].state == STEP_PENDING || patience_end(v, i) > v->now_ms)
             return false;
     }
     return true;
@@ -71,7 +77,7 @@ static bool decided(const struct planned_event *e) {
 }
 
 static int64_t worth(const struct view *v, size_t step) {
-    if (v->aside || step == PLAN_STEPS - 1 || v->rule->on_fail == ON_FAIL_STOP)
+    if (v->aside || !destinations[step]->leads || stops(v, step))
         return NEVER;
     int64_t rest = patience_end(v, step) - v->now_ms;
     return (rest > 0 ? rest : 0) + SECONDS_MS(1);
@@ -95,7 +101,7 @@ static struct action look(const struct view *v) {
         until = least(until, due(v, i));
         if (s->state == STEP_RETRYING && i < PLAN_STEPS - 1 && patience_end(v, i) > v->now_ms) {
             until = least(until, patience_end(v, i));
-            a.hold = v->rule->on_fail != ON_FAIL_CONTINUE;
+            a.hold = destinations[i]->leads && v->event->patience.on_fail != ON_FAIL_CONTINUE;
         }
     }
     a.wait_ms = until - v->now_ms;
@@ -120,7 +126,7 @@ struct action plan_next(const struct plan *p, const struct closed *closed, int64
     bool left = false;
     for (size_t i = 0; i < p->event_count; i++) {
         const struct planned_event *e = &p->events[i];
-        struct view v = {e, rule_named(event_name_of(e->name)), closed, now_ms, hurry_ms, p->aside};
+        struct view v = {e, closed, now_ms, hurry_ms, p->aside};
         if (decided(e))
             continue;
         bool leaves = !p->aside && may_leave(&v);
