@@ -24,6 +24,7 @@ enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
+    struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
     struct redis_script scripts[SCRIPT_COUNT];
@@ -100,9 +101,8 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     s->retention_ms = (struct sv){s->retention_text, retention.n};
     arena_free(&a);
 
-    enum rc rc = redis_open(config->url, &s->redis, e);
-    if (!rc)
-        rc = redis_settings_check(s->redis, config->relaxed, e);
+    s->inspector = (struct redis_inspector){.look = redis_settings_look, .relaxed = config->relaxed};
+    enum rc rc = redis_open(config->url, &s->inspector, &s->redis, e);
     for (size_t i = 0; i < SCRIPT_COUNT && !rc; i++) {
         s->scripts[i].text = script_texts[i];
         rc = redis_load(s->redis, &s->scripts[i], e);
