@@ -6,6 +6,7 @@
 #include "mapping/content_id.h"
 #include "server/config_text.h"
 #include "server/fixture.h"
+#include "server/store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,17 @@ static void read_url(struct loader *l, const struct key *key, const struct yaml 
     while (sv_ends(text, SV("/")))
         text.n--;
     *(struct sv *)at(target, key->offset) = text;
+}
+
+static void read_store(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    struct err e;
+    if (!scalar(l, key, node, &text))
+        return;
+    if (store_url_check(text, &e) != RC_OK)
+        fault(&l->faults, node, "%s", e.text);
+    else
+        *(struct sv *)at(target, key->offset) = text;
 }
 
 static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
@@ -252,7 +264,7 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
 #define SECRETS(field)                                                                                                         \
     {"secrets", read_list, SHOP(field.v), COUNT(field.n), .most = SECRETS_MAX, .required = true, .check = is_line,             \
      .expected = "texts of one line"}
-#define BASE_URL "a URL that begins with https:// (http:// only for this machine), without query"
+#define BASE_URL "a URL that begins with https:// (http:// only in the private network), without query"
 #define TOKEN "visible ASCII characters without spaces"
 
 static const struct key shopify_keys[] = {
@@ -338,8 +350,7 @@ static const struct key top_keys[] = {
     {"listen", read_text, CONFIG(listen), .check = is_address, .expected = "host:port, :port or port"},
     {"admin", read_text, CONFIG(admin), .check = is_address, .expected = "host:port, :port or port"},
     {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
-    {"store", read_text, CONFIG(store), .check = is_store_url,
-     .expected = "sqlite:<file>, redis://<host>:<port>/<db>, rediss://... or redis+sentinel://<host>,<host>/<master>"},
+    {"store", read_store, CONFIG(store)},
     {"seal_key", read_seal_key, CONFIG(seal_key)},
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},

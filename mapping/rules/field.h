@@ -10,7 +10,9 @@
 //   Name: { count: items }                         how many items
 //   Name: { sum: item.quantity }                   of every item
 //   Name: { fields: { a: value } }                 an object
-// `when` may stand in each of the forms in braces. A field without a value, and one that is 0, "" or empty, is left out.
+// `when` may stand in each of the forms in braces; with list, each, count and sum it is asked of every item, and those it does not hold for
+// count as if they were not there. These four cannot stand inside each. `as` goes with from alone: of several paths the first that is there
+// and can be converted. A constant that is not in quotes may be a number, true or false. A field without a value, and one that is 0, "" or empty, is left out.
 #ifndef MAPPING_RULES_FIELD_H
 #define MAPPING_RULES_FIELD_H
 
@@ -31,11 +33,13 @@ struct fields {
     size_t n;
 };
 
-// expression_compile, fields_compile: faults are noted; what is faulty is left out.
+// expression_compile, fields_compile: faults are noted; what is faulty is left out (NULL). They may be nested 16 levels deep. Texts and file
+// names are those of the YAML tree, which must live as long.
 const struct expression *expression_compile(struct arena *a, struct faults *f, const struct yaml *node);
 struct fields fields_compile(struct arena *a, struct faults *f, const struct yaml *map);
 
-// What a destination can take; beyond it a text or list is cut, deeper levels are left out.
+// What a destination can take; beyond it a text or list is cut, deeper levels are left out. A text is one level, a list of texts two.
+// A whole number beyond 64 bits is written as a text.
 struct limits {
     size_t text_bytes, list_length;
     unsigned depth;

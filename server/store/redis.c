@@ -6,6 +6,7 @@
 #include "redis_scripts.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_settings.h"
+#include "server/store/redis_url.h"
 #include "server/store/store_engine.h"
 
 #include <inttypes.h>
@@ -88,6 +89,15 @@ static void engine_close(struct engine *s) {
         return;
     redis_close(s->redis);
     free(s);
+}
+
+static enum rc engine_check_url(struct sv url, struct err *e) {
+    struct arena a;
+    struct redis_address address;
+    arena_init(&a, SCRATCH_MEMORY);
+    enum rc rc = redis_url_parse(&a, url, &address, e);
+    arena_free(&a);
+    return rc;
 }
 
 static enum rc engine_open(const struct store_config *config, struct engine **ret, struct err *e) {
@@ -412,6 +422,7 @@ static enum rc engine_purge(struct engine *s, const struct sv *shops, size_t n, 
 
 const struct engine_ops engine_redis = {
     .scheme = "redis",
+    .check_url = engine_check_url,
     .open = engine_open,
     .close = engine_close,
     .accept = engine_accept,

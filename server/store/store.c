@@ -102,6 +102,12 @@ static enum rc find_row(struct sv url, const struct row **ret, struct err *e) {
     return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>");
 }
 
+enum rc store_url_check(struct sv url, struct err *e) {
+    const struct row *row = NULL;
+    enum rc rc = find_row(url, &row, e);
+    return rc == RC_OK ? row->ops->check_url(url, e) : rc;
+}
+
 static enum rc derive_keys(struct store *s, const struct row *row, const struct store_config *config, struct err *e) {
     unsigned char made[SEAL_KEY_LEN] = {0};
     struct sv master = config->seal_key;
