@@ -113,6 +113,12 @@ static enum rc copy_scalar(struct reader *r, const yaml_event_t *event, struct s
     return check_memory(r, line_of(event));
 }
 
+static struct yaml *node_new(struct reader *r) {
+    struct yaml *node = ARENA_NEW(r->arena, struct yaml);
+    node->file = r->file;
+    return node;
+}
+
 static enum rc build_value(struct reader *r, const yaml_event_t *event, struct yaml *node, size_t depth);
 
 static enum rc build_list(struct reader *r, struct yaml *list, size_t depth) {
@@ -123,7 +129,7 @@ static enum rc build_list(struct reader *r, struct yaml *list, size_t depth) {
             return rc;
         bool last = event.type == YAML_SEQUENCE_END_EVENT;
         if (!last) {
-            *end = ARENA_NEW(r->arena, struct yaml);
+            *end = node_new(r);
             rc = build_value(r, &event, *end, depth + 1);
         }
         yaml_event_delete(&event);
@@ -160,7 +166,7 @@ static enum rc build_map(struct reader *r, struct yaml *map, size_t depth) {
             return rc;
         bool last = event.type == YAML_MAPPING_END_EVENT;
         if (!last) {
-            *end = ARENA_NEW(r->arena, struct yaml);
+            *end = node_new(r);
             rc = take_key(r, &event, *end);
         }
         yaml_event_delete(&event);
@@ -234,12 +240,12 @@ enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, stru
     *ret = NULL;
     if (bytes.n > INPUT_LIMIT)
         return err_set(e, RC_TOO_LARGE, "%s:1: the file has %zu bytes, at most %d are allowed", file_name, bytes.n, INPUT_LIMIT);
-    struct reader r = {.arena = a, .bytes = bytes, .file = file_name, .e = e};
+    struct reader r = {.arena = a, .bytes = bytes, .file = arena_cstr(a, sv_of(file_name)), .e = e};
     if (!yaml_parser_initialize(&r.parser))
         return err_set(e, RC_IO, "%s:1: out of memory", file_name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)(bytes.p ? bytes.p : ""), bytes.n);
-    struct yaml *root = ARENA_NEW(a, struct yaml);
+    struct yaml *root = node_new(&r);
     enum rc rc = build_document(&r, root);
     yaml_parser_delete(&r.parser);
     if (rc == RC_OK)
@@ -254,6 +260,56 @@ const struct yaml *yaml_get(const struct yaml *map, const char *key) {
         if (sv_is(member->key, key))
             return member;
     return NULL;
+}
+
+// ---- one tree over another
+
+static bool takes_away(const struct yaml *node) {
+    return node->type == YAML_SCALAR && !node->quoted && (sv_is(node->text, "null") || sv_is(node->text, "~"));
+}
+
+static const struct yaml *member_of(const struct yaml *map, struct sv key) {
+    if (map && map->type == YAML_MAP)
+        YAML_EACH(member, map)
+            if (sv_eq(member->key, key))
+                return member;
+    return NULL;
+}
+
+static struct yaml *laid_over(struct arena *a, const struct yaml *under, const struct yaml *over, unsigned depth);
+
+// As deep as `depth` and the reader's own limit.
+static struct yaml *merged(struct arena *a, const struct yaml *under, const struct yaml *over, unsigned depth) {
+    struct yaml *map = ARENA_NEW(a, struct yaml), **end = &map->child;
+    *map = *over;
+    map->child = NULL;
+    if (under && under->type == YAML_MAP)
+        YAML_EACH(member, under)
+            if ((*end = laid_over(a, member, member_of(over, member->key), depth)))
+                end = &(*end)->next;
+    YAML_EACH(member, over)
+        if (!member_of(under, member->key) && (*end = laid_over(a, NULL, member, depth)))
+            end = &(*end)->next;
+    return map;
+}
+
+// A copy that may stand in another map; its children are shared where nothing is laid over them.
+static struct yaml *laid_over(struct arena *a, const struct yaml *under, const struct yaml *over, unsigned depth) {
+    if (over && takes_away(over))
+        return NULL;
+    struct yaml *node;
+    if (over && over->type == YAML_MAP && depth > 0) {
+        node = merged(a, under, over, depth - 1);
+    } else {
+        node = ARENA_NEW(a, struct yaml);
+        *node = over ? *over : *under;
+    }
+    node->next = NULL;
+    return node;
+}
+
+const struct yaml *yaml_overlay(struct arena *a, const struct yaml *under, const struct yaml *over, unsigned depth) {
+    return under || over ? laid_over(a, under, over, depth) : NULL;
 }
 
 // ---- suggestions

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "handlers/decimal.h"
 #include "mapping/consent.h"
+#include "mapping/normalise.h"
 
 static const enum purpose purposes[EVENT_NAME_COUNT] = {  // not named: marketing
     [EVENT_PURCHASE] = PURPOSE_TRANSACTIONAL,
@@ -62,7 +63,7 @@ struct sv currency_code(struct sv text) {
 }
 
 struct sv country_code(struct sv text) {
-    return letters(text, 2);
+    return sv_first(letters(text, 2), country_named(text));
 }
 
 bool tagged(struct sv tags, const char *tag) {

@@ -15,7 +15,7 @@ struct sv decimal_id(struct sv text);   // 1 to 20 digits, else absent
 struct sv token_id(struct sv text);     // 1 to 200 printable ASCII characters without a space, else absent
 struct sv money(struct sv text);        // a decimal number, else absent
 struct sv currency_code(struct sv text);// three letters, else absent
-struct sv country_code(struct sv text); // two letters, else absent
+struct sv country_code(struct sv text); // two letters, also for a country's English name, else absent
 bool tagged(struct sv tags, const char *tag);  // in a comma-separated list, without case
 
 // attribute: the value of a name in a list of {name, value}, or in an object that has the name as a key; absent in anything else.

@@ -64,6 +64,7 @@ static void order_properties(const struct json *body, struct sv id, struct event
     event_property(e, "order_id", id);
     event_property(e, "order_name", json_str(body, "name"));
     event_property(e, "checkout_token", json_str(body, "checkout_token"));
+    event_property(e, "order_status_url", json_str(body, "order_status_url"));
     if (sv_is(e->origin, "channel"))
         event_property(e, "channel", json_str(body, "source_name"));
 }

@@ -1,5 +1,6 @@
 // shopify_read.c: the parts that Shopify's resources have in common.
 // Whatever may be absent, null, "" or [] is: access to personal data is cut in many ways (missing keys, addresses of a country only).
+#include "handlers/decimal.h"
 #include "handlers/shopify.h"
 #include "mapping/normalise.h"
 
@@ -107,7 +108,11 @@ void shopify_items(struct arena *a, const struct json *lines, const char *within
     event_total_items(a, e);
 }
 
-static void take_discounts(struct arena *a, const struct json *discounts, struct event *e) {
+static void take_discounts(struct arena *a, const struct json *body, struct event *e) {
+    const struct json *discounts = json_get(body, "discount_codes");
+    struct decimal total;
+    if (decimal_of(json_str(body, "total_discounts"), &total) && total.units > 0)
+        event_property_number(e, "discount_value", decimal_text(a, total));
     if (!json_is_array(discounts) || discounts->count == 0)
         return;
     struct sv *codes = ARENA_ARRAY(a, struct sv, discounts->count);
@@ -127,7 +132,7 @@ void shopify_basket(struct arena *a, const struct json *body, struct event *e) {
     e->value = money(json_str(body, "total_price"));
     e->currency = currency_code(json_str(body, "currency"));
     shopify_items(a, json_get(body, "line_items"), NULL, e);
-    take_discounts(a, json_get(body, "discount_codes"), e);
+    take_discounts(a, body, e);
     event_property(e, "shipping_country", json_str(body, "shipping_address.country_code"));
     event_property(e, "cart_id", json_str(body, "cart_token"));
     event_property(e, "checkout_url", json_str(body, "abandoned_checkout_url"));

@@ -9,8 +9,8 @@
 
 #define BODY_BYTES_MOST ((size_t)8 << 20)
 
-// Meta refuses events older than 7 days; half a day is left for the last attempts.
-#define AGE_MOST_MS (DAYS_MS(6) + HOURS_MS(12))
+// Meta refuses events older than 7 days; a minute is left for the request itself and for clocks that differ.
+#define AGE_MOST_MS (DAYS_MS(7) - MINUTES_MS(1))
 
 struct action_source {
     const char *origin, *name;

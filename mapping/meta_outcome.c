@@ -4,7 +4,8 @@
 #include "base/clock.h"
 
 #define ANY_SUBCODE (-1)
-#define THROTTLE_LEAST_MS SECONDS_MS(60)
+#define THROTTLE_MS SECONDS_MS(60)       // a limit that Meta names is not over sooner
+#define THROTTLE_PLAIN_MS SECONDS_MS(5)  // 429 and no word from Meta itself
 #define THROTTLE_MOST_MS HOURS_MS(24)
 
 struct verdict {
@@ -91,18 +92,19 @@ static int64_t regain_ms(struct arena *a, struct headers h) {
     return most < THROTTLE_MOST_MS / MINUTES_MS(1) ? MINUTES_MS(most) : THROTTLE_MOST_MS;
 }
 
+static struct outcome throttle(struct arena *a, const struct answer *answer, int64_t unless_said_ms, struct sv reason, int64_t now_ms) {
+    int64_t wait_ms = retry_after_ms(answer->headers, now_ms), regain = regain_ms(a, answer->headers);
+    if (wait_ms < regain)
+        wait_ms = regain;
+    return (struct outcome){.kind = OUTCOME_THROTTLED, .reason = reason, .retry_after_ms = wait_ms > 0 ? wait_ms : unless_said_ms};
+}
+
 static struct outcome finish(struct arena *a, const struct answer *answer, enum outcome_kind kind, struct sv reason, int64_t now_ms) {
+    if (kind == OUTCOME_THROTTLED)
+        return throttle(a, answer, THROTTLE_PLAIN_MS, reason, now_ms);
     struct outcome outcome = {.kind = kind, .reason = reason};
-    if (kind == OUTCOME_SENT || kind == OUTCOME_REJECT)
-        return outcome;
-    outcome.retry_after_ms = retry_after_ms(answer->headers, now_ms);
-    if (kind != OUTCOME_THROTTLED)
-        return outcome;
-    int64_t regain = regain_ms(a, answer->headers);
-    if (outcome.retry_after_ms < regain)
-        outcome.retry_after_ms = regain;
-    if (outcome.retry_after_ms < THROTTLE_LEAST_MS)
-        outcome.retry_after_ms = THROTTLE_LEAST_MS;
+    if (kind != OUTCOME_SENT && kind != OUTCOME_REJECT)
+        outcome.retry_after_ms = retry_after_ms(answer->headers, now_ms);
     return outcome;
 }
 
@@ -138,7 +140,7 @@ static struct outcome by_error(struct arena *a, const struct answer *answer, con
     if (!verdict)
         return by_status(a, answer, true, arena_fmt(a, ", code " SV_FMT, SV_ARG(codes)), now_ms);
     struct sv reason = arena_fmt(a, SV_FMT " %s", SV_ARG(codes), verdict->meaning);
-    return finish(a, answer, throttled ? OUTCOME_THROTTLED : verdict->kind, reason, now_ms);
+    return throttled ? throttle(a, answer, THROTTLE_MS, reason, now_ms) : finish(a, answer, verdict->kind, reason, now_ms);
 }
 
 // Sent is only what Meta counts: 200 with an error, or with another number of events than the one that was sent, is not.

@@ -167,7 +167,9 @@ struct sv normal_country(struct arena *a, struct sv raw) {
     struct sv country = trim_utf8(raw);
     if (sv_is_nocase(country, "uk"))
         return SV("gb");
-    return country_of(country) ? lower_utf8(a, country) : SV_NONE;
+    if (!country_of(country))
+        country = country_named(country);
+    return lower_utf8(a, country);
 }
 
 // ---- click ids

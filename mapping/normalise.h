@@ -12,7 +12,8 @@ struct sv normal_name(struct arena *a, struct sv raw);                    // low
 struct sv normal_city(struct arena *a, struct sv raw);
 struct sv normal_region(struct arena *a, struct sv raw, struct sv country);
 struct sv normal_zip(struct arena *a, struct sv raw, struct sv country);
-struct sv normal_country(struct arena *a, struct sv raw);                 // lower-case alpha-2
+struct sv normal_country(struct arena *a, struct sv raw);                 // lower-case alpha-2, also from an English name
+struct sv country_named(struct sv name);                                  // "Germany" -> "DE"; absent when it is no country's name
 bool valid_fbp(struct sv fbp);                                            // fb.<digits>.<digits>.<value>, 4 or 5 parts
 bool valid_fbc(struct sv fbc, int64_t event_ms);                          // same; created at most 90 days before and not after the event
 

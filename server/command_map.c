@@ -31,8 +31,7 @@ static const char sample_config[] =
     "    klaviyo: { api_key: \"pk_sample\" }\n";
 
 static void write_step(struct jw *w, struct arena *a, const struct destination *d, const struct event *e, const struct shop *shop,
-                       const struct disposition *before)
-{
+                       const struct disposition *before) {
     struct sv reason = SV_NONE;
     struct request request = {0};
     struct json *body = NULL;
@@ -55,8 +54,7 @@ static void write_step(struct jw *w, struct arena *a, const struct destination *
     jw_close(w, '}');
 }
 
-static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop)
-{
+static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop) {
     struct sv reason = SV_NONE;
     jw_open(w, '{');
     jw_key(w, "event");
@@ -73,8 +71,7 @@ static void write_event(struct jw *w, struct arena *a, const struct event *e, co
     jw_close(w, '}');
 }
 
-static void write_decoded(struct buf *out, struct arena *a, const struct fixture *f, const struct shop *shop, const struct decoded *d)
-{
+static void write_decoded(struct buf *out, struct arena *a, const struct fixture *f, const struct shop *shop, const struct decoded *d) {
     struct jw w;
     jw_init(&w, out);
     jw_open(&w, '{');
@@ -92,8 +89,7 @@ static void write_decoded(struct buf *out, struct arena *a, const struct fixture
 }
 
 // print_tree: a JSON tree for people: keys, indentation, no quotes around names.
-static void print_tree(const struct json *node, int indent)
-{
+static void print_tree(const struct json *node, int indent) {
     JSON_EACH(item, node) {
         printf("%*s", indent, "");
         if (sv_present(item->key))
@@ -109,8 +105,7 @@ static void print_tree(const struct json *node, int indent)
     }
 }
 
-static int map_one(const char *path, const struct shop *shop, bool as_json)
-{
+static int map_one(const char *path, const struct shop *shop, bool as_json) {
     struct arena a;
     struct fixture f;
     struct err e;
@@ -137,8 +132,7 @@ out:
     return status;
 }
 
-int command_map(int argc, char **argv)
-{
+int command_map(int argc, char **argv) {
     enum { CONFIG = 1, SHOP, JSON, HELP };
     static const struct option options[] = {
         {"config", 1, NULL, CONFIG}, {"shop", 1, NULL, SHOP}, {"json", 0, NULL, JSON}, {"help", 0, NULL, HELP}, {NULL, 0, NULL, 0}};

@@ -21,8 +21,7 @@ static const char usage[] =
     "  --klaviyo-status N    answer Klaviyo's requests with this status\n"
     "  --json                one JSON object a line\n";
 
-static void print_line(void *ctx, const struct sighting *s)
-{
+static void print_line(void *ctx, const struct sighting *s) {
     const bool *as_json = ctx;
     if (*as_json) {
         struct buf out;
@@ -48,14 +47,12 @@ static void print_line(void *ctx, const struct sighting *s)
     fflush(stdout);
 }
 
-static int bad_usage(void)
-{
+static int bad_usage(void) {
     fputs(usage, stderr);
     return 2;
 }
 
-int command_sandbox(int argc, char **argv)
-{
+int command_sandbox(int argc, char **argv) {
     enum { LISTEN = 1, DELAY, META, KLAVIYO, JSON, HELP };
     static const struct option options[] = {{"listen", 1, NULL, LISTEN}, {"delay", 1, NULL, DELAY},        {"meta-status", 1, NULL, META},
                                             {"json", 0, NULL, JSON},     {"klaviyo-status", 1, NULL, KLAVIYO}, {"help", 0, NULL, HELP},

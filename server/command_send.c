@@ -24,24 +24,21 @@ struct send_options {
     bool now;
 };
 
-static struct sv default_url(struct arena *a, const struct config *config)
-{
+static struct sv default_url(struct arena *a, const struct config *config) {
     struct sv rest = config->listen, host, port = rest;
     while (sv_cut(rest, ':', &host, &rest))
         port = rest;
     return arena_fmt(a, "http://127.0.0.1:" SV_FMT, SV_ARG(port));
 }
 
-static struct sv hook_url(struct arena *a, struct sv base, const struct shop *shop, const struct fixture *f)
-{
+static struct sv hook_url(struct arena *a, struct sv base, const struct shop *shop, const struct fixture *f) {
     if (sv_is(f->source, "recharge"))
         return arena_fmt(a, SV_FMT "/hooks/" SV_FMT "/recharge/" SV_FMT, SV_ARG(base), SV_ARG(shop->name), SV_ARG(f->topic));
     return arena_fmt(a, SV_FMT "/hooks/" SV_FMT "/" SV_FMT, SV_ARG(base), SV_ARG(shop->name), SV_ARG(f->source));
 }
 
 // send_one: true when the server took it.
-static bool send_one(struct http_client *http, struct arena *a, const struct shop *shop, struct sv base, const char *path, bool now)
-{
+static bool send_one(struct http_client *http, struct arena *a, const struct shop *shop, struct sv base, const char *path, bool now) {
     struct fixture f;
     struct err e;
     struct posted posted;
@@ -62,8 +59,7 @@ static bool send_one(struct http_client *http, struct arena *a, const struct sho
     return posted.status >= 200 && posted.status < 300;
 }
 
-static int send_all(const struct send_options *o, char **paths, int n)
-{
+static int send_all(const struct send_options *o, char **paths, int n) {
     struct config *config = NULL;
     struct http_client *http = NULL;
     struct buf faults;
@@ -98,8 +94,7 @@ out:
     return status;
 }
 
-int command_send(int argc, char **argv)
-{
+int command_send(int argc, char **argv) {
     enum { CONFIG = 1, URL, SHOP, NOW, HELP };
     static const struct option options[] = {{"config", 1, NULL, CONFIG}, {"url", 1, NULL, URL},   {"shop", 1, NULL, SHOP},
                                             {"now", 0, NULL, NOW},       {"help", 0, NULL, HELP}, {NULL, 0, NULL, 0}};

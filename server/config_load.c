@@ -2,24 +2,23 @@
 // each key has a reader. Nothing stops at the first fault: all are collected with file and line. A value is never shown.
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "base/yaml.h"
+#include "base/faults.h"
+#include "mapping/content_id.h"
 #include "server/config_text.h"
 #include "server/fixture.h"
+#include "server/store/store.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MEMORY = 16 << 20, CONFIG_FILE_LIMIT = 1 << 20, FAULTS_SHOWN = 50, KEYS_MAX = 16, WORDS_MAX = 4 };
+enum { CONFIG_MEMORY = 16 << 20, CONFIG_FILE_LIMIT = 1 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
 #define LONGEST_DURATION DAYS_MS(3650)
 
 struct loader {
     struct config *config;
     struct arena *arena;  // the snapshot's
     const char *file;
-    struct buf *faults;
-    size_t fault_count;
+    struct faults faults;
 };
 
 // One key of a map. offset counts from the struct config or struct shop that the map fills.
@@ -37,29 +36,7 @@ struct key {
     bool marks;                      // map: sets the bool at offset
 };
 
-// ---- faults
-
-static void fault(struct loader *l, size_t line, const char *fmt, ...) PRINTF_LIKE(3, 4);
-
-static void fault(struct loader *l, size_t line, const char *fmt, ...) {
-    if (++l->fault_count > FAULTS_SHOWN)
-        return;
-    struct err e;
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(e.text, sizeof e.text, fmt, args);
-    va_end(args);
-    buf_fmt(l->faults, "%s:%zu: %s\n", l->file, line, e.text);
-}
-
-// A key of the file as it may be shown: short, and nothing in it that a terminal obeys.
-static const char *shown(struct loader *l, struct sv key) {
-    char *copy = arena_cstr(l->arena, sv_sub(key, 0, 48));
-    for (char *c = copy; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    return copy;
-}
+// ---- unknown keys
 
 static size_t key_names(const struct key *keys, const char *names[KEYS_MAX]) {
     size_t n = 0;
@@ -75,13 +52,13 @@ static void fault_unknown(struct loader *l, const struct yaml *node, const struc
     size_t n = key_names(keys, names);
     const char *near = nearest_word(node->key, names, n);
     if (near) {
-        fault(l, node->line, "unknown key \"%s\", did you mean \"%s\"?", shown(l, node->key), near);
+        fault(&l->faults, node, "unknown key \"%s\", did you mean \"%s\"?", shown_word(l->arena, node->key), near);
         return;
     }
     struct sv known = sv_of(names[0]);
     for (size_t i = 1; i < n; i++)
         known = arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(known), names[i]);
-    fault(l, node->line, "unknown key \"%s\", here may stand: " SV_FMT, shown(l, node->key), SV_ARG(known));
+    fault(&l->faults, node, "unknown key \"%s\", here may stand: " SV_FMT, shown_word(l->arena, node->key), SV_ARG(known));
 }
 
 // ---- readers of values
@@ -94,11 +71,11 @@ static void *at(void *target, size_t offset) {
 static bool scalar(struct loader *l, const struct key *key, const struct yaml *node, struct sv *ret) {
     struct err e;
     if (node->type != YAML_SCALAR)
-        fault(l, node->line, "%s must be a single value, not a %s", key->name, node->type == YAML_LIST ? "list" : "map");
+        fault(&l->faults, node, "%s must be a single value, not a %s", key->name, node->type == YAML_LIST ? "list" : "map");
     else if (interpolate(l->arena, node->text, ret, &e) != RC_OK)
-        fault(l, node->line, "%s: %s", key->name, e.text);
+        fault(&l->faults, node, "%s: %s", key->name, e.text);
     else if (!key->may_be_empty && ret->n == 0)
-        fault(l, node->line, sv_present(node->text) ? "%s is empty once ${...} is filled in" : "%s is empty", key->name);
+        fault(&l->faults, node, sv_present(node->text) ? "%s is empty once ${...} is filled in" : "%s is empty", key->name);
     else
         return true;
     return false;
@@ -109,7 +86,7 @@ static bool checked(struct loader *l, const struct key *key, const struct yaml *
         return false;
     if (ret->n == 0 || !key->check || key->check(*ret))
         return true;
-    fault(l, node->line, "%s must be %s", key->name, key->expected);
+    fault(&l->faults, node, "%s must be %s", key->name, key->expected);
     return false;
 }
 
@@ -129,6 +106,17 @@ static void read_url(struct loader *l, const struct key *key, const struct yaml 
     *(struct sv *)at(target, key->offset) = text;
 }
 
+static void read_store(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    struct err e;
+    if (!scalar(l, key, node, &text))
+        return;
+    if (store_url_check(text, &e) != RC_OK)
+        fault(&l->faults, node, "%s", e.text);
+    else
+        *(struct sv *)at(target, key->offset) = text;
+}
+
 static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv text;
     int64_t ms;
@@ -137,7 +125,7 @@ static void read_duration(struct loader *l, const struct key *key, const struct 
     if (duration_parse(text, &ms) && ms >= 0 && ms <= LONGEST_DURATION)
         *(int64_t *)at(target, key->offset) = ms;
     else
-        fault(l, node->line, "%s must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", key->name);
+        fault(&l->faults, node, "%s must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", key->name);
 }
 
 // The place of the value among the key's words; false when a fault was noted.
@@ -154,7 +142,7 @@ static bool choose(struct loader *l, const struct key *key, const struct yaml *n
         list = n == 0 ? sv_of(key->words[0]) : arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(list), key->words[n]);
     }
     const char *near = nearest_word(text, key->words, n);
-    fault(l, node->line, "%s must be %s" SV_FMT "%s%s%s", key->name, n > 1 ? "one of " : "", SV_ARG(list), near ? ", did you mean \"" : "",
+    fault(&l->faults, node, "%s must be %s" SV_FMT "%s%s%s", key->name, n > 1 ? "one of " : "", SV_ARG(list), near ? ", did you mean \"" : "",
           near ? near : "", near ? "\"?" : "");
     return false;
 }
@@ -187,7 +175,7 @@ static void read_seal_key(struct loader *l, const struct key *key, const struct 
     if (base64_bytes(text, bytes, SEAL_KEY_LEN))
         *(struct sv *)at(target, key->offset) = (struct sv){(const char *)bytes, SEAL_KEY_LEN};
     else
-        fault(l, node->line, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
+        fault(&l->faults, node, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
 }
 
 // ---- readers of lists
@@ -196,15 +184,15 @@ static void read_seal_key(struct loader *l, const struct key *key, const struct 
 static bool is_list(struct loader *l, const struct key *key, const struct yaml *node) {
     size_t n = 0;
     if (node->type != YAML_LIST) {
-        fault(l, node->line, "%s must be a list: [first, second]", key->name);
+        fault(&l->faults, node, "%s must be a list: [first, second]", key->name);
         return false;
     }
     YAML_EACH(item, node)
         n++;
     if (n > key->most)
-        fault(l, node->line, "%s has %zu values, at most %zu are possible", key->name, n, key->most);
+        fault(&l->faults, node, "%s has %zu values, at most %zu are possible", key->name, n, key->most);
     if (n == 0 && !key->may_be_empty)
-        fault(l, node->line, "%s has no value", key->name);
+        fault(&l->faults, node, "%s has no value", key->name);
     return n <= key->most;
 }
 
@@ -230,7 +218,7 @@ static void read_proxies(struct loader *l, const struct key *key, const struct y
         if (cidr_parse(text, &config->trusted_proxies[config->trusted_proxy_count]))
             config->trusted_proxy_count++;
         else
-            fault(l, item->line, "%s must be networks such as 127.0.0.1/32, 10.0.0.0/8 or fd00::/8", key->name);
+            fault(&l->faults, item, "%s must be networks such as 127.0.0.1/32, 10.0.0.0/8 or fd00::/8", key->name);
     }
 }
 
@@ -245,7 +233,7 @@ static const struct key *key_named(const struct key *keys, struct sv name) {
 
 static void read_keys(struct loader *l, const struct key *keys, const struct yaml *map, const char *name, void *target) {
     if (map->type != YAML_MAP) {
-        fault(l, map->line, "%s must be a map of keys", name);
+        fault(&l->faults, map, "%s must be a map of keys", name);
         return;
     }
     YAML_EACH(member, map) {
@@ -257,7 +245,7 @@ static void read_keys(struct loader *l, const struct key *keys, const struct yam
     }
     for (const struct key *key = keys; key->name; key++)
         if (key->required && !yaml_get(map, key->name))
-            fault(l, map->line, "%s: %s is missing", name, key->name);
+            fault(&l->faults, map, "%s: %s is missing", name, key->name);
 }
 
 static void read_map(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
@@ -276,7 +264,7 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
 #define SECRETS(field)                                                                                                         \
     {"secrets", read_list, SHOP(field.v), COUNT(field.n), .most = SECRETS_MAX, .required = true, .check = is_line,             \
      .expected = "texts of one line"}
-#define BASE_URL "a URL that begins with https:// (http:// only for this machine), without query"
+#define BASE_URL "a URL that begins with https:// (http:// only in the private network), without query"
 #define TOKEN "visible ASCII characters without spaces"
 
 static const struct key shopify_keys[] = {
@@ -296,6 +284,8 @@ static const struct key meta_keys[] = {
     {"access_token", read_text, SHOP(meta.access_token), .required = true, .check = is_token, .expected = TOKEN},
     {"api_version", read_text, SHOP(meta.api_version), .check = is_api_version, .expected = "a version such as v25.0"},
     {"base_url", read_url, SHOP(meta.base_url), .check = is_base_url, .expected = BASE_URL},
+    {"content_id", read_text, SHOP(meta.content_id), .check = content_id_valid,
+     .expected = "a text with {variant_id}, {product_id} or {sku} in it, and {country} if wanted"},
     {"test_event_code", read_text, SHOP(meta.test_event_code), .may_be_empty = true, .check = is_token, .expected = TOKEN},
     {0},
 };
@@ -360,8 +350,7 @@ static const struct key top_keys[] = {
     {"listen", read_text, CONFIG(listen), .check = is_address, .expected = "host:port, :port or port"},
     {"admin", read_text, CONFIG(admin), .check = is_address, .expected = "host:port, :port or port"},
     {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
-    {"store", read_text, CONFIG(store), .check = is_store_url,
-     .expected = "sqlite:<file>, redis://<host>:<port>/<db>, rediss://... or redis+sentinel://<host>,<host>/<master>"},
+    {"store", read_store, CONFIG(store)},
     {"seal_key", read_seal_key, CONFIG(seal_key)},
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},
@@ -386,7 +375,7 @@ static const struct config config_defaults = {
 
 static const struct shop shop_defaults = {
     .recharge.signature = RECHARGE_AUTO,
-    .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}},
+    .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
     .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {"https://a.klaviyo.com", 21}},
     .context.lifetime_ms = DAYS_MS(7),
     .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW}},
@@ -396,7 +385,7 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
     struct config *config = target;
     size_t n = 0;
     if (node->type != YAML_MAP) {
-        fault(l, node->line, "%s must be a map: a name for each shop, and its keys below", key->name);
+        fault(&l->faults, node, "%s must be a map: a name for each shop, and its keys below", key->name);
         return;
     }
     YAML_EACH(member, node)
@@ -407,17 +396,17 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
         *shop = shop_defaults;
         shop->name = member->key;
         if (!is_shop_name(member->key))
-            fault(l, member->line, "shop \"%s\": a shop's name is 1 to 64 characters of a-z, 0-9, _ and -", shown(l, member->key));
-        read_keys(l, shop_keys, member, shown(l, member->key), shop);
+            fault(&l->faults, member, "shop \"%s\": a shop's name is 1 to 64 characters of a-z, 0-9, _ and -", shown_word(l->arena, member->key));
+        read_keys(l, shop_keys, member, shown_word(l->arena, member->key), shop);
     }
 }
 
 static void check_whole(struct loader *l, const struct yaml *root) {
     const struct yaml *store = yaml_get(root, "store"), *shops = yaml_get(root, "shops");
     if (store && !yaml_get(root, "seal_key") && sv_starts(l->config->store, SV("redis")))
-        fault(l, store->line, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
+        fault(&l->faults, store, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
     if (shops && shops->type == YAML_MAP && !shops->child)
-        fault(l, shops->line, "shops: there must be at least one shop");
+        fault(&l->faults, shops, "shops: there must be at least one shop");
 }
 
 // ---- loading
@@ -426,8 +415,7 @@ static void read_document(struct loader *l, struct sv bytes) {
     struct yaml *root;
     struct err e;
     if (yaml_parse(l->arena, bytes, l->file, &root, &e) != RC_OK) {
-        l->fault_count++;
-        buf_fmt(l->faults, "%s\n", e.text);  // names file and line already
+        fault_placed(&l->faults, &e);
         return;
     }
     read_keys(l, top_keys, root, "the file", l->config);
@@ -446,22 +434,24 @@ static struct config *config_new(const char *file) {
 }
 
 static enum rc finish(struct loader *l, struct config **ret, struct err *e) {
-    if (!l->fault_count && !arena_ok(l->arena))
-        fault(l, 1, "the file and what it names take more memory than a configuration may");
-    if (l->fault_count > FAULTS_SHOWN)
-        buf_fmt(l->faults, "%s: %zu faults more\n", l->file, l->fault_count - FAULTS_SHOWN);
-    if (!l->fault_count) {
+    const struct faults *faults = &l->faults;
+    const struct yaml whole = {.file = l->file, .line = 1};
+    if (!faults->count && !arena_ok(l->arena))
+        fault(&l->faults, &whole, "the file and what it names take more memory than a configuration may");
+    if (faults->count > FAULTS_SHOWN)
+        buf_fmt(faults->out, "%s: %zu faults more\n", l->file, faults->count - FAULTS_SHOWN);
+    if (!faults->count) {
         *ret = l->config;
         return RC_OK;
     }
     config_drop(l->config);
-    return err_set(e, RC_INVALID, "%s: %zu fault%s in the configuration", l->file, l->fault_count, l->fault_count == 1 ? "" : "s");
+    return err_set(e, RC_INVALID, "%s: %zu fault%s in the configuration", l->file, faults->count, faults->count == 1 ? "" : "s");
 }
 
 enum rc config_parse(struct sv bytes, const char *file, struct config **ret, struct buf *faults, struct err *e) {
     *ret = NULL;
     struct config *config = config_new(file);
-    struct loader l = {.config = config, .arena = &config->arena, .file = file, .faults = faults};
+    struct loader l = {.config = config, .arena = &config->arena, .file = file, .faults = {.out = faults}};
     read_document(&l, bytes);
     return finish(&l, ret, e);
 }

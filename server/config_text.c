@@ -82,14 +82,6 @@ bool is_domain(struct sv s) {
     return s.n <= 253 && only_word(s, ".-") && memchr(s.p, '.', s.n) && s.p[0] != '.' && s.p[s.n - 1] != '.';
 }
 
-bool is_store_url(struct sv s) {
-    static const char *const schemes[] = {"sqlite:", "redis://", "rediss://", "redis+sentinel://"};
-    for (size_t i = 0; i < COUNTOF(schemes); i++)
-        if (sv_starts(s, sv_of(schemes[i])))
-            return s.n > strlen(schemes[i]) && is_line(s);
-    return false;
-}
-
 static bool is_port(struct sv s) {
     int64_t port;
     return is_digits(s) && s.n <= 5 && sv_i64(s, &port) && port <= 65535;
@@ -121,17 +113,20 @@ bool is_address(struct sv s) {
     return is_port(port) && (host.n == 0 || is_host(host));
 }
 
-// Only a literal address or the reserved name: what a resolver says about another name may change.
-static bool is_loopback(struct sv host) {
+// is_near: on this machine or in its private network, where a credential may go in clear. Only literal addresses and names that
+// no resolver outside knows.
+static bool is_near(struct sv host) {
     char text[16];
     unsigned char address[4];
     if (sv_is_nocase(host, "localhost") || sv_is(host, "[::1]"))
         return true;
-    if (host.n >= sizeof text)
+    if (host.n == 0 || host.n >= sizeof text)
         return false;
     memcpy(text, host.p, host.n);
     text[host.n] = '\0';
-    return inet_pton(AF_INET, text, address) == 1 && address[0] == 127;
+    if (inet_pton(AF_INET, text, address) != 1)
+        return !memchr(host.p, '.', host.n) && host.p[0] != '[';  // a name without dots: a neighbour, as in a compose file
+    return address[0] == 127 || address[0] == 10 || (address[0] == 172 && (address[1] & 0xf0) == 16) || (address[0] == 192 && address[1] == 168);
 }
 
 // Takes scheme and authority off; *path is what is left ("" or "/...").
@@ -144,7 +139,7 @@ static bool cut_url(struct sv url, struct sv *path) {
     size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
     *path = sv_sub(rest, n, rest.n);
     split_host(sv_sub(rest, 0, n), &host, &port);
-    return is_host(host) && (!port.p || is_port(port)) && (secure || is_loopback(host));
+    return is_host(host) && (!port.p || is_port(port)) && (secure || is_near(host));
 }
 
 bool is_base_url(struct sv s) {

@@ -12,7 +12,6 @@ bool cidr_parse(struct sv text, struct cidr *ret);  // "10.0.0.0/8", "fd00::/8",
 
 // Checks of one value each; the value is there and not empty.
 bool is_address(struct sv s);       // "host:port", ":port" or "port"
-bool is_store_url(struct sv s);     // one of the known schemes, and something after it
 bool is_base_url(struct sv s);      // https://, or http:// when the host is this machine; no query, no credentials
 bool is_origin(struct sv s);        // a base URL without a path
 bool is_domain(struct sv s);

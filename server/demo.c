@@ -41,8 +41,7 @@ static const struct act scenario[] = {
     {.fixture = "shopify/refunds/create/partial", .story = "refund: who bought is remembered"},
 };
 
-static struct config *demo_config(const struct demo *d, struct err *e)
-{
+static struct config *demo_config(const struct demo *d, struct err *e) {
     struct buf text, faults;
     struct config *config = NULL;
     char random[16], secret[33];
@@ -66,8 +65,7 @@ static struct config *demo_config(const struct demo *d, struct err *e)
 
 // expect works out by the pure layers what ought to happen to the webhook, so that what did happen can be held against it.
 // A person whom only an earlier webhook named is filled in from that one, as the service does from its store.
-static void expect(struct demo *d, struct row *rows, struct row *row, const struct fixture *f)
-{
+static void expect(struct demo *d, struct row *rows, struct row *row, const struct fixture *f) {
     source_decode(&d->arena, source_named(f->source), d->shop, f->topic, f->body, &row->decoded);
     for (const struct row *earlier = rows; earlier < row && row->decoded.count > 0; earlier++)
         for (size_t i = 0; i < earlier->decoded.remember_count; i++)
@@ -76,8 +74,7 @@ static void expect(struct demo *d, struct row *rows, struct row *row, const stru
     plan_make(&d->arena, d->shop, &row->decoded, clock_wall_ms(), &row->plan);
 }
 
-static bool send_act(struct demo *d, const struct act *act, struct row *rows, struct row *row, struct err *e)
-{
+static bool send_act(struct demo *d, const struct act *act, struct row *rows, struct row *row, struct err *e) {
     struct fixture f;
     struct posted posted;
     struct arena *a = &d->arena;
@@ -103,8 +100,7 @@ static bool send_act(struct demo *d, const struct act *act, struct row *rows, st
     return true;
 }
 
-static bool drained(struct demo *d)
-{
+static bool drained(struct demo *d) {
     int64_t end = clock_mono_ms() + DEMO_DEADLINE_MS;
     struct store_stats stats;
     while (clock_mono_ms() < end) {
@@ -115,8 +111,7 @@ static bool drained(struct demo *d)
     return false;
 }
 
-static bool start(struct demo *d, struct err *e)
-{
+static bool start(struct demo *d, struct err *e) {
     const char *tmp = getenv("TMPDIR");
     struct sandbox_config sandbox = {.listen = SV("127.0.0.1:0")};
     snprintf(d->folder, sizeof(d->folder), "%s/fireorder-demo-XXXXXX", tmp ? tmp : "/tmp");
@@ -135,8 +130,7 @@ static bool start(struct demo *d, struct err *e)
     return service_start(config, &d->service, e) == RC_OK;
 }
 
-static void remove_folder(const char *folder)
-{
+static void remove_folder(const char *folder) {
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
@@ -146,8 +140,7 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
-static void stop(struct demo *d)
-{
+static void stop(struct demo *d) {
     if (d->service)
         service_stop(d->service);
     sandbox_stop(d->sandbox);
@@ -158,8 +151,7 @@ static void stop(struct demo *d)
     arena_free(&d->arena);
 }
 
-static void stay(struct demo *d, const sigset_t *signals)
-{
+static void stay(struct demo *d, const sigset_t *signals) {
     int number = 0;
     printf("\nStill running. Send your own:\n"
            "  URL     http://127.0.0.1:%d/hooks/demo/shopify\n"
@@ -175,8 +167,7 @@ static void stay(struct demo *d, const sigset_t *signals)
     sigwait(signals, &number);
 }
 
-static int run(struct demo *d, bool stays, const sigset_t *signals)
-{
+static int run(struct demo *d, bool stays, const sigset_t *signals) {
     struct err e = {0};
     struct row rows[COUNTOF(scenario)] = {0};
     printf("fireorder demo: Meta first, then Klaviyo\n\n");
@@ -202,8 +193,7 @@ static int run(struct demo *d, bool stays, const sigset_t *signals)
     return all_done && verdict.violations == 0 && verdict.missing == 0 && verdict.repeated == 0 ? 0 : 1;
 }
 
-int command_demo(int argc, char **argv)
-{
+int command_demo(int argc, char **argv) {
     enum { STAY = 1, FIXTURES, HELP };
     static const struct option options[] = {
         {"stay", 0, NULL, STAY}, {"fixtures", 1, NULL, FIXTURES}, {"help", 0, NULL, HELP}, {NULL, 0, NULL, 0}};

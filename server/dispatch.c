@@ -65,16 +65,18 @@ static void begin(struct dispatch *d, const struct job *job, int64_t lease_from_
 
 // ---- the store
 
-// store_answered keeps track of whether the store works; one line in the log when that changes.
+// store_answered keeps track of whether the store works; one line in the log when that changes, or why it does not.
 static bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
     if (rc == RC_OK) {
         if (d->retry_delay_ms > 0)
             log_info("the store is back");
         d->retry_delay_ms = d->retry_at_ms = 0;
+        d->store_rc = RC_OK;
         return true;
     }
-    if (d->retry_delay_ms == 0)
+    if (rc != d->store_rc)
         log_error("nothing is sent until the store is back: %s", e->text);
+    d->store_rc = rc;
     int64_t delay = d->retry_delay_ms * 2;
     d->retry_delay_ms = delay < STORE_RETRY_LEAST_MS ? STORE_RETRY_LEAST_MS : delay > STORE_RETRY_MOST_MS ? STORE_RETRY_MOST_MS : delay;
     d->retry_at_ms = clock_mono_ms() + d->retry_delay_ms;

@@ -292,11 +292,18 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
         return;
     }
     if (c->reserve_count > 0 && !settle(t, c)) {
-        finish(t, JOB_IGNORED, arena_fmt(&t->arena, "duplicate of event " SV_FMT, SV_ARG(t->plan.events[0].id)));
+        finish(t, JOB_IGNORED, SV("duplicate event"));
         return;
     }
     t->recorded = t->plan;
     advance(t);
+}
+
+// Checkout and cart tokens open somebody's checkout, so an id made of one is told by its beginning only.
+static void tell_event_id(struct buf *line, struct sv id) {
+    const size_t shown = 12;
+    bool has_token = sv_starts(id, SV("chk_")) || sv_starts(id, SV("cart_"));
+    buf_fmt(line, " event=" SV_FMT "%s", SV_ARG(has_token ? sv_sub(id, 0, shown) : id), has_token && id.n > shown ? "..." : "");
 }
 
 static void tell(struct task *t, const struct change *c) {
@@ -306,7 +313,7 @@ static void tell(struct task *t, const struct change *c) {
     buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
             SV_ARG(t->job.topic), t->job.id);
     for (size_t i = 0; i < t->plan.event_count; i++) {
-        buf_fmt(&line, " event=" SV_FMT, SV_ARG(t->plan.events[i].id));
+        tell_event_id(&line, t->plan.events[i].id);
         for (size_t s = 0; s < PLAN_STEPS; s++) {
             const struct step *step = &t->plan.events[i].steps[s];
             buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));

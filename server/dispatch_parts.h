@@ -76,6 +76,7 @@ struct dispatch {
     struct batch queued, sent;   // changes to be committed; the ones being committed
     struct arena arena;          // of one claim
     int64_t claim_at_ms;         // monotonic: when to look for work again
+    enum rc store_rc;            // its last answer
     int64_t retry_at_ms, retry_delay_ms;  // after the store failed; delay 0: it works
 };
 
@@ -100,6 +101,7 @@ void shops_claimed(struct dispatch *d, size_t claims);            // after `got`
 void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret);
 bool gate_pass(struct shop_work *w, size_t step);                 // before a request; true: it is the probe of a paused destination
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms);  // after its answer
+void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
 void gates_probe(struct dispatch *d);                             // paused destinations are tried again at once
 
 #endif

@@ -73,3 +73,9 @@ void gates_probe(struct dispatch *d) {
                 d->shops[i]->wake = true;
             }
 }
+
+void gates_show(const struct dispatch *d, const struct shop_work *w) {
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (gate_of(i) == i)
+            metrics_paused(d->given.metrics, sv_of(w->name), destinations[i]->account, w->gates[i].state == GATE_PAUSED);
+}

@@ -43,6 +43,7 @@ void shops_refresh(struct dispatch *d) {
     for (size_t i = 0; i < config->shop_count; i++) {
         struct shop_work *known = shops_find(d, config->shops[i].name);
         d->current[i] = known ? known : add(d, config->shops[i].name);
+        gates_show(d, d->current[i]);
     }
 }
 

@@ -15,14 +15,12 @@
 
 #define FIXTURE_LIMIT ((size_t)8 << 20)
 
-static void close_file(FILE **f)
-{
+static void close_file(FILE **f) {
     if (*f)
         fclose(*f);
 }
 
-enum rc file_read(struct arena *a, const char *path, size_t limit, struct sv *ret, struct err *e)
-{
+enum rc file_read(struct arena *a, const char *path, size_t limit, struct sv *ret, struct err *e) {
     CLEANUP(close_file) FILE *f = fopen(path, "rb");
     if (!f)
         return err_set(e, errno == ENOENT ? RC_NOT_FOUND : RC_IO, "%s: %s", path, strerror(errno));
@@ -40,8 +38,7 @@ enum rc file_read(struct arena *a, const char *path, size_t limit, struct sv *re
 }
 
 // take_last splits the last component off a path without a trailing slash.
-static struct sv take_last(struct sv *path)
-{
+static struct sv take_last(struct sv *path) {
     size_t at = path->n;
     while (at > 0 && path->p[at - 1] != '/')
         at--;
@@ -50,8 +47,7 @@ static struct sv take_last(struct sv *path)
     return last;
 }
 
-static void read_headers(struct fixture *f, struct sv text)
-{
+static void read_headers(struct fixture *f, struct sv text) {
     struct sv line, name, value;
     while (text.n > 0) {
         sv_cut(text, '\n', &line, &text);
@@ -61,8 +57,7 @@ static void read_headers(struct fixture *f, struct sv text)
     }
 }
 
-enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e)
-{
+enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e) {
     char real[PATH_MAX];
     if (!realpath(folder, real))
         return err_set(e, RC_NOT_FOUND, "%s: %s", folder, strerror(errno));
@@ -87,8 +82,7 @@ enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, s
 
 // ---- moving a recording to now
 
-static bool digits_at(struct sv s, size_t at, const char *shape)
-{
+static bool digits_at(struct sv s, size_t at, const char *shape) {
     size_t n = strlen(shape);
     if (at + n > s.n)
         return false;
@@ -101,15 +95,13 @@ static bool digits_at(struct sv s, size_t at, const char *shape)
 #define SECOND_SHAPE "0000-00-00T00:00:00"
 #define SECOND_LEN (sizeof(SECOND_SHAPE) - 1)
 
-static struct sv zone_after(struct sv body, size_t at)
-{
+static struct sv zone_after(struct sv body, size_t at) {
     if (at < body.n && (body.p[at] == '+' || body.p[at] == '-') && digits_at(body, at + 1, "00:00"))
         return sv_sub(body, at, 6);
     return SV("Z");
 }
 
-static int64_t moment_at(struct arena *a, struct sv body, size_t at)
-{
+static int64_t moment_at(struct arena *a, struct sv body, size_t at) {
     int64_t ms = 0;
     struct sv text = sv_sub(body, at, SECOND_LEN), zone = zone_after(body, at + SECOND_LEN);
     if (!time_parse(arena_fmt(a, SV_FMT SV_FMT, SV_ARG(text), SV_ARG(zone)), 0, &ms))
@@ -118,8 +110,7 @@ static int64_t moment_at(struct arena *a, struct sv body, size_t at)
 }
 
 // happened: the moment a webhook tells of; a schedule in the future or an address changed later does not count.
-static int64_t happened(struct arena *a, struct sv body)
-{
+static int64_t happened(struct arena *a, struct sv body) {
     static const char *const keys[] = {"\"created_at\"", "\"processed_at\"", "\"updated_at\"", "\"cancelled_at\""};
     int64_t youngest = 0;
     for (size_t i = 0; i + SECOND_LEN < body.n; i++) {
@@ -136,8 +127,7 @@ static int64_t happened(struct arena *a, struct sv body)
 }
 
 // put_moment writes the wall-clock digits of ms in the zone that follows, so that the zone's text can stay.
-static void put_moment(struct arena *a, struct buf *out, int64_t ms, struct sv zone)
-{
+static void put_moment(struct arena *a, struct buf *out, int64_t ms, struct sv zone) {
     int64_t offset = 0, hours = 0, minutes = 0;
     if (zone.n == 6 && sv_i64(sv_sub(zone, 1, 2), &hours) && sv_i64(sv_sub(zone, 4, 2), &minutes))
         offset = (hours * 60 + minutes) * (zone.p[0] == '-' ? -1 : 1);
@@ -145,8 +135,7 @@ static void put_moment(struct arena *a, struct buf *out, int64_t ms, struct sv z
     buf_put(out, sv_sub(iso, 0, SECOND_LEN));
 }
 
-void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms)
-{
+void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms) {
     int64_t then = happened(a, f->body);
     if (then == 0)
         return;
@@ -170,8 +159,7 @@ void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms)
     buf_free(&out);
 }
 
-struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv secret, int64_t now_ms)
-{
+struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv secret, int64_t now_ms) {
     struct header *all = ARENA_ARRAY(a, struct header, f->header_count + 3);
     size_t n = 0;
     for (size_t i = 0; i < f->header_count; i++)
@@ -187,8 +175,7 @@ struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv 
     return (struct headers){all, n};
 }
 
-struct sv fixture_folder(struct arena *a)
-{
+struct sv fixture_folder(struct arena *a) {
     char program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
     struct sv beside = n > 0 ? (struct sv){program, (size_t)n} : SV_NONE;

@@ -27,6 +27,7 @@ struct http_call {
     struct arena arena;              // URL, request body, answer headers
     struct buf body;                 // of the answer
     bool cut;                        // the answer's body goes on beyond what is kept
+    bool headed;                     // the answer's headers have ended; curl takes one that breaks off among them for whole
     struct header headers[ANSWER_HEADERS_MOST];
     size_t header_count, header_bytes;
     http_done *done;
@@ -60,8 +61,10 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
     struct sv name, value, line = sv_trim((struct sv){bytes, n * size});
     if (sv_starts(line, SV("HTTP/"))) {
         call->header_count = call->header_bytes = 0;
+        call->headed = false;
         return n * size;
     }
+    call->headed |= line.n == 0;
     call->header_bytes += line.n;
     if (call->header_count < ANSWER_HEADERS_MOST && call->header_bytes <= ANSWER_HEADER_BYTES_MOST && sv_cut(line, ':', &name, &value))
         call->headers[call->header_count++] = (struct header){arena_dup(&call->arena, name), arena_dup(&call->arena, sv_trim(value))};
@@ -222,7 +225,7 @@ static void call_end(struct http_client *c, struct http_call *call) {
     arena_reset(&call->arena);
     buf_reset(&call->body);
     call->header_count = call->header_bytes = 0;
-    call->cut = false;
+    call->cut = call->headed = false;
     if (c->idle_count >= IDLE_CALLS_MOST) {
         call_free(call);
         return;
@@ -284,7 +287,7 @@ enum rc http_client_post(struct http_client *c, const struct request *request, i
 // An answer that was cut here is as good as a whole one; one that broke off by itself is none.
 static void finish(struct http_client *c, struct http_call *call, CURLcode code) {
     struct answer answer = {0};
-    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && call->cut)) {
+    if (call->headed && (code == CURLE_OK || (code == CURLE_WRITE_ERROR && call->cut))) {
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &answer.status);
         answer.headers = (struct headers){call->headers, call->header_count};
         answer.body = buf_sv(&call->body);

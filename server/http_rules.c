@@ -13,7 +13,7 @@ static bool is_length(struct sv s) {
 
 int http_head_fault(const struct http_request *r) {
     size_t lengths = headers_count(r->headers, length_name);
-    if (!sv_starts(r->path, SV("/")) || memchr(r->path.p, '%', r->path.n))
+    if (!sv_starts(r->path, SV("/")))
         return 400;
     if (r->headers.n > HTTP_HEADERS_MAX || headers_count(r->headers, "Transfer-Encoding") > 0 || headers_count(r->headers, "Host") > 1)
         return 400;

@@ -51,7 +51,7 @@ struct route {
     const struct shop *shop;      // NULL: unknown
     const struct source *source;  // NULL: unknown
     const struct topic *topic;    // NULL: unknown
-    struct sv topic_text;         // as it came
+    struct sv topic_text;         // as it came; "other" when it is none that anybody would have
     bool open;                    // all of the path is known and the source has secrets
 };
 
@@ -81,6 +81,8 @@ static struct route route_of(const struct config *config, const struct http_requ
         return route;
     bool in_path = route.source->topic_in_path;
     route.topic_text = in_path ? rest : headers_get(r->headers, route.source->topic_header);
+    if (sv_present(route.topic_text) && !is_topic(route.topic_text))
+        route.topic_text = SV("other");
     route.topic = source_topic(route.source, route.topic_text);
     route.open = route.shop && (in_path ? is_resource_and_action(rest) : !rest.p) && route.source->secret_count(route.shop) > 0;
     return route;
@@ -166,7 +168,7 @@ static enum result prove(struct ingest *in, const struct route *route, const str
     struct signature s = route->source->verify(route->shop, r->headers, r->body, now_ms);
     if (!s.valid)
         return REJECTED_SIGNATURE;
-    if (!is_topic(route->topic_text))
+    if (!sv_present(route->topic_text))
         return REJECTED_HEADERS;
     return s.pins || s.needs_unpinned ? check_pin(in, route, s, r->arena) : ACCEPTED;
 }

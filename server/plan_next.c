@@ -92,13 +92,16 @@ static struct action look(const struct view *v) {
         const struct step *s = &v->event->steps[i];
         if (step_decided(s) || blocked(v, i))
             continue;
-        a.step = i;
         if (due(v, i) <= v->now_ms) {
             a.kind = ACTION_SEND;
+            a.step = i;
             a.worth_ms = worth(v, i);
             return a;
         }
-        until = least(until, due(v, i));
+        if (due(v, i) < until) {
+            until = due(v, i);
+            a.step = i;
+        }
         if (s->state == STEP_RETRYING && i < PLAN_STEPS - 1 && patience_end(v, i) > v->now_ms) {
             until = least(until, patience_end(v, i));
             a.hold = destinations[i]->leads && v->event->patience.on_fail != ON_FAIL_CONTINUE;

@@ -8,8 +8,7 @@ struct waiting {
     bool done;
 };
 
-static void take_answer(void *ctx, const struct answer *answer)
-{
+static void take_answer(void *ctx, const struct answer *answer) {
     struct waiting *w = ctx;
     w->posted->status = answer->status;
     w->posted->body = arena_dup(w->arena, answer->body);
@@ -17,8 +16,7 @@ static void take_answer(void *ctx, const struct answer *answer)
     w->done = true;
 }
 
-void post_and_wait(struct http_client *c, struct arena *a, struct sv url, struct headers headers, struct sv body, struct posted *ret)
-{
+void post_and_wait(struct http_client *c, struct arena *a, struct sv url, struct headers headers, struct sv body, struct posted *ret) {
     struct request request = {.url = url, .body = body};
     struct err e;
     *ret = (struct posted){0};

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_CREDENTIAL_META "{\"error\":{\"message\":\"no credential\",\"type\":\"OAuthException\",\"code\":190}}"
+#define NO_CREDENTIAL_KLAVIYO "{\"errors\":[{\"status\":401,\"code\":\"not_authenticated\",\"title\":\"no credential\"}]}"
 #define JOURNAL_MAX 100000  // older sightings are not forgotten, newer ones are no longer kept
 
 struct sandbox {
@@ -23,8 +25,7 @@ struct sandbox {
     int fail_status, fail_times;
 };
 
-static void copy_text(char *out, size_t room, struct sv text)
-{
+static void copy_text(char *out, size_t room, struct sv text) {
     snprintf(out, room, SV_FMT, SV_ARG(sv_sub(text, 0, room - 1)));
 }
 
@@ -32,11 +33,11 @@ static void copy_text(char *out, size_t room, struct sv text)
 struct counterpart {
     const char *name, *path_end;
     const char *authorization;
+    struct sv no_credential;  // what a request without one hears
     void (*answer)(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret);
 };
 
-static void answer_meta(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret)
-{
+static void answer_meta(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret) {
     const struct json *events = json_get(body, "data"), *first = events ? events->child : NULL;
     copy_text(seen->event_name, sizeof(seen->event_name), json_str(first, "event_name"));
     copy_text(seen->event_id, sizeof(seen->event_id), json_str(first, "event_id"));
@@ -50,8 +51,7 @@ static void answer_meta(const struct http_request *r, const struct json *body, s
     ret->body = arena_fmt(r->arena, "{\"events_received\":%zu,\"messages\":[],\"fbtrace_id\":\"sandbox\"}", events->count);
 }
 
-static void answer_klaviyo(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret)
-{
+static void answer_klaviyo(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret) {
     (void)r;
     const struct json *attributes = json_at(body, "data.attributes");
     copy_text(seen->event_name, sizeof(seen->event_name), json_str(attributes, "metric.data.attributes.name"));
@@ -67,20 +67,18 @@ static void answer_klaviyo(const struct http_request *r, const struct json *body
 }
 
 static const struct counterpart counterparts[] = {
-    {.name = "meta", .path_end = "/events", .authorization = "Bearer ", .answer = answer_meta},
-    {.name = "klaviyo", .path_end = "/api/events", .authorization = "Klaviyo-API-Key ", .answer = answer_klaviyo},
+    {"meta", "/events", "Bearer ", {NO_CREDENTIAL_META, sizeof NO_CREDENTIAL_META - 1}, answer_meta},
+    {"klaviyo", "/api/events", "Klaviyo-API-Key ", {NO_CREDENTIAL_KLAVIYO, sizeof NO_CREDENTIAL_KLAVIYO - 1}, answer_klaviyo},
 };
 
-static const struct counterpart *counterpart_of(const struct http_request *r)
-{
+static const struct counterpart *counterpart_of(const struct http_request *r) {
     for (size_t i = COUNTOF(counterparts); i-- > 0;)
         if (sv_is(r->method, "POST") && sv_ends(r->path, sv_of(counterparts[i].path_end)))
             return &counterparts[i];
     return NULL;
 }
 
-static int scripted_status(struct sandbox *s, const struct sighting *seen)
-{
+static int scripted_status(struct sandbox *s, const struct sighting *seen) {
     if (seen->destination == counterparts[0].name && s->fail_times > 0 && strcmp(s->fail_id, seen->event_id) == 0) {
         s->fail_times--;
         return s->fail_status;
@@ -88,8 +86,7 @@ static int scripted_status(struct sandbox *s, const struct sighting *seen)
     return seen->destination == counterparts[0].name ? s->config.meta_status : s->config.klaviyo_status;
 }
 
-static void keep(struct sandbox *s, const struct sighting *seen)
-{
+static void keep(struct sandbox *s, const struct sighting *seen) {
     if (s->seen == s->room && s->room < JOURNAL_MAX) {
         size_t room = s->room ? s->room * 2 : 64;
         struct sighting *more = realloc(s->journal, room * sizeof(*more));
@@ -102,28 +99,26 @@ static void keep(struct sandbox *s, const struct sighting *seen)
         s->journal[s->seen++] = *seen;
 }
 
-static void handle(void *ctx, const struct http_request *r, struct http_response *ret)
-{
+static void respond(const struct counterpart *c, const struct http_request *r, struct sighting *seen, struct http_response *ret) {
+    struct json *body = NULL;
+    if (!c)
+        *ret = (struct http_response){.status = 404, .body = SV("{\"error\":\"the sandbox knows POST .../events and POST /api/events\"}")};
+    else if (!sv_starts(headers_get(r->headers, "Authorization"), sv_of(c->authorization)))
+        *ret = (struct http_response){.status = 401, .body = c->no_credential};
+    else if (json_parse(r->arena, r->body, &body, NULL))
+        *ret = (struct http_response){.status = 400, .body = SV("{\"error\":{\"message\":\"not JSON\",\"code\":100}}")};
+    else
+        c->answer(r, body, seen, ret);
+}
+
+static void handle(void *ctx, const struct http_request *r, struct http_response *ret) {
     struct sandbox *s = ctx;
     const struct counterpart *c = counterpart_of(r);
-    struct json *body = NULL;
-    if (!c) {
-        *ret = (struct http_response){.status = 404, .body = SV("{\"error\":\"the sandbox knows POST .../events and POST /api/events\"}")};
-        return;
-    }
-    if (!sv_starts(headers_get(r->headers, "Authorization"), sv_of(c->authorization))) {
-        *ret = (struct http_response){.status = 401, .body = SV("{\"error\":{\"message\":\"no credential\",\"code\":190}}")};
-        return;
-    }
-    if (json_parse(r->arena, r->body, &body, NULL)) {
-        *ret = (struct http_response){.status = 400, .body = SV("{\"error\":{\"message\":\"not JSON\",\"code\":100}}")};
-        return;
-    }
-    struct sighting seen = {.destination = c->name, .came_ms = clock_wall_ms()};
+    struct sighting seen = {.destination = c ? c->name : "nobody", .came_ms = clock_wall_ms()};
     pthread_mutex_lock(&s->lock);
     seen.came = ++s->sequence;
     pthread_mutex_unlock(&s->lock);
-    c->answer(r, body, &seen, ret);
+    respond(c, r, &seen, ret);
     if (s->config.delay_ms > 0)
         poll(NULL, 0, (int)s->config.delay_ms);
     pthread_mutex_lock(&s->lock);
@@ -141,8 +136,7 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
     pthread_mutex_unlock(&s->lock);
 }
 
-enum rc sandbox_start(const struct sandbox_config *config, struct sandbox **ret, struct err *e)
-{
+enum rc sandbox_start(const struct sandbox_config *config, struct sandbox **ret, struct err *e) {
     struct sandbox *s = calloc(1, sizeof(*s));
     if (!s)
         return err_set(e, RC_IO, "out of memory");
@@ -157,13 +151,11 @@ enum rc sandbox_start(const struct sandbox_config *config, struct sandbox **ret,
     return RC_OK;
 }
 
-int sandbox_port(const struct sandbox *s)
-{
+int sandbox_port(const struct sandbox *s) {
     return http_server_port(s->http);
 }
 
-void sandbox_fail(struct sandbox *s, const char *event_id, int status, int times)
-{
+void sandbox_fail(struct sandbox *s, const char *event_id, int status, int times) {
     pthread_mutex_lock(&s->lock);
     snprintf(s->fail_id, sizeof(s->fail_id), "%s", event_id);
     s->fail_status = status;
@@ -171,8 +163,7 @@ void sandbox_fail(struct sandbox *s, const char *event_id, int status, int times
     pthread_mutex_unlock(&s->lock);
 }
 
-struct sighting *sandbox_journal(struct sandbox *s, struct arena *a, size_t *ret_count)
-{
+struct sighting *sandbox_journal(struct sandbox *s, struct arena *a, size_t *ret_count) {
     pthread_mutex_lock(&s->lock);
     struct sighting *copy = ARENA_ARRAY(a, struct sighting, s->seen + 1);
     if (s->seen > 0)
@@ -182,8 +173,7 @@ struct sighting *sandbox_journal(struct sandbox *s, struct arena *a, size_t *ret
     return copy;
 }
 
-void sandbox_stop(struct sandbox *s)
-{
+void sandbox_stop(struct sandbox *s) {
     if (!s)
         return;
     http_server_stop(s->http);

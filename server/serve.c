@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define IN_FLIGHT 512
-#define INGEST_THREADS 64
+#define INGEST_THREADS 256
 #define ADMIN_THREADS 4
 #define ADMIN_BODY_LIMIT ((size_t)64 << 10)
 #define PURGE_EVERY_S 10
@@ -233,7 +233,6 @@ static struct config *load(const char *file) {
             sv_cut(rest, '\n', &line, &rest);
             log_error(SV_FMT, SV_ARG(line));
         }
-        log_error("%s", e.text);
         config = NULL;
     }
     buf_free(&faults);

@@ -10,14 +10,12 @@ struct journal {
     size_t n;
 };
 
-static bool is_about(const struct sighting *s, const char *destination, struct sv event_id)
-{
+static bool is_about(const struct sighting *s, const char *destination, struct sv event_id) {
     return sv_is(event_id, s->event_id) && sv_is(sv_of(s->destination), destination);
 }
 
 // taken: the answer with which the destination took the event; NULL when it did not.
-static const struct sighting *taken(struct journal j, const char *destination, struct sv event_id, size_t *ret_times)
-{
+static const struct sighting *taken(struct journal j, const char *destination, struct sv event_id, size_t *ret_times) {
     const struct sighting *found = NULL;
     *ret_times = 0;
     EACH_SIGHTING(s, j.v, j.n) {
@@ -29,8 +27,7 @@ static const struct sighting *taken(struct journal j, const char *destination, s
     return found;
 }
 
-static size_t refusals(struct journal j, const char *destination, struct sv event_id)
-{
+static size_t refusals(struct journal j, const char *destination, struct sv event_id) {
     size_t count = 0;
     EACH_SIGHTING(s, j.v, j.n)
         count += is_about(s, destination, event_id) && s->status > 299;
@@ -38,8 +35,7 @@ static size_t refusals(struct journal j, const char *destination, struct sv even
 }
 
 // in_order: Klaviyo's request came after an answer of Meta's, whatever that was; where Meta gets none of these, whenever.
-static bool in_order(struct journal j, const struct planned_event *event)
-{
+static bool in_order(struct journal j, const struct planned_event *event) {
     uint64_t answered = event->steps[0].state == STEP_SKIPPED ? 0 : UINT64_MAX, came = UINT64_MAX;
     EACH_SIGHTING(s, j.v, j.n) {
         if (is_about(s, "meta", event->id) && s->answered < answered)
@@ -50,8 +46,7 @@ static bool in_order(struct journal j, const struct planned_event *event)
     return came == UINT64_MAX || answered < came;
 }
 
-static struct sv describe_step(struct arena *a, struct journal j, const struct row *row, size_t step, struct verdict *v)
-{
+static struct sv describe_step(struct arena *a, struct journal j, const struct row *row, size_t step, struct verdict *v) {
     const struct planned_event *event = &row->plan.events[0];
     const char *account = destinations[step]->account;
     size_t times = 0, refused = refusals(j, account, event->id);
@@ -67,8 +62,7 @@ static struct sv describe_step(struct arena *a, struct journal j, const struct r
     return arena_fmt(a, SV_FMT "%d +%lld ms  %s", SV_ARG(before), s->status, (long long)(s->answered_ms - row->sent_ms), s->event_name);
 }
 
-static struct sv why_not(struct arena *a, const struct row *row)
-{
+static struct sv why_not(struct arena *a, const struct row *row) {
     if (row->status == 401)
         return SV("refused, nothing stored");
     if (sv_is(row->answer, "duplicate"))
@@ -80,8 +74,7 @@ static struct sv why_not(struct arena *a, const struct row *row)
     return SV_NONE;
 }
 
-static void print_row(struct demo *d, struct journal j, const struct row *row, struct verdict *v)
-{
+static void print_row(struct demo *d, struct journal j, const struct row *row, struct verdict *v) {
     struct arena *a = &d->arena;
     printf("%+6lld ms  %ld  %-30s %s\n", (long long)(row->sent_ms - d->started_ms), row->status, arena_cstr(a, row->topic), row->act->story);
     struct sv reason = why_not(a, row);
@@ -99,8 +92,7 @@ static void print_row(struct demo *d, struct journal j, const struct row *row, s
     printf("\n");
 }
 
-void timeline_print(struct demo *d, const struct row *rows, size_t n, struct verdict *ret)
-{
+void timeline_print(struct demo *d, const struct row *rows, size_t n, struct verdict *ret) {
     struct journal j;
     j.v = sandbox_journal(d->sandbox, &d->arena, &j.n);
     *ret = (struct verdict){0};

@@ -6,6 +6,7 @@
 #include "redis_scripts.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_settings.h"
+#include "server/store/redis_url.h"
 #include "server/store/store_engine.h"
 
 #include <inttypes.h>
@@ -24,6 +25,7 @@ enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
+    struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
     struct redis_script scripts[SCRIPT_COUNT];
@@ -89,6 +91,15 @@ static void engine_close(struct engine *s) {
     free(s);
 }
 
+static enum rc engine_check_url(struct sv url, struct err *e) {
+    struct arena a;
+    struct redis_address address;
+    arena_init(&a, SCRATCH_MEMORY);
+    enum rc rc = redis_url_parse(&a, url, &address, e);
+    arena_free(&a);
+    return rc;
+}
+
 static enum rc engine_open(const struct store_config *config, struct engine **ret, struct err *e) {
     struct engine *s = calloc(1, sizeof *s);
     if (!s)
@@ -100,9 +111,8 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     s->retention_ms = (struct sv){s->retention_text, retention.n};
     arena_free(&a);
 
-    enum rc rc = redis_open(config->url, &s->redis, e);
-    if (!rc)
-        rc = redis_settings_check(s->redis, config->relaxed, e);
+    s->inspector = (struct redis_inspector){.look = redis_settings_look, .relaxed = config->relaxed};
+    enum rc rc = redis_open(config->url, &s->inspector, &s->redis, e);
     for (size_t i = 0; i < SCRIPT_COUNT && !rc; i++) {
         s->scripts[i].text = script_texts[i];
         rc = redis_load(s->redis, &s->scripts[i], e);
@@ -412,6 +422,7 @@ static enum rc engine_purge(struct engine *s, const struct sv *shops, size_t n, 
 
 const struct engine_ops engine_redis = {
     .scheme = "redis",
+    .check_url = engine_check_url,
     .open = engine_open,
     .close = engine_close,
     .accept = engine_accept,

@@ -22,10 +22,12 @@
 #define PAUSE_LEAST_MS 50
 #define PAUSE_MOST_MS 1000
 #define URL_MEMORY ((size_t)64 << 10)
+#define INTRODUCTION_MEMORY ((size_t)1 << 20)
 
 struct redis {
     struct arena arena;  // of the address
     struct redis_address address;
+    struct redis_inspector *inspector;
 
     pthread_mutex_t lock;  // for all below
     pthread_cond_t freed;
@@ -179,7 +181,7 @@ static struct timeval milliseconds(int ms) {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-static enum rc ask(redisContext *c, struct arena *a, const struct sv *argv, size_t argc, struct redis_reply *ret, struct err *e) {
+static enum rc ask(void *c, struct arena *a, const struct sv *argv, size_t argc, struct redis_reply *ret, struct err *e) {
     struct redis_command command = {.argv = argv, .argc = argc};
     enum rc rc = exchange(c, a, &command, 1, false, e);
     *ret = command.reply;
@@ -205,7 +207,7 @@ static enum rc introduce(const struct redis *r, redisContext *c, struct arena *a
         return rc;
     if (reply.kind != REPLY_LIST || reply.count == 0 || !sv_is(reply.items[0].text, "master"))
         return err_set(e, RC_UNAVAILABLE, "this Redis is a replica: the URL has to lead to the master (role master)");
-    return RC_OK;
+    return r->inspector->look(r->inspector, ask, c, a, e);
 }
 
 static enum rc connect_new(const struct redis *r, redisContext **ret, struct err *e) {
@@ -218,7 +220,7 @@ static enum rc connect_new(const struct redis *r, redisContext **ret, struct err
         rc = connection_failed(c, e);
     if (!rc) {
         struct arena a;
-        arena_init(&a, URL_MEMORY);
+        arena_init(&a, INTRODUCTION_MEMORY);
         rc = introduce(r, c, &a, e);
         arena_free(&a);
     }
@@ -346,10 +348,11 @@ enum rc redis_load(struct redis *r, struct redis_script *script, struct err *e) 
     return rc;
 }
 
-enum rc redis_open(struct sv url, struct redis **ret, struct err *e) {
+enum rc redis_open(struct sv url, struct redis_inspector *inspector, struct redis **ret, struct err *e) {
     struct redis *r = calloc(1, sizeof *r);
     if (!r)
         return err_set(e, RC_IO, "out of memory");
+    r->inspector = inspector;
     arena_init(&r->arena, URL_MEMORY);
     enum rc rc = redis_url_parse(&r->arena, url, &r->address, e);
     if (rc) {

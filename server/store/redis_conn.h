@@ -34,7 +34,18 @@ struct redis_command {
 
 struct redis;
 
-MUST_CHECK enum rc redis_open(struct sv url, struct redis **ret, struct err *e);  // reads the URL, connects on demand only
+// redis_ask: one command on a connection that nobody else has yet. An error that Redis answers is in *ret as well.
+typedef enum rc redis_ask(void *connection, struct arena *a, const struct sv *argv, size_t argc, struct redis_reply *ret, struct err *e);
+
+// Every new connection is shown to `look` before it is used; an error closes it, and is what the caller of redis_run gets.
+struct redis_inspector {
+    enum rc (*look)(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e);
+    bool relaxed;
+    int warned;  // atomic
+};
+
+// redis_open reads the URL and connects on demand only. inspector is borrowed until redis_close.
+MUST_CHECK enum rc redis_open(struct sv url, struct redis_inspector *inspector, struct redis **ret, struct err *e);
 void redis_close(struct redis *r);
 
 // redis_run: one pipeline. RC_OK: every command is answered, maybe with an error: ask redis_failed. RC_UNAVAILABLE: the

@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #define VERSION_LEAST 7  // scripts with flags
-#define ANSWER_MEMORY ((size_t)256 << 10)
 
 static const struct setting {
     const char *name, *wanted;
@@ -45,10 +44,11 @@ static enum rc check_version(struct sv info, struct err *e) {
     return RC_OK;
 }
 
-static enum rc check_setting(const struct setting *s, struct sv info, const struct redis_reply *config, struct err *e) {
+static enum rc check_setting(struct redis_inspector *i, const struct setting *s, struct sv info, const struct redis_reply *config, struct err *e) {
     bool by_config = config->kind == REPLY_LIST;
     if (!by_config && !s->info_field) {
-        log_warn("Redis refuses CONFIG GET: make sure yourself that %s is %s, %s", s->name, s->wanted, s->why);
+        if (!__atomic_exchange_n(&i->warned, 1, __ATOMIC_RELAXED))
+            log_warn("Redis refuses CONFIG GET: make sure yourself that %s is %s, %s", s->name, s->wanted, s->why);
         return RC_OK;
     }
     struct sv value = by_config ? config_value(config, s->name) : info_field(info, s->info_field);
@@ -60,26 +60,17 @@ static enum rc check_setting(const struct setting *s, struct sv info, const stru
                    s->wanted, s->durability ? ". Who accepts that loss sets durability: relaxed" : "");
 }
 
-enum rc redis_settings_check(struct redis *r, bool relaxed, struct err *e) {
-    struct arena a;
-    arena_init(&a, ANSWER_MEMORY);
-    struct redis_command ask[] = {
-        {.argv = (struct sv[]){SV("INFO")}, .argc = 1},
-        {.argv = (struct sv[]){SV("CONFIG"), SV("GET"), SV("appendonly")}, .argc = 3},
-        {.argv = (struct sv[]){SV("CONFIG"), SV("GET"), SV("appendfsync")}, .argc = 3},
-        {.argv = (struct sv[]){SV("CONFIG"), SV("GET"), SV("maxmemory-policy")}, .argc = 3},
-    };
-    const struct redis_reply *info = &ask[0].reply;
-    enum rc rc = redis_run(r, &a, ask, COUNTOF(ask), e);
+enum rc redis_settings_look(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e) {
+    struct redis_reply info, config;
+    enum rc rc = ask(connection, a, (struct sv[]){SV("INFO")}, 1, &info, e);
     if (!rc)
-        rc = redis_failed(info, e);
-    if (!rc)
-        rc = check_version(info->text, e);
-    for (size_t i = 0; i < COUNTOF(settings) && !rc; i++)
-        if (!relaxed || !settings[i].durability)
-            rc = check_setting(&settings[i], info->text, &ask[i + 1].reply, e);
-    arena_free(&a);
+        rc = check_version(info.text, e);
+    for (const struct setting *s = settings; s < settings + COUNTOF(settings) && !rc; s++) {
+        if (i->relaxed && s->durability)
+            continue;
+        rc = ask(connection, a, (struct sv[]){SV("CONFIG"), SV("GET"), sv_of(s->name)}, 3, &config, e);
+        if (!rc || config.kind == REPLY_ERROR)  // where CONFIG is refused, INFO may tell
+            rc = check_setting(i, s, info.text, &config, e);
+    }
     return rc;
 }
-
-_Static_assert(COUNTOF(settings) == 3, "redis_settings_check asks for each setting");

@@ -1,11 +1,12 @@
-// redis_settings.h: may this Redis be trusted with what was accepted? Asked once at start.
+// redis_settings.h: may this Redis be trusted with what was accepted? Asked of every new connection, because a
+// Redis may be started again with other settings.
 #ifndef SERVER_STORE_REDIS_SETTINGS_H
 #define SERVER_STORE_REDIS_SETTINGS_H
 
 #include "server/store/redis_conn.h"
 
-// redis_settings_check: RC_INVALID names the setting and how to change it. relaxed: losing the last moments is accepted
+// redis_settings_look: RC_INVALID names the setting and how to change it. relaxed: losing the last moments is accepted
 // (appendonly, appendfsync); eviction and old versions never are.
-MUST_CHECK enum rc redis_settings_check(struct redis *r, bool relaxed, struct err *e);
+MUST_CHECK enum rc redis_settings_look(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e);
 
 #endif

@@ -135,10 +135,22 @@ static void free_engine(struct engine *s) {
     free(s);
 }
 
-static enum rc open_db(struct engine *s, struct sv url, struct err *e) {
-    struct sv scheme, path;
-    if (!sv_cut(url, ':', &scheme, &path) || !sv_present(path))
+static enum rc file_of(struct sv url, struct sv *ret, struct err *e) {
+    struct sv scheme;
+    if (!sv_cut(url, ':', &scheme, ret) || !sv_present(*ret))
         return err_set(e, RC_INVALID, "store: sqlite needs a file, as in sqlite:fireorder.db");
+    return RC_OK;
+}
+
+static enum rc sqlite_check_url(struct sv url, struct err *e) {
+    struct sv path;
+    return file_of(url, &path, e);
+}
+
+static enum rc open_db(struct engine *s, struct sv url, struct err *e) {
+    struct sv path;
+    if (file_of(url, &path, e) != RC_OK)
+        return RC_INVALID;
     char *file = strndup(path.p, path.n);
     if (!file)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
@@ -257,6 +269,7 @@ static enum rc sqlite_purge(struct engine *s, const struct sv *shops, size_t n, 
 
 const struct engine_ops engine_sqlite = {
     .scheme = "sqlite",
+    .check_url = sqlite_check_url,
     .open = sqlite_open,
     .close = sqlite_close,
     .accept = sqlite_accept,

@@ -102,6 +102,12 @@ static enum rc find_row(struct sv url, const struct row **ret, struct err *e) {
     return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>");
 }
 
+enum rc store_url_check(struct sv url, struct err *e) {
+    const struct row *row = NULL;
+    enum rc rc = find_row(url, &row, e);
+    return rc == RC_OK ? row->ops->check_url(url, e) : rc;
+}
+
 static enum rc derive_keys(struct store *s, const struct row *row, const struct store_config *config, struct err *e) {
     unsigned char made[SEAL_KEY_LEN] = {0};
     struct sv master = config->seal_key;
@@ -124,6 +130,28 @@ static enum rc derive_keys(struct store *s, const struct row *row, const struct 
     return rc;
 }
 
+// check_key: a store keeps the fingerprint of the key it was begun with. Under another key nothing in it opens, and everything
+// that waits would be given up as unreadable.
+static enum rc check_key(struct store *s, struct err *e) {
+    char fingerprint[KEY_LEN + 1];
+    struct arena a;
+    struct sv seen = SV_NONE;
+    const struct sv nobody = SV("-"), key = SV("seal_key");
+    store_fingerprint(s, nobody, key, fingerprint);
+    const struct remembered own = {key, sv_of(fingerprint), DAYS_MS(36500)};
+    arena_init(&a, 1 << 16);
+    enum rc rc = s->ops->state_get(s->engine, &a, nobody, key, &seen, e);
+    if (rc == RC_OK && !seen.p) {
+        rc = s->ops->state_put(s->engine, nobody, &own, e);
+        if (rc == RC_OK)
+            rc = s->ops->state_get(s->engine, &a, nobody, key, &seen, e);  // another copy may have begun at the same moment
+    }
+    if (rc == RC_OK && !sv_eq(seen, own.value))
+        rc = err_set(e, RC_DENIED, "seal_key: this store was begun with another key; put that one back, or begin a new store");
+    arena_free(&a);
+    return rc;
+}
+
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
@@ -136,6 +164,8 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     rc = derive_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
+    if (rc == RC_OK)
+        rc = check_key(s, e);
     if (rc != RC_OK) {
         store_close(s);
         return rc;

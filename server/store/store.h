@@ -115,6 +115,7 @@ struct store_stats {
 
 struct store;
 
+MUST_CHECK enum rc store_url_check(struct sv url, struct err *e);  // whether store_open would know what to do with it; opens nothing
 MUST_CHECK enum rc store_open(const struct store_config *config, struct store **ret, struct err *e);
 void store_close(struct store *s);
 

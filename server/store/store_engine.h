@@ -11,6 +11,7 @@ struct engine;
 // as are remembered.key and mark.key; body, plan and remembered.value are packed. state_get reads both kinds of value.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"
+    enum rc (*check_url)(struct sv url, struct err *e);
     enum rc (*open)(const struct store_config *config, struct engine **ret, struct err *e);
     void (*close)(struct engine *s);
     // id: JOB_ID_LEN hex, the same for the same delivery

@@ -1,4 +1,5 @@
 """What the webhook address answers: good, bad and hostile requests."""
+import base64
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import time
 
 import pytest
 
+from fakes import Answer
 from service import RECHARGE_SECRET, charge, checkout, order, sign_shopify, wait_for
 
 
@@ -61,7 +63,7 @@ def test_unknown_shop_and_path_answer_like_a_wrong_signature(service):
     wrong = service.post("/hooks/acme/shopify", body, {**good, "X-Shopify-Hmac-Sha256": "x"})
     assert wrong[0] == 401
     for path in ("/hooks/nobody/shopify", "/hooks/acme/other", "/hooks/acme", "/hooks/", "/hooks/acme/shopify/", "/hooks/acme/recharge/charge",
-                 "/hooks/acme/shopify/orders"):
+                 "/hooks/acme/shopify/orders", "/hooks/acme/shopif%79", "/hooks/%2e%2e/x"):
         assert service.post(path, body, good) == wrong, path
 
 
@@ -260,3 +262,36 @@ def test_length_extension_of_the_legacy_signature_is_not_an_event(service, desti
     digest = hashlib.sha256(RECHARGE_SECRET.encode() + raw).hexdigest()
     assert service.post("/hooks/acme/recharge/charge/paid", raw, {"X-Recharge-Hmac-Sha256": digest}) == (200, "undecodable")
     assert destinations.of() == []
+
+
+def test_redis_that_comes_back_less_durable_is_not_trusted(start, redis, destinations):
+    service = start(redis.url)
+    assert service.shopify("orders/create", order(1700)) == (200, "accepted")
+    destinations.wait_delivered(["ord_1700_purchase"])
+    redis.kill()
+    redis.settings = ("--appendfsync", "everysec")
+    redis.start()
+    wait_for(lambda: "appendfsync" in service.log.read_text(), what="the complaint")
+    assert service.get("/readyz")[0] == 503
+    assert service.shopify("orders/create", order(1701))[0] == 503
+    redis.kill()
+    redis.settings = ()
+    redis.start()
+    wait_for(lambda: service.shopify("orders/create", order(1701))[0] == 200, what="the store to be trusted again")
+    destinations.wait_delivered(["ord_1701_purchase"])
+
+
+def test_another_seal_key_stops_the_start(service, start):
+    assert service.shopify("orders/create", order(1710)) == (200, "accepted")
+    service.kill()
+    service.environment["FIREORDER_SEAL_KEY"] = base64.b64encode(b"j" * 32).decode()
+    service.start(wait=False)
+    assert service.process.wait(20) == 1
+    assert "seal_key" in service.log.read_text()
+
+
+def test_throttled_meta_is_heeded_as_it_says(service, destinations):
+    destinations.script["meta", "*"] = [Answer(429, b"{}", {"Retry-After": "1"})]
+    for n in range(20):
+        assert service.shopify("orders/create", order(1720 + n, email=f"t{n}@klaviyo-demo.com", customer={"id": 8000 + n}))[0] == 200
+    destinations.wait_delivered([f"ord_{1720 + n}_purchase" for n in range(20)], deadline=15)

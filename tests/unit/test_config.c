@@ -96,7 +96,7 @@ static const char everything[] =
     "    shopify: { secrets: ['${T_TOKEN}', 'x${T_TOKEN}y'], purchase_on: orders/paid }\n"
     "    recharge: { secrets: [r], signature: timestamped }\n"
     "    meta: { pixel_id: '123', access_token: m, api_version: v26.1, base_url: 'http://127.0.0.1:9100/', test_event_code: TEST1 }\n"
-    "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://localhost:9100/k', list_id: L1, native_integration: false }\n"
+    "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
     "    events: { secrets: [e] }\n"
     "    context: { origins: ['https://a.example', 'https://b.example:444'], lifetime: 1h }\n"
     "    consent: { meta: { purpose: none, unknown: deny }, klaviyo: { purpose: analytics, unknown: allow } }\n"
@@ -136,7 +136,7 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(s->meta.test_event_code, "TEST1"));
     assert_true(sv_is(s->klaviyo.api_key, "k"));
     assert_true(sv_is(s->klaviyo.revision, "2025-04-15.pre"));
-    assert_true(sv_is(s->klaviyo.base_url, "http://localhost:9100/k"));
+    assert_true(sv_is(s->klaviyo.base_url, "http://sandbox:9100/k"));
     assert_true(sv_is(s->klaviyo.list_id, "L1"));
     assert_false(s->klaviyo.native_integration);
     assert_true(sv_is(s->events.secrets.v[0], "e"));
@@ -192,10 +192,10 @@ static const struct {
      {"f.yaml:2: listen must be", "f.yaml:3: admin must be"}},
     {"duration", "version: 1\nretention: 9999d\nidentity_lifetime: -1d\nshops: { a: {} }\n",
      {"f.yaml:2: retention must be", "f.yaml:3: identity_lifetime must be"}},
-    {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store must be sqlite:<file>, redis://"}},
-    {"sqlite without file", "version: 1\nstore: 'sqlite:'\nshops: { a: {} }\n", {"f.yaml:2: store must be"}},
+    {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store: unknown kind; write sqlite:<file> or redis://"}},
+    {"sqlite without file", "version: 1\nstore: 'sqlite:'\nshops: { a: {} }\n", {"f.yaml:2: store: sqlite needs a file"}},
     {"redis without key", "version: 1\nstore: redis://u:" CANARY "@h\nshops: { a: {} }\n", {"f.yaml:2: a Redis store needs seal_key"}},
-    {"sentinel without key", "version: 1\nstore: redis+sentinel://h1,h2/m\nshops: { a: {} }\n", {"f.yaml:2: a Redis store needs seal_key"}},
+    {"port of redis", "version: 1\nstore: redis://h:99999/0\nshops: { a: {} }\n", {"f.yaml:2: the Redis URL needs host"}},
     {"seal key", "version: 1\nseal_key: " CANARY "\nshops: { a: {} }\n", {"f.yaml:2: seal_key must be 32 bytes in base64"}},
     {"proxies", "version: 1\ntrusted_proxies: [10.0.0.0/33, localhost, '1.2.3.4/']\nshops: { a: {} }\n",
      {"f.yaml:2: trusted_proxies must be", "f.yaml:2: trusted_proxies must be", "f.yaml:2: trusted_proxies must be"}},
@@ -222,6 +222,7 @@ static const struct {
     {"api version", HEAD "    meta: { pixel_id: 1, access_token: t, api_version: 25.0 }\n", {"f.yaml:4: api_version must be a version"}},
     {"http", HEAD "    meta: { pixel_id: 1, access_token: t, base_url: 'http://graph.facebook.com' }\n",
      {"f.yaml:4: base_url must be a URL that begins with https://"}},
+    {"http, public address", HEAD "    meta: { pixel_id: 1, access_token: t, base_url: 'http://8.8.8.8' }\n", {"f.yaml:4: base_url must be"}},
     {"http, looks local", HEAD "    klaviyo: { api_key: k, base_url: 'http://127.0.0.1.evil.example' }\n", {"f.yaml:4: base_url must be"}},
     {"http, local as user", HEAD "    klaviyo: { api_key: k, base_url: 'http://127.0.0.1@evil.example' }\n", {"f.yaml:4: base_url must be"}},
     {"url with query", HEAD "    klaviyo: { api_key: k, base_url: 'https://a.example/?k=" CANARY "' }\n", {"f.yaml:4: base_url must be"}},

@@ -116,7 +116,8 @@ static void test_allows(void **state) {
         {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "US", NULL},
         {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "TR", NULL},
         {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, NULL, NULL},
-        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "Germany", NULL},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "Germany", "consent unknown in DE"},
+        {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, U, U, false, "Atlantis", NULL},
         {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, G, U, false, "DE", NULL},
         {CONSENT_FOR_ANALYTICS, UNKNOWN_BY_REGION, G, U, false, "AT", "consent unknown in AT"},
     };

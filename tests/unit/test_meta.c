@@ -262,7 +262,7 @@ static void test_bad_identity(void **state) {
     struct shop s = shop();
     e.user = (struct user){
         .email = SV("nobody"), .phone = SV("0151"), .external_id = SV(" GID 7\n"), .first_name = SV("..."), .last_name = SV(" "), .city = SV("12345"),
-        .region = SV("75"), .zip = SV("1"), .country = SV("Germany"), .ip = SV("203.0.113.700"), .user_agent = SV(" "),
+        .region = SV("75"), .zip = SV("1"), .country = SV("Nowhere"), .ip = SV("203.0.113.700"), .user_agent = SV(" "),
         .fbp = SV("fb.1.x.y"), .fbc = SV("fb.1.1763719100000.abc."),
     };
     const struct json *user = json_get(event_of(&e), "user_data");
@@ -354,8 +354,8 @@ static void test_applies(void **state) {
 
 static void test_expiry(void **state) {
     (void)state;
-    assert_false(destination_meta.expired(NOW_MS - DAYS_MS(6) - HOURS_MS(12), NOW_MS));
-    assert_true(destination_meta.expired(NOW_MS - DAYS_MS(6) - HOURS_MS(12) - 1, NOW_MS));
+    assert_false(destination_meta.expired(NOW_MS - DAYS_MS(7) + MINUTES_MS(1), NOW_MS));
+    assert_true(destination_meta.expired(NOW_MS - DAYS_MS(7) + MINUTES_MS(1) - 1, NOW_MS));
     assert_false(destination_meta.expired(NOW_MS + DAYS_MS(1), NOW_MS));
 }
 
@@ -467,7 +467,9 @@ static void test_waiting(void **state) {
     assert_int_equal(answered(400, throttled, &retry).retry_after_ms, SECONDS_MS(120));
     assert_int_equal(answered(503, "", &retry).retry_after_ms, SECONDS_MS(120));
     retry.value = SV("5");
-    assert_int_equal(answered(400, throttled, &retry).retry_after_ms, SECONDS_MS(60));
+    assert_int_equal(answered(400, throttled, &retry).retry_after_ms, SECONDS_MS(5));
+    assert_int_equal(answered(429, "", &retry).retry_after_ms, SECONDS_MS(5));
+    assert_int_equal(answered(429, "", NULL).retry_after_ms, SECONDS_MS(5));
     struct header usage = {SV("X-Business-Use-Case-Usage"), SV("{\"1\":[{\"type\":\"x\",\"estimated_time_to_regain_access\":3},{\"estimated_time_to_regain_access\":7}]}")};
     assert_int_equal(answered(400, throttled, &usage).retry_after_ms, MINUTES_MS(7));
     usage.value = SV("{\"1\":[{\"estimated_time_to_regain_access\":99999999999999}]}");

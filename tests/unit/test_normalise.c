@@ -217,8 +217,8 @@ static void test_places(void **state) {
         {"1", "DE", NULL}, {"", "DE", NULL}, {NULL, "DE", NULL},
     };
     static const struct row countries[] = {
-        {"US", NULL, "us"}, {" de ", NULL, "de"}, {"UK", NULL, "gb"}, {"uk", NULL, "gb"}, {"XK", NULL, "xk"}, {"USA", NULL, NULL},
-        {"Germany", NULL, NULL}, {"ZZ", NULL, NULL}, {"", NULL, NULL}, {NULL, NULL, NULL},
+        {"US", NULL, "us"}, {" de ", NULL, "de"}, {"UK", NULL, "gb"}, {"uk", NULL, "gb"}, {"XK", NULL, "xk"}, {"USA", NULL, "us"},
+        {" germany ", NULL, "de"}, {"Côte d'Ivoire", NULL, "ci"}, {"Germanys", NULL, NULL}, {"Atlantis", NULL, NULL}, {"ZZ", NULL, NULL}, {"", NULL, NULL}, {NULL, NULL, NULL},
     };
     check("city", cities, COUNTOF(cities), got_city);
     check("region", states, COUNTOF(states), got_region);

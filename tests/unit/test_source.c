@@ -165,6 +165,9 @@ static void a_purchase_in_full(void **state) {
     assert_text(event_property_text(e, "order_id"), "6240018501642");
     assert_text(event_property_text(e, "order_name"), "#1042");
     assert_text(event_property_text(e, "discount_code"), "HERBST10");
+    assert_text(event_property_text(e, "discount_value"), "10.00");
+    assert_text(event_property_text(e, "order_status_url"),
+                "https://acme.example/61044/orders/491a73a9295e5a8383d15ca294b85b5c/authenticate?key=b6afaeea7f2850bd");
     assert_text(event_property_text(e, "shipping_country"), "DE");
     assert_text(e->experiment_id, "exp_7");
     assert_text(e->experiment_variant, "B");
@@ -246,7 +249,7 @@ static void subscriptions(void **state) {
     e = event_of("recharge/charge/paid/api_2021_01");
     assert_text(e->value, "48.0");
     assert_text(e->user.email, "june.okoro@klaviyo-demo.com");
-    assert_text(e->user.country, NULL);
+    assert_text(e->user.country, "CA");  // "Canada"
     assert_text(event_property_text(e, "subscription_id"), "401220191");
     assert_text(event_property_text(event_of("recharge/charge/failed/card_declined"), "reason"), "CARD_DECLINED");
 }

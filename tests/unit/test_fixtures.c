@@ -1,0 +1,313 @@
+// Every fixture, whole: the canonical events it becomes and the body that each destination gets, byte for byte, as its
+// expected.json says. UPDATE_FIXTURES=1 in the environment rewrites those files instead; read what changed before keeping it.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "handlers/source.h"
+#include "server/config.h"
+#include "server/fixture.h"
+#include "server/plan.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW_MS INT64_C(1795262400000)  // 2026-11-21T12:00:00Z: the recordings are at most three days old
+#define FOLDERS_MOST 256
+#define FILE_MOST ((size_t)1 << 20)
+
+// A shop with everything switched on and nothing changed.
+static const char shop_text[] =
+    "version: 1\n"
+    "shops:\n"
+    "  acme:\n"
+    "    domain: acme.myshopify.com\n"
+    "    shopify: { secrets: [\"not-a-secret\"] }\n"
+    "    recharge: { secrets: [\"not-a-secret\"] }\n"
+    "    meta: { pixel_id: \"1234567890\", access_token: \"canary-token\" }\n"
+    "    klaviyo: { api_key: \"pk_canary\" }\n";
+
+struct recorded {
+    struct fixture fixture;
+    char *folder;
+    struct decoded decoded;
+};
+
+struct suite {
+    struct arena arena;
+    struct config *config;
+    const struct shop *shop;
+    struct recorded recorded[FOLDERS_MOST];
+    size_t count;
+};
+
+static int set_up(void **state) {
+    struct suite *s = calloc(1, sizeof *s);
+    struct buf faults;
+    struct err e;
+    glob_t found;
+    arena_init(&s->arena, (size_t)64 << 20);
+    buf_init(&faults, 1 << 16);
+    if (config_parse(sv_of(shop_text), "shop", &s->config, &faults, &e))
+        fail_msg("%s", buf_cstr(&faults));
+    buf_free(&faults);
+    s->shop = &s->config->shops[0];
+    assert_int_equal(glob(SOURCE_DIR "/fixtures/*/*/*/*/request.json", 0, NULL, &found), 0);
+    assert_in_range(found.gl_pathc, 30, FOLDERS_MOST);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct recorded *r = &s->recorded[s->count++];
+        struct sv path = sv_of(found.gl_pathv[i]);
+        r->folder = arena_cstr(&s->arena, sv_sub(path, 0, path.n - strlen("/request.json")));
+        if (fixture_read(&s->arena, r->folder, &r->fixture, &e))
+            fail_msg("%s", e.text);
+        source_decode(&s->arena, source_named(r->fixture.source), s->shop, r->fixture.topic, r->fixture.body, &r->decoded);
+    }
+    globfree(&found);
+    *state = s;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct suite *s = *state;
+    bool fine = arena_ok(&s->arena);
+    config_drop(s->config);
+    arena_free(&s->arena);
+    free(s);
+    return fine ? 0 : -1;
+}
+
+// recall: a refund or a subscription does not say whose it is; another recording that was delivered before does.
+static void recall(const struct suite *s, struct event *e) {
+    for (size_t i = 0; i < e->recall_count; i++)
+        for (size_t r = 0; r < s->count; r++) {
+            const struct decoded *known = &s->recorded[r].decoded;
+            for (size_t k = 0; k < known->remember_count; k++)
+                if (sv_eq(e->recall[i], known->remember[k])) {
+                    user_fill(&e->user, &known->person);
+                    return;
+                }
+        }
+}
+
+// ---- the file: JSON for people, without loss
+
+static bool is_scalar(const struct json *node) {
+    return node->type != JSON_ARRAY && node->type != JSON_OBJECT;
+}
+
+static bool fits_a_line(const struct json *node) {
+    if (node->type == JSON_OBJECT)
+        return node->count == 0;
+    JSON_EACH(item, node)
+        if (!is_scalar(item))
+            return false;
+    return true;
+}
+
+static void put_line(struct buf *out, int indent) {
+    buf_fmt(out, "\n%*s", indent, "");
+}
+
+static void put_node(struct buf *out, const struct json *node, int indent) {
+    if (is_scalar(node) || fits_a_line(node)) {
+        struct jw w;
+        jw_init(&w, out);
+        jw_node(&w, node);
+        return;
+    }
+    bool object = node->type == JSON_OBJECT;
+    buf_putc(out, object ? '{' : '[');
+    JSON_EACH(item, node) {
+        put_line(out, indent + 2);
+        if (object) {
+            struct jw w;
+            jw_init(&w, out);
+            jw_key_sv(&w, item->key);
+            buf_putc(out, ' ');
+        }
+        put_node(out, item, indent + 2);
+        if (item->next)
+            buf_putc(out, ',');
+    }
+    put_line(out, indent);
+    buf_putc(out, object ? '}' : ']');
+}
+
+// add_body: as it is sent. The file shows it with spaces; that this hides nothing is checked by writing it again without.
+static void add_body(struct jw *w, struct arena *a, struct sv body) {
+    struct json *tree;
+    struct err e;
+    struct buf again;
+    struct jw plain;
+    if (json_parse(a, body, &tree, &e))
+        fail_msg("a body is not JSON: %s", e.text);
+    buf_init(&again, FILE_MOST);
+    jw_init(&plain, &again);
+    jw_node(&plain, tree);
+    assert_true(sv_eq(buf_sv(&again), body));
+    buf_free(&again);
+    jw_node(w, tree);
+}
+
+// ---- what a fixture becomes
+
+static void add_steps(struct jw *w, struct suite *s, struct plan *p, size_t step) {
+    static const struct outcome taken = {.kind = OUTCOME_SENT};
+    jw_key(w, destinations[step] == &destination_meta ? "meta" : "klaviyo");
+    jw_open(w, '[');
+    for (size_t i = 0; i < p->event_count; i++) {
+        struct step *now = &p->events[i].steps[step];
+        if (step_decided(now)) {
+            jw_open(w, '{');
+            jw_member(w, step_state_text(now->state), now->reason);
+            jw_close(w, '}');
+            continue;
+        }
+        plan_render(&s->arena, s->shop, p, i, step, NOW_MS);
+        assert_true(sv_present(now->body));
+        add_body(w, &s->arena, now->body);
+        plan_outcome(&s->arena, p, i, step, &taken, NOW_MS, 0);
+    }
+    jw_close(w, ']');
+}
+
+static struct sv became(struct suite *s, const struct recorded *r) {
+    struct buf compact, pretty;
+    struct jw w;
+    struct json *tree;
+    struct plan plan;
+    buf_init(&compact, FILE_MOST);
+    buf_init(&pretty, FILE_MOST);
+    jw_init(&w, &compact);
+    jw_open(&w, '{');
+    jw_member(&w, "ignored", r->decoded.ignored);
+    jw_member(&w, "undecodable", r->decoded.undecodable);
+    if (r->decoded.count > 0) {
+        jw_key(&w, "events");
+        jw_open(&w, '[');
+        for (size_t i = 0; i < r->decoded.count; i++) {
+            recall(s, &r->decoded.events[i]);
+            event_write(&w, &r->decoded.events[i]);
+        }
+        jw_close(&w, ']');
+        plan_make(&s->arena, s->shop, &r->decoded, NOW_MS, &plan);
+        for (size_t step = 0; step < PLAN_STEPS; step++)
+            add_steps(&w, s, &plan, step);
+    }
+    jw_close(&w, '}');
+    assert_int_equal(json_parse(&s->arena, arena_dup(&s->arena, buf_sv(&compact)), &tree, NULL), RC_OK);
+    put_node(&pretty, tree, 0);
+    buf_putc(&pretty, '\n');
+    assert_true(buf_ok(&pretty));
+    struct sv text = arena_dup(&s->arena, buf_sv(&pretty));
+    buf_free(&compact);
+    buf_free(&pretty);
+    return text;
+}
+
+static void keep(const char *path, struct sv text) {
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(text.p, 1, text.n, f) != text.n || fclose(f) != 0)
+        fail_msg("%s cannot be written", path);
+}
+
+// show_first_difference: the lines where they part.
+static void show_first_difference(const char *path, struct sv expected, struct sv text) {
+    struct sv line = SV_NONE, wanted = SV_NONE;
+    size_t number = 0;
+    do {
+        sv_cut(text, '\n', &line, &text);
+        sv_cut(expected, '\n', &wanted, &expected);
+        number++;
+    } while (sv_eq(line, wanted) && (text.n > 0 || expected.n > 0));
+    print_error("%s:%zu\n  is       " SV_FMT "\n  expected " SV_FMT "\n", path, number, SV_ARG(line), SV_ARG(wanted));
+}
+
+static void each_fixture_becomes_what_its_file_says(void **state) {
+    struct suite *s = *state;
+    bool update = getenv("UPDATE_FIXTURES") != NULL;
+    size_t different = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const char *path = arena_fmt(&s->arena, "%s/expected.json", s->recorded[i].folder).p;
+        struct sv text = became(s, &s->recorded[i]), expected;
+        struct err e;
+        if (update) {
+            keep(path, text);
+        } else if (file_read(&s->arena, path, FILE_MOST, &expected, &e)) {
+            print_error("%s\n", e.text);
+            different++;
+        } else if (!sv_eq(text, expected)) {
+            show_first_difference(path, expected, text);
+            different++;
+        }
+    }
+    assert_int_equal(different, 0);
+}
+
+// ---- what no file may ever say
+
+// texts_in calls see() for every string of a tree.
+static void texts_in(const struct json *node, void (*see)(struct suite *s, const struct recorded *r, struct sv text), struct suite *s,
+                     const struct recorded *r) {
+    if (node->type == JSON_STRING)
+        see(s, r, node->text);
+    JSON_EACH(item, node)
+        texts_in(item, see, s, r);
+}
+
+static void not_the_buyer(struct suite *s, const struct recorded *r, struct sv text) {
+    (void)s;
+    for (size_t i = 0; i < r->decoded.count; i++) {
+        const struct user *u = &r->decoded.events[i].user;
+        const struct sv secret[] = {u->email, u->phone, u->first_name, u->last_name, u->address1, u->city, u->zip, u->external_id};
+        for (size_t k = 0; k < COUNTOF(secret); k++)
+            if (sv_present(secret[k]) && sv_eq_nocase(sv_trim(secret[k]), text))
+                fail_msg("%s: personal data in the Meta body", r->folder);
+    }
+    if (sv_contains_nocase(text, SV("@")) || sv_contains_nocase(text, SV("e3b0c44298fc1c149afbf4c8996fb924")))
+        fail_msg("%s: an address or the hash of nothing in the Meta body", r->folder);
+}
+
+static void meta_learns_nobody(void **state) {
+    struct suite *s = *state;
+    size_t seen = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        struct plan plan;
+        struct recorded *r = &s->recorded[i];
+        for (size_t k = 0; k < r->decoded.count; k++)
+            recall(s, &r->decoded.events[k]);
+        plan_make(&s->arena, s->shop, &r->decoded, NOW_MS, &plan);
+        for (size_t k = 0; k < plan.event_count; k++) {
+            struct json *tree;
+            if (step_decided(&plan.events[k].steps[0]))
+                continue;
+            assert_int_equal(json_parse(&s->arena, plan.events[k].steps[0].body, &tree, NULL), RC_OK);
+            texts_in(tree, not_the_buyer, s, r);
+            seen++;
+        }
+    }
+    assert_in_range(seen, 10, FOLDERS_MOST);
+}
+
+static void no_secret_is_in_a_body(void **state) {
+    struct suite *s = *state;
+    for (size_t i = 0; i < s->count; i++) {
+        struct sv text = became(s, &s->recorded[i]);
+        assert_false(sv_contains_nocase(text, SV("canary")));
+        assert_false(sv_contains_nocase(text, SV("not-a-secret")));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_fixture_becomes_what_its_file_says),
+        cmocka_unit_test(meta_learns_nobody),
+        cmocka_unit_test(no_secret_is_in_a_body),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
