@@ -1,6 +1,7 @@
 // consent.c: reading consent signals, and the one decision per destination.
 #include "mapping/consent.h"
 #include "mapping/normalise.h"
+#include "mapping/rules/rules.h"
 
 // The European Economic Area with the parts of its countries that have a code of their own, Great Britain and Switzerland:
 // where marketing without a recorded consent is not allowed.
@@ -131,15 +132,17 @@ static bool unknown_allows(struct arena *a, const struct consent_policy *policy,
 }
 
 // An opt-out of sale (Global Privacy Control) is a denial of marketing, whatever a banner was answered.
-bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct event *event, struct sv *ret_reason) {
+bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct part *part, const struct event *event,
+                    struct sv *ret_reason) {
     const struct consent *consent = &event->consent;
-    if (policy->purpose == CONSENT_FOR_NOTHING)
+    enum consent_purpose purpose = part && part->has_consent ? part->consent : policy->purpose;
+    if (purpose == CONSENT_FOR_NOTHING)
         return true;
-    if (policy->purpose == CONSENT_FOR_MARKETING && consent->opt_out_of_sale) {
+    if (purpose == CONSENT_FOR_MARKETING && consent->opt_out_of_sale) {
         *ret_reason = SV("opted out of sale and sharing");
         return false;
     }
-    switch (policy->purpose == CONSENT_FOR_MARKETING ? consent->marketing : consent->analytics) {
+    switch (purpose == CONSENT_FOR_MARKETING ? consent->marketing : consent->analytics) {
     case CONSENT_GRANTED: return true;
     case CONSENT_DENIED: *ret_reason = SV("consent denied"); return false;
     case CONSENT_UNKNOWN: break;

@@ -56,7 +56,9 @@ struct destination {
     // changes: what the body leaves behind there, by name: it is sent only when it differs from what was sent last under that
     // name. NULL: sent always.
     struct sv (*changes)(struct arena *a, const struct event *e);
-    // applies: the step is to be sent; otherwise false and *ret_reason says why it is skipped.
+    // allowed: the shop and the person let it go there; asked again before a step that waited. applies: it is to be sent: allowed,
+    // and the event's rule has it go there. Otherwise false, and *ret_reason says why it is skipped.
+    bool (*allowed)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
     bool (*applies)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
     // expired: it is too late to send an event of that time now.
     bool (*expired)(int64_t event_ms, int64_t now_ms);

@@ -49,6 +49,8 @@ struct property {
 
 #define EVENT_PROPERTIES_MAX 48
 
+struct rule;
+
 struct event {
     struct sv id;             // a pure function of the business fact; Meta's event_id and Klaviyo's unique_id
     enum event_name name;
@@ -64,6 +66,7 @@ struct event {
     struct property properties[EVENT_PROPERTIES_MAX];
     size_t property_count;
     struct sv experiment_id, experiment_variant;
+    const struct rule *rule;  // that it goes by; chosen when it is planned
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];
     size_t recall_count;

@@ -1,24 +1,11 @@
-// klaviyo.c: Klaviyo's Create Event. Klaviyo answers 202 before it looks closely: what is sent must be right, because what it drops
-// later it drops in silence.
+// klaviyo.c: what the three Klaviyo destinations have in common: who it is about, and the envelope.
 #include "mapping/klaviyo.h"
-#include "base/clock.h"
-#include "base/crypto.h"
-#include "mapping/amount.h"
 #include "mapping/consent.h"
 #include "mapping/normalise.h"
-#include "mapping/rules.h"
 
-#define BODY_BYTES_MOST ((size_t)5000000)  // Klaviyo: 5 MB
 #define EMAIL_MOST 99                      // Klaviyo: under 100 characters
-#define UNIQUE_ID_MOST 255
-#define METRIC_NAME_MOST 127
 
-struct identifiers {
-    struct sv email, phone, external_id;
-};
-
-// external_id takes no part in Klaviyo's merging of profiles and can make a second one: only for those who have nothing else.
-static struct identifiers identifiers_of(struct arena *a, const struct user *u) {
+struct identifiers klaviyo_identifiers(struct arena *a, const struct user *u) {
     struct identifiers ids = {.email = normal_email(a, u->email), .phone = normal_phone(a, u->phone, u->country)};
     if (ids.email.n > EMAIL_MOST)
         ids.email = SV_NONE;
@@ -27,11 +14,12 @@ static struct identifiers identifiers_of(struct arena *a, const struct user *u) 
     return ids;
 }
 
-static struct sv metric_name(const struct event *e, const struct shop *shop) {
-    const struct rule *rule = rule_for(e);
-    if (e->name == EVENT_CUSTOM)
-        return sv_trim(event_label(e));
-    return sv_of(rule_klaviyo_trigger_used(rule, shop) ? rule->klaviyo_trigger : rule->klaviyo_metric);
+bool klaviyo_identified(const struct identifiers *ids) {
+    return sv_present(ids->email) || sv_present(ids->phone) || sv_present(ids->external_id);
+}
+
+struct sv klaviyo_name(struct arena *a, const struct identifiers *ids) {
+    return arena_fmt(a, SV_FMT "|" SV_FMT "|" SV_FMT, SV_ARG(ids->email), SV_ARG(ids->phone), SV_ARG(ids->external_id));
 }
 
 static bool skip(struct sv *ret_reason, struct sv why) {
@@ -39,30 +27,22 @@ static bool skip(struct sv *ret_reason, struct sv why) {
     return false;
 }
 
-static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
+bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     if (!shop->klaviyo.configured)
         return skip(ret_reason, SV("klaviyo is not configured"));
     if (sv_is(e->origin, "test"))
         return skip(ret_reason, SV("test event"));
-    struct sv metric = metric_name(e, shop);
-    if (!sv_present(metric))
-        return skip(ret_reason, arena_fmt(a, "no Klaviyo metric for " SV_FMT, SV_ARG(event_label(e))));
-    if (metric.n > METRIC_NAME_MOST)
-        return skip(ret_reason, SV("the event's name is too long for a Klaviyo metric"));
-    struct identifiers ids = identifiers_of(a, &e->user);
-    if (!sv_present(ids.email) && !sv_present(ids.phone) && !sv_present(ids.external_id))
+    struct identifiers ids = klaviyo_identifiers(a, &e->user);
+    if (!klaviyo_identified(&ids))
         return skip(ret_reason, SV("no identifier"));
-    return consent_allows(a, &shop->consent.klaviyo, e, ret_reason);
+    return consent_allows(a, &shop->consent.klaviyo, &e->rule->klaviyo, e, ret_reason);
 }
 
-// Old events are never too late for Klaviyo: they come as backfill.
-static bool expired(int64_t event_ms, int64_t now_ms) {
-    (void)event_ms;
-    (void)now_ms;
-    return false;
+bool klaviyo_is_backfill(const struct event *e, int64_t now_ms) {
+    return now_ms - e->time_ms > e->rule->flow_window_ms;
 }
 
-// ---- body
+// ---- profiles
 
 static bool is_language_tag(struct sv s) {
     struct sv part, rest;
@@ -106,13 +86,12 @@ static void write_location(struct jw *w, const struct user *u) {
     jw_close(w, '}');
 }
 
-// Each attribute is written to the profile, so an old event carries identifiers alone: old names must not replace newer ones.
-static void write_profile(struct jw *w, struct arena *a, const struct user *u, bool backfill) {
-    struct identifiers ids = identifiers_of(a, u);
+void klaviyo_person(struct jw *w, struct arena *a, const struct user *u, bool bare) {
+    struct identifiers ids = klaviyo_identifiers(a, u);
     jw_member(w, "email", ids.email);
     jw_member(w, "phone_number", ids.phone);
     jw_member(w, "external_id", ids.external_id);
-    if (backfill)
+    if (bare)
         return;
     jw_member(w, "first_name", sv_sub(u->first_name, 0, 1000));
     jw_member(w, "last_name", sv_sub(u->last_name, 0, 1000));
@@ -120,8 +99,9 @@ static void write_profile(struct jw *w, struct arena *a, const struct user *u, b
     write_location(w, u);
 }
 
-// Klaviyo wraps what an event is about: {"data": {"type": type, "attributes": {
-static void open_resource(struct jw *w, const char *key, const char *type) {
+// ---- the envelope
+
+void klaviyo_open(struct jw *w, const char *key, const char *type) {
     if (key)
         jw_key(w, key);
     jw_open(w, '{');
@@ -132,64 +112,67 @@ static void open_resource(struct jw *w, const char *key, const char *type) {
     jw_open(w, '{');
 }
 
-static void close_resource(struct jw *w) {
+void klaviyo_close(struct jw *w) {
     for (int i = 0; i < 3; i++)
         jw_close(w, '}');
 }
 
-// Without a unique_id only one event per person, metric and second would survive; too long an id is replaced by its hash.
-static struct sv unique_id(struct arena *a, struct sv id) {
-    if (id.n <= UNIQUE_ID_MOST)
-        return id;
-    struct digest digest = sha256(id);
-    return hex_of(a, digest.b, SHA256_LEN);
+// ---- a refused phone number
+
+static bool is_phone(const struct json *node) {
+    return sv_is(node->key, "phone_number");
 }
 
-static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, const struct disposition *before,
-                        int64_t now_ms) {
-    const struct rule *rule = rule_for(e);
-    bool trigger = rule_klaviyo_trigger_used(rule, shop), backfill = now_ms - e->time_ms > rule->flow_window_ms;
-    struct sv currency = currency_upper(a, e->currency);
-    open_resource(w, NULL, "event");
-    jw_key(w, "properties");
-    klaviyo_properties(w, a, e, before, trigger);
-    jw_member(w, "time", time_iso(a, e->time_ms < now_ms ? e->time_ms : now_ms));
-    if (!trigger && amount_valid(e->value)) {
-        jw_member_number(w, "value", e->value);
-        jw_member(w, "value_currency", currency);
+// Whether there is an e-mail beside a phone number anywhere in the body: only then can the number be left out.
+static bool has_both(const struct json *node) {
+    bool email = false, phone = false;
+    JSON_EACH(child, node) {
+        email |= sv_is(child->key, "email") && child->type == JSON_STRING;
+        phone |= is_phone(child);
+        if (has_both(child))
+            return true;
     }
-    jw_member(w, "unique_id", unique_id(a, e->id));
-    if (backfill) {
-        jw_key(w, "backfill");
-        jw_bool(w, true);
-    }
-    open_resource(w, "metric", "metric");
-    jw_member(w, "name", metric_name(e, shop));
-    close_resource(w);
-    open_resource(w, "profile", "profile");
-    write_profile(w, a, &e->user, backfill);
-    close_resource(w);
-    close_resource(w);
+    return email && phone;
 }
 
-static struct sv body(struct arena *a, const struct event *e, const struct shop *shop, const struct disposition *before, int64_t now_ms) {
+static void copy_without_phone(struct jw *w, const struct json *node) {
+    bool is_list = node->type == JSON_ARRAY;
+    if (!is_list && node->type != JSON_OBJECT) {
+        jw_node(w, node);
+        return;
+    }
+    jw_open(w, is_list ? '[' : '{');
+    JSON_EACH(child, node) {
+        if (!is_list && is_phone(child))
+            continue;
+        if (!is_list)
+            jw_key_sv(w, child->key);
+        copy_without_phone(w, child);
+    }
+    jw_close(w, is_list ? ']' : '}');
+}
+
+struct sv klaviyo_amend(struct arena *a, struct sv body) {
+    struct json *root;
     struct buf out;
     struct jw w;
-    buf_init(&out, BODY_BYTES_MOST);
+    if (json_parse(a, body, &root, NULL) != RC_OK || !has_both(root))
+        return SV_NONE;
+    buf_init(&out, body.n + 64);
     jw_init(&w, &out);
-    write_event(&w, a, e, shop, before, now_ms);
-    struct sv text = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
+    copy_without_phone(&w, root);
+    struct sv amended = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
     buf_free(&out);
-    return text;
+    return amended;
 }
 
 // ---- address
 
-static void address(struct arena *a, const struct shop *shop, struct request *ret) {
+void klaviyo_address(struct arena *a, const struct shop *shop, const char *path, struct request *ret) {
     struct sv base = shop->klaviyo.base_url;
     while (sv_ends(base, SV("/")))
         base = sv_sub(base, 0, base.n - 1);
-    ret->url = arena_fmt(a, SV_FMT "/api/events", SV_ARG(base));
+    ret->url = arena_fmt(a, SV_FMT "%s", SV_ARG(base), path);
     ret->header_count = 0;
     ret->headers[ret->header_count++] = arena_fmt(a, "Authorization: Klaviyo-API-Key " SV_FMT, SV_ARG(sv_trim(shop->klaviyo.api_key)));
     ret->headers[ret->header_count++] = arena_fmt(a, "revision: " SV_FMT, SV_ARG(shop->klaviyo.revision));
@@ -198,13 +181,3 @@ static void address(struct arena *a, const struct shop *shop, struct request *re
     // A retired revision answers 410 instead of being served, silently, by another one.
     ret->headers[ret->header_count++] = SV("X-Klaviyo-Revision-Fall-Forward-Opt-Out: 1");
 }
-
-const struct destination destination_klaviyo = {
-    .name = "klaviyo.event",
-    .account = "klaviyo",
-    .applies = applies,
-    .expired = expired,
-    .body = body,
-    .address = address,
-    .outcome = klaviyo_outcome,
-};

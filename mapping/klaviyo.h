@@ -1,12 +1,37 @@
-// klaviyo.h: the parts of the Klaviyo destination. Private to klaviyo*.c.
+// klaviyo.h: the parts of the three Klaviyo destinations: profile, event, list. Private to klaviyo*.c.
 #ifndef MAPPING_KLAVIYO_H
 #define MAPPING_KLAVIYO_H
 
 #include "mapping/destination.h"
+#include "mapping/rules/rules.h"
 
-// klaviyo_properties writes the object `properties`. with_money: value and currency are told here, where they are no revenue.
-void klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct disposition *before, bool with_money);
+// external_id takes no part in Klaviyo's merging of profiles and can make a second one: only for those who have nothing else.
+struct identifiers {
+    struct sv email, phone, external_id;
+};
+struct identifiers klaviyo_identifiers(struct arena *a, const struct user *u);
+bool klaviyo_identified(const struct identifiers *ids);
+struct sv klaviyo_name(struct arena *a, const struct identifiers *ids);  // one text for the person: what a mark is kept under
+
+// What all three ask: configured, not a test, consent, somebody to tell it of.
+bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
+bool klaviyo_is_backfill(const struct event *e, int64_t now_ms);
+
+// klaviyo_properties writes the object `properties` of an event; its return is where the disposition of Meta is to be put.
+// with_money: value and currency are told here, where they are no revenue.
+size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, bool with_money);
+struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposition *before);
+
+// klaviyo_person writes members of a profile: identifiers, and names, locale and location unless bare.
+void klaviyo_person(struct jw *w, struct arena *a, const struct user *u, bool bare);
+extern const struct limits klaviyo_limits;
+
+// Klaviyo wraps what a request is about: {"data": {"type": type, "attributes": { ... }}}
+void klaviyo_open(struct jw *w, const char *key, const char *type);
+void klaviyo_close(struct jw *w);
+void klaviyo_address(struct arena *a, const struct shop *shop, const char *path, struct request *ret);
 
 struct outcome klaviyo_outcome(struct arena *a, const struct answer *answer, int64_t now_ms);
+struct sv klaviyo_amend(struct arena *a, struct sv body);  // the body without phone numbers, where there is an e-mail
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "mapping/amount.h"
 #include "mapping/consent.h"
-#include "mapping/rules.h"
+#include "mapping/rules/rules.h"
 
 #include <string.h>
 
@@ -53,19 +53,28 @@ static bool skip(struct sv *ret_reason, struct sv why) {
     return false;
 }
 
-static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
-    const struct rule *rule = rule_for(e);
+static bool allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     if (!shop->meta.configured)
         return skip(ret_reason, SV("meta is not configured"));
-    if (!rule->meta_event)
+    return consent_allows(a, &shop->consent.meta, &e->rule->meta, e, ret_reason);
+}
+
+static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
+    const struct part *part = &e->rule->meta;
+    struct scope scope = scope_of(a, e, shop);
+    if (!shop->meta.configured)
+        return skip(ret_reason, SV("meta is not configured"));
+    if (!part_applies(part, &scope, ret_reason))
+        return false;
+    if (!sv_present(part->name))
         return skip(ret_reason, arena_fmt(a, "no Meta event for " SV_FMT, SV_ARG(event_label(e))));
     if (sv_is(e->origin, "test") && !sv_present(shop->meta.test_event_code))
         return skip(ret_reason, SV("test event and no test_event_code"));
-    if (!consent_allows(a, &shop->consent.meta, e, ret_reason))
+    if (!allowed(a, e, shop, ret_reason))
         return false;
-    if (strcmp(rule->meta_event, "Purchase") == 0 && !amount_valid(e->value))
+    if (sv_is(part->name, "Purchase") && !amount_valid(e->value))
         return skip(ret_reason, SV("Purchase without a value"));
-    if (strcmp(rule->meta_event, "Purchase") == 0 && !currency_upper(a, e->currency).p)
+    if (sv_is(part->name, "Purchase") && !currency_upper(a, e->currency).p)
         return skip(ret_reason, SV("Purchase without a currency"));
     if (!meta_user_is_enough(a, e, action_source_of(e)->browser))
         return skip(ret_reason, SV("too little identity for Meta"));
@@ -76,71 +85,27 @@ static bool expired(int64_t event_ms, int64_t now_ms) {
     return now_ms - event_ms > AGE_MOST_MS;
 }
 
-// ---- body: a closed list of keys, because an unknown one rejects the request
+// ---- body: a closed list of keys but in custom_data, because an unknown one rejects the request
 
-// The catalogue of Shopify's own Meta channel goes by variants.
-static struct sv content_id(const struct item *item) {
-    return sv_first(item->variant_id, sv_first(item->product_id, item->sku));
+// What looks like an e-mail address stays here: a search may hold anything.
+static bool may_leave(const struct field *f, const struct scope *scope) {
+    struct value v = expression_value(f->from, scope);
+    return v.kind != VALUE_TEXT || !sv_contains_nocase(v.text, SV("@"));
 }
 
-static void write_contents(struct jw *w, const struct event *e) {
-    size_t known = 0;
-    for (size_t i = 0; i < e->item_count; i++)
-        known += sv_present(content_id(&e->items[i]));
-    if (known == 0)
-        return;
-    jw_key(w, "content_ids");
-    jw_open(w, '[');
-    for (size_t i = 0; i < e->item_count; i++)
-        if (sv_present(content_id(&e->items[i])))
-            jw_string(w, content_id(&e->items[i]));
-    jw_close(w, ']');
-    jw_key(w, "contents");
-    jw_open(w, '[');
-    for (size_t i = 0; i < e->item_count; i++) {
-        const struct item *item = &e->items[i];
-        if (!sv_present(content_id(item)))
-            continue;
-        jw_open(w, '{');
-        jw_member(w, "id", content_id(item));
-        if (amount_is_whole(item->quantity))
-            jw_member_number(w, "quantity", item->quantity);
-        if (amount_valid(item->price))
-            jw_member_number(w, "item_price", item->price);
-        jw_close(w, '}');
-    }
-    jw_close(w, ']');
-    jw_member(w, "content_type", SV("product"));
-}
-
-static int64_t item_total(const struct event *e) {
-    int64_t total = 0, n;
-    for (size_t i = 0; i < e->item_count; i++)
-        if (amount_is_whole(e->items[i].quantity) && sv_i64(e->items[i].quantity, &n))
-            total += n;
-    return total;
-}
-
-// A search may hold anything; what looks like an e-mail address stays here.
-static struct sv search_string(const struct event *e) {
-    struct sv text = sv_first(event_property_text(e, "query"), event_property_text(e, "search_string"));
-    return sv_contains_nocase(text, SV("@")) ? SV_NONE : text;
-}
-
-static void write_custom_data(struct jw *w, struct arena *a, const struct event *e) {
+// Unlike elsewhere unknown keys are allowed in custom_data, so a mapping may add its own. Money is ours: 0 counts.
+static void write_custom_data(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop) {
+    static const struct limits limits = {.text_bytes = 10000, .list_length = 1000, .depth = 4};
+    const struct fields *fields = &e->rule->meta.fields;
+    struct scope scope = scope_of(a, e, shop);
     jw_open(w, '{');
     if (has_money(a, e)) {
         jw_member_number(w, "value", e->value);
         jw_member(w, "currency", currency_upper(a, e->currency));
     }
-    write_contents(w, e);
-    if (e->name == EVENT_CHECKOUT_STARTED && item_total(e) > 0) {
-        jw_key(w, "num_items");
-        jw_int(w, item_total(e));
-    }
-    if (e->name == EVENT_SEARCH)
-        jw_member(w, "search_string", search_string(e));
-    jw_member(w, "order_id", event_property_text(e, "order_id"));
+    for (size_t i = 0; i < fields->n; i++)
+        if (may_leave(&fields->v[i], &scope))
+            (void)field_write(w, &fields->v[i], &scope, &limits);
     jw_close(w, '}');
 }
 
@@ -159,7 +124,7 @@ static void write_limited_data_use(struct jw *w) {
 static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     const struct action_source *source = action_source_of(e);
     jw_open(w, '{');
-    jw_member(w, "event_name", sv_of(rule_for(e)->meta_event));
+    jw_member(w, "event_name", e->rule->meta.name);
     jw_key(w, "event_time");
     jw_int(w, (e->time_ms < now_ms ? e->time_ms : now_ms) / 1000);  // never in the future
     jw_member(w, "event_id", e->id);
@@ -171,12 +136,11 @@ static void write_event(struct jw *w, struct arena *a, const struct event *e, co
     jw_key(w, "user_data");
     meta_user_write(w, a, e, source->browser);
     jw_key(w, "custom_data");
-    write_custom_data(w, a, e);
+    write_custom_data(w, a, e, shop);
     jw_close(w, '}');
 }
 
-static struct sv body(struct arena *a, const struct event *e, const struct shop *shop, const struct disposition *before, int64_t now_ms) {
-    (void)before;
+static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     struct buf out;
     struct jw w;
     buf_init(&out, BODY_BYTES_MOST);
@@ -189,9 +153,9 @@ static struct sv body(struct arena *a, const struct event *e, const struct shop 
     jw_member(&w, "test_event_code", shop->meta.test_event_code);
     jw_member(&w, "partner_agent", SV("fireorder_0_1"));
     jw_close(&w, '}');
-    struct sv text = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
+    struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
     buf_free(&out);
-    return text;
+    return made;
 }
 
 // ---- address
@@ -212,9 +176,11 @@ static void address(struct arena *a, const struct shop *shop, struct request *re
 const struct destination destination_meta = {
     .name = "meta",
     .account = "meta",
+    .leads = true,
+    .allowed = allowed,
     .applies = applies,
     .expired = expired,
-    .body = body,
+    .draft = draft,
     .address = address,
     .outcome = meta_outcome,
 };

@@ -22,13 +22,16 @@ struct consent_policy {
     enum consent_unknown unknown;
 };
 
+struct rules;
+
 struct shop {
     struct sv name, domain;
+    const struct rules *rules;                 // its mapping
     struct { struct secrets secrets; bool purchase_on_paid; } shopify;  // purchase_on: orders/paid instead of orders/create
     struct { struct secrets secrets; enum recharge_signature signature; } recharge;
     // content_id: how an item is named in the catalogue, see content_id.h; absent: "{variant_id}"
     struct { bool configured; struct sv pixel_id, access_token, api_version, base_url, test_event_code, content_id; } meta;
-    struct { bool configured, native_integration; struct sv api_key, revision, base_url, list_id; } klaviyo;
+    struct { bool configured, native_integration, double_opt_in; struct sv api_key, revision, base_url, list_id; } klaviyo;
     struct { struct secrets secrets; } events;
     struct { struct sv origins[8]; size_t origin_count; int64_t lifetime_ms; } context;
     struct { struct consent_policy meta, klaviyo; } consent;

@@ -49,10 +49,11 @@ struct rules;
 
 // rules_compile: own: the text of a shop's file, absent: the default alone. NULL when faults were noted.
 const struct rules *rules_compile(struct arena *a, struct sv own, const char *own_name, struct faults *f);
-const struct rules *rules_default(struct arena *a);  // the built-in ones alone; for `map` and tests
-
-// rule_for: never NULL: an event that no rule fits is skipped everywhere, a custom one without a rule of its own goes by `custom`.
-const struct rule *rule_for(const struct rules *r, const struct scope *s);
+// rule_choose sets event->rule, and the purpose that the rule may have. Never NULL: an event that no rule fits is skipped everywhere,
+// a custom one without a rule of its own goes by `custom`. Chosen once, so that no event is sent by two versions of a mapping.
+void rule_choose(struct arena *a, const struct shop *shop, struct event *event);
+struct scope scope_of(struct arena *a, const struct event *e, const struct shop *shop);
+bool part_applies(const struct part *p, const struct scope *s, struct sv *ret_reason);  // not skipped, and its `when` holds
 // rule_patience: by name alone, before the event is decoded.
 struct patience rule_patience(const struct rules *r, struct sv event_name);
 bool rule_trigger_used(const struct rule *r, const struct shop *shop);  // the trigger name replaces metric and revenue
