@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-const struct destination *const destinations[] = {&destination_meta, &destination_klaviyo};
+const struct destination *const destinations[] = {&destination_meta, &destination_klaviyo_profile, &destination_klaviyo, &destination_klaviyo_list};
 const size_t destination_count = COUNTOF(destinations);
 
 static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};

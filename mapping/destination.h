@@ -30,6 +30,7 @@ struct answer {
 // What a destination is to get, made once and kept, so that each attempt sends the same bytes.
 struct draft {
     struct sv body;        // absent: it cannot be made
+    bool undoes;           // it takes back what was sent before under the same name (see changes): not sent when nothing was
     size_t tell_at;        // where in body the disposition of the first destination is to be put when it is known; 0: nowhere
 };
 
@@ -64,7 +65,7 @@ struct destination {
     bool (*expired)(int64_t event_ms, int64_t now_ms);
     struct draft (*draft)(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms);
     // address: URL and headers, made anew for each attempt from the configuration (they hold the credential; never stored).
-    void (*address)(struct arena *a, const struct shop *shop, struct request *ret);
+    void (*address)(struct arena *a, const struct shop *shop, const struct draft *draft, struct request *ret);
     struct outcome (*outcome)(struct arena *a, const struct answer *answer, int64_t now_ms);
     // amend: the body without what it was refused for; absent: there is nothing to leave out. NULL: never.
     struct sv (*amend)(struct arena *a, struct sv body);
@@ -75,7 +76,7 @@ struct destination {
 extern const struct destination *const destinations[];
 extern const size_t destination_count;
 extern const struct destination destination_meta;     // meta.c
-extern const struct destination destination_klaviyo;  // klaviyo.c: the event
+extern const struct destination destination_klaviyo_profile, destination_klaviyo, destination_klaviyo_list;
 
 // retry_after_ms: the Retry-After header as milliseconds from now (seconds or HTTP date), clamped to 1 s .. 1 h; 0 without or unreadable.
 int64_t retry_after_ms(struct headers h, int64_t now_ms);

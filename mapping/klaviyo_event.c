@@ -88,7 +88,8 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     return made;
 }
 
-static void address(struct arena *a, const struct shop *shop, struct request *ret) {
+static void address(struct arena *a, const struct shop *shop, const struct draft *sent, struct request *ret) {
+    (void)sent;
     klaviyo_address(a, shop, "/api/events", ret);
 }
 

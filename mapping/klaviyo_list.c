@@ -147,8 +147,8 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     return made;
 }
 
-static void address(struct arena *a, const struct shop *shop, struct draft draft, struct request *ret) {
-    klaviyo_address(a, shop, draft.undoes ? "/api/profile-subscription-bulk-delete-jobs" : "/api/profile-subscription-bulk-create-jobs", ret);
+static void address(struct arena *a, const struct shop *shop, const struct draft *sent, struct request *ret) {
+    klaviyo_address(a, shop, sent->undoes ? "/api/profile-subscription-bulk-delete-jobs" : "/api/profile-subscription-bulk-create-jobs", ret);
 }
 
 const struct destination destination_klaviyo_list = {

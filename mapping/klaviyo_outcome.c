@@ -48,9 +48,14 @@ static bool is_plain(struct sv s) {
     return s.n > 0 && s.n <= 120;
 }
 
+static const struct json *first_error(const struct json *json) {
+    const struct json *errors = json_get(json, "errors");
+    return json_is_array(errors) ? errors->child : NULL;
+}
+
 // errors[0]: its id is what Klaviyo's support asks for, its pointer the place in the body that is wrong.
 static struct sv detail_of(struct arena *a, const struct json *json) {
-    const struct json *errors = json_get(json, "errors"), *first = json_is_array(errors) ? errors->child : NULL;
+    const struct json *first = first_error(json);
     struct sv pointer = json_str(first, "source.pointer"), id = json_str(first, "id");
     struct sv at = is_plain(pointer) ? arena_fmt(a, " at " SV_FMT, SV_ARG(pointer)) : SV("");
     struct sv reference = is_plain(id) ? arena_fmt(a, " (error " SV_FMT ")", SV_ARG(id)) : SV("");
@@ -65,6 +70,8 @@ struct outcome klaviyo_outcome(struct arena *a, const struct answer *answer, int
     bool is_json = json_parse(a, answer->body, &json, NULL) == RC_OK && json_is_object(json);
     bool challenge = answer->status == 403 && (!is_json || sv_present(headers_get(answer->headers, "cf-mitigated")));
     struct outcome outcome = {.kind = is_json && !challenge ? verdict->json : verdict->other};
+    struct sv pointer = is_json ? json_str(first_error(json), "source.pointer") : SV_NONE;
+    outcome.amend = outcome.kind == OUTCOME_REJECT && (answer->status == 409 || sv_ends(pointer, SV("phone_number")));
     outcome.reason = arena_fmt(a, "%ld %s" SV_FMT, answer->status, challenge ? "stopped before Klaviyo" : verdict->meaning,
                                SV_ARG(is_json ? detail_of(a, json) : SV("")));
     if (outcome.kind == OUTCOME_SENT || outcome.kind == OUTCOME_REJECT)

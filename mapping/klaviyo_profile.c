@@ -1,5 +1,6 @@
 // klaviyo_profile.c: Klaviyo's profile import: what is known of the person, before the event that flows look at. It answers once the
 // profile is written, so a flow that the event starts sees it.
+#include "base/clock.h"
 #include "mapping/klaviyo.h"
 
 #define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
@@ -58,7 +59,8 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     return made;
 }
 
-static void address(struct arena *a, const struct shop *shop, struct request *ret) {
+static void address(struct arena *a, const struct shop *shop, const struct draft *sent, struct request *ret) {
+    (void)sent;
     klaviyo_address(a, shop, "/api/profile-import", ret);
 }
 

@@ -161,7 +161,8 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
 // ---- address
 
 // The token travels in a header: a URL ends up in logs.
-static void address(struct arena *a, const struct shop *shop, struct request *ret) {
+static void address(struct arena *a, const struct shop *shop, const struct draft *sent, struct request *ret) {
+    (void)sent;
     struct sv base = shop->meta.base_url;
     while (sv_ends(base, SV("/")))
         base = sv_sub(base, 0, base.n - 1);

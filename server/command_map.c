@@ -5,6 +5,7 @@
 #include "server/commands.h"
 #include "server/config.h"
 #include "server/fixture.h"
+#include "server/plan.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -30,23 +31,48 @@ static const char sample_config[] =
     "    meta: { pixel_id: \"1234567890\", access_token: \"sample\" }\n"
     "    klaviyo: { api_key: \"pk_sample\" }\n";
 
-static void write_step(struct jw *w, struct arena *a, const struct destination *d, const struct event *e, const struct shop *shop,
-                       const struct disposition *before) {
-    struct sv reason = SV_NONE;
+// Which line of which mapping each field came from.
+static void write_origins(struct jw *w, struct arena *a, const char *key, const struct fields *fields) {
+    if (fields->n == 0)
+        return;
+    jw_key(w, key);
+    jw_open(w, '{');
+    for (size_t i = 0; i < fields->n; i++) {
+        jw_key_sv(w, fields->v[i].name);
+        jw_string(w, arena_fmt(a, "%s:%zu", fields->v[i].file, fields->v[i].line));
+    }
+    jw_close(w, '}');
+}
+
+static void write_rule(struct jw *w, struct arena *a, const struct rule *r) {
+    if (!r->file)
+        return;
+    jw_key(w, "rule");
+    jw_open(w, '{');
+    jw_member(w, "event", r->event);
+    jw_member(w, "from", arena_fmt(a, "%s:%zu", r->file, r->line));
+    write_origins(w, a, "meta", &r->meta.fields);
+    write_origins(w, a, "klaviyo", &r->klaviyo.fields);
+    write_origins(w, a, "profile", &r->profile);
+    jw_close(w, '}');
+}
+
+static void write_step(struct jw *w, struct arena *a, const struct shop *shop, const struct plan *p, size_t event, size_t i) {
+    const struct step *step = &p->events[event].steps[i];
     struct request request = {0};
     struct json *body = NULL;
     jw_open(w, '{');
-    jw_member(w, "destination", sv_of(d->name));
-    if (!d->applies(a, e, shop, &reason)) {
-        jw_member(w, "skipped", reason);
+    jw_member(w, "step", sv_of(destinations[i]->name));
+    if (step->state == STEP_SKIPPED) {
+        jw_member(w, "skipped", step->reason);
     } else {
-        d->address(a, shop, &request);
+        destinations[i]->address(a, shop, &step->draft, &request);
         jw_key(w, "request");
         jw_open(w, '{');
         jw_member(w, "method", SV("POST"));
         jw_member(w, "url", request.url);
         jw_key(w, "body");
-        if (json_parse(a, d->body(a, e, shop, before, e->time_ms), &body, NULL))
+        if (!step->draft.body.p || json_parse(a, step->draft.body, &body, NULL))
             body = NULL;
         jw_node(w, body);
         jw_close(w, '}');
@@ -54,24 +80,29 @@ static void write_step(struct jw *w, struct arena *a, const struct destination *
     jw_close(w, '}');
 }
 
-static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop) {
-    struct sv reason = SV_NONE;
+// As if Meta had taken it, where it gets it.
+static void write_event(struct jw *w, struct arena *a, const struct shop *shop, struct plan *p, size_t i) {
+    const struct event *e = p->events[i].event;
+    if (p->events[i].steps[0].state == STEP_PENDING)
+        p->events[i].steps[0].state = STEP_SENT;
     jw_open(w, '{');
     jw_key(w, "event");
     event_write(w, e);
     if (e->recall_count > 0)
         jw_member(w, "person_from_store", e->recall[0]);
+    write_rule(w, a, e->rule);
     jw_key(w, "steps");
     jw_open(w, '[');
-    bool first_applies = destinations[0]->applies(a, e, shop, &reason);
-    struct disposition before = {.status = first_applies ? SV("sent") : SV("skipped"), .reason = first_applies ? SV_NONE : reason};
-    for (size_t i = 0; i < destination_count; i++)
-        write_step(w, a, destinations[i], e, shop, i > 0 ? &before : NULL);
+    for (size_t step = 0; step < destination_count; step++) {
+        (void)plan_tell(a, p, i, step);
+        write_step(w, a, shop, p, i, step);
+    }
     jw_close(w, ']');
     jw_close(w, '}');
 }
 
 static void write_decoded(struct buf *out, struct arena *a, const struct fixture *f, const struct shop *shop, const struct decoded *d) {
+    struct plan *plan = ARENA_NEW(a, struct plan);
     struct jw w;
     jw_init(&w, out);
     jw_open(&w, '{');
@@ -82,8 +113,9 @@ static void write_decoded(struct buf *out, struct arena *a, const struct fixture
     jw_member(&w, "undecodable", d->undecodable);
     jw_key(&w, "events");
     jw_open(&w, '[');
-    for (size_t i = 0; i < d->count; i++)
-        write_event(&w, a, &d->events[i], shop);
+    plan_make(a, shop, d, d->count > 0 ? d->events[0].time_ms : 0, plan);
+    for (size_t i = 0; i < plan->event_count; i++)
+        write_event(&w, a, shop, plan, i);
     jw_close(&w, ']');
     jw_close(&w, '}');
 }

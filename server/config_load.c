@@ -117,6 +117,12 @@ static void read_store(struct loader *l, const struct key *key, const struct yam
         *(struct sv *)at(target, key->offset) = text;
 }
 
+static void read_mapping(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv name;
+    if (scalar(l, key, node, &name) && !sv_is(name, "default"))
+        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->faults, node);
+}
+
 static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv text;
     int64_t ms;
@@ -295,6 +301,7 @@ static const struct key klaviyo_keys[] = {
     {"revision", read_text, SHOP(klaviyo.revision), .check = is_revision, .expected = "a date such as 2026-07-15"},
     {"base_url", read_url, SHOP(klaviyo.base_url), .check = is_base_url, .expected = BASE_URL},
     {"list_id", read_text, SHOP(klaviyo.list_id), .may_be_empty = true, .check = is_token, .expected = TOKEN},
+    {"double_opt_in", read_bool, SHOP(klaviyo.double_opt_in), .words = {"false", "true"}},
     {"native_integration", read_bool, SHOP(klaviyo.native_integration), .words = {"false", "true"}},
     {0},
 };
@@ -341,7 +348,7 @@ static const struct key shop_keys[] = {
     {"events", read_map, .keys = events_keys},
     {"context", read_map, .keys = context_keys},
     {"consent", read_map, .keys = consent_keys},
-    {"mapping", read_constant, .words = {"default"}},
+    {"mapping", read_mapping, .offset = 0},
     {0},
 };
 
@@ -391,6 +398,7 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
     YAML_EACH(member, node)
         n++;
     config->shops = ARENA_ARRAY(l->arena, struct shop, n);
+    const struct rules *standard = rules_compile(l->arena, SV_NONE, NULL, &l->faults);
     YAML_EACH(member, node) {
         struct shop *shop = &config->shops[config->shop_count++];
         *shop = shop_defaults;
@@ -398,6 +406,8 @@ static void read_shops(struct loader *l, const struct key *key, const struct yam
         if (!is_shop_name(member->key))
             fault(&l->faults, member, "shop \"%s\": a shop's name is 1 to 64 characters of a-z, 0-9, _ and -", shown_word(l->arena, member->key));
         read_keys(l, shop_keys, member, shown_word(l->arena, member->key), shop);
+        if (!shop->rules)
+            shop->rules = standard;
     }
 }
 

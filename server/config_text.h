@@ -2,6 +2,8 @@
 #ifndef SERVER_CONFIG_TEXT_H
 #define SERVER_CONFIG_TEXT_H
 
+#include "base/faults.h"
+#include "mapping/rules/rules.h"
 #include "server/config.h"
 
 // interpolate replaces ${NAME} by the environment variable and ${file:/path} by the file's content without its last line end.
@@ -9,6 +11,10 @@
 MUST_CHECK enum rc interpolate(struct arena *a, struct sv text, struct sv *ret, struct err *e);
 
 bool cidr_parse(struct sv text, struct cidr *ret);  // "10.0.0.0/8", "fd00::/8", or one address
+
+// mapping_load: the rules of a shop's own mapping file, which is looked for beside the configuration file unless its path is absolute.
+// NULL when faults were noted.
+const struct rules *mapping_load(struct arena *a, const char *config_file, struct sv name, struct faults *f, const struct yaml *node);
 
 // Checks of one value each; the value is there and not empty.
 bool is_address(struct sv s);       // "host:port", ":port" or "port"

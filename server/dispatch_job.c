@@ -19,6 +19,8 @@ static const char *const outcomes[] = {
 static void change(struct task *t, struct change c) {
     if (t->dirty)
         c.plan = plan_write(&t->arena, &t->plan);
+    c.marks = &t->mark;
+    c.mark_count = t->mark.key.p != NULL;
     if (!arena_ok(&t->arena))  // then the plan may be anything
         c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
     dispatch_change(t, c);
@@ -120,6 +122,12 @@ static void make_plan(struct task *t) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
     }
+    struct err e;
+    for (size_t i = 0; i < t->decoded.count; i++)
+        if (mark_first_purchase(t, &t->decoded.events[i], &e) != RC_OK) {
+            change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+            return;
+        }
     if (t->decoded.count > 0)
         plan_make(&t->arena, t->shop, &t->decoded, clock_wall_ms(), &t->plan);
     t->dirty = t->decoded.count > 0;
@@ -149,6 +157,7 @@ void task_begin(struct task *t) {
 
 // note: what an attempt gave; a gate that it closed is told how long the step waits.
 static void note(struct task *t, const struct outcome *o) {
+    mark_after(t, o);
     int64_t delay = plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
     gate_note(t, o, delay);
     metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcomes[o->kind]);
@@ -165,16 +174,16 @@ static void answered(void *ctx, const struct answer *answer) {
 
 static void measure_gap(struct task *t, int64_t now_ms) {
     const struct step *steps = t->plan.events[t->event].steps;
-    if (t->step > 0 && steps[t->step].first_ms == 0 && steps[t->step - 1].state == STEP_SENT)
-        metrics_gap(t->dispatch->given.metrics, now_ms - steps[t->step - 1].last_ms);
+    if (destinations[t->step] == &destination_klaviyo && steps[t->step].first_ms == 0 && steps[0].state == STEP_SENT)
+        metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
 }
 
 static void post(struct task *t, int64_t timeout_ms) {
     struct err e = {0};
     struct step *s = &t->plan.events[t->event].steps[t->step];
     struct request request = {0};
-    destinations[t->step]->address(&t->arena, t->shop, &request);
-    request.body = s->body;
+    destinations[t->step]->address(&t->arena, t->shop, &s->draft, &request);
+    request.body = s->draft.body;
     int64_t now_ms = clock_wall_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
@@ -192,16 +201,24 @@ static void send(struct task *t, const struct action *a) {
     t->step = a->step;
     struct step *s = &t->plan.events[a->event].steps[a->step];
     int64_t timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
-    if (!s->body.p) {
-        plan_render(&t->arena, t->shop, &t->plan, a->event, a->step, clock_wall_ms());
-        t->dirty = true;
-    }
-    if (!s->body.p) {
+    if (!s->draft.body.p) {
         note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
         advance(t);
         return;
     }
-    if (t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS) {
+    t->dirty |= plan_tell(&t->arena, &t->plan, a->event, a->step);
+    enum mark_verdict verdict = mark_before(t);
+    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
+        plan_skip_step(&t->plan, a->event, a->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
+        t->dirty = true;
+        advance(t);
+        return;
+    }
+    if (verdict == MARK_STORE_AWAY) {
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+        return;
+    }
+    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS) {
         record(t);
         return;
     }
@@ -287,6 +304,9 @@ static bool settle(struct task *t, const struct change *c) {
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->lease_from_ms = sent_ms;
     t->dirty = false;
+    t->intended = t->intending;
+    t->intending = false;
+    t->mark = (struct mark){0};
     if (t->ignored.p) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
@@ -329,7 +349,21 @@ static void tell(struct task *t, const struct change *c) {
     buf_free(&line);
 }
 
+// conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.
+static void conflict(struct task *t) {
+    t->mark = (struct mark){0};
+    t->intending = false;
+    if (t->plan.reserved)
+        advance(t);
+    else
+        make_plan(t);
+}
+
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms) {
+    if (c->result == RC_CONFLICT) {
+        conflict(t);
+        return;
+    }
     if (c->result == RC_OK && c->kind == CHANGE_RECORD) {
         recorded(t, c, sent_ms);
         return;

@@ -2,6 +2,7 @@
 // but for the three flags.
 //   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
 //   dispatch_job.c    the way of one job through its plan
+//   dispatch_mark.c   what is sent only when it changes something there
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
 #ifndef SERVER_DISPATCH_PARTS_H
@@ -45,6 +46,10 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
+    struct mark mark;            // goes with the next change; key absent: none
+    bool intending;              // ... it is an intent
+    bool intended;               // the store knows that the request of this step is about to be sent
+    bool contested;              // ... and that another one is under way
     size_t event, step;          // of that request
     struct task *next;           // free ones
 };
@@ -84,6 +89,13 @@ struct dispatch {
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
+
+// dispatch_mark.c
+// mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change is on its way to the store.
+enum mark_verdict { MARK_SEND, MARK_WAIT, MARK_SAME, MARK_NOTHING_THERE, MARK_STORE_AWAY };
+enum mark_verdict mark_before(struct task *t);
+MUST_CHECK enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e);  // makes a later one a repeat_purchase
+void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit

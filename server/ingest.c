@@ -8,7 +8,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "handlers/source.h"
-#include "mapping/rules.h"
+#include "mapping/rules/rules.h"
 
 #include <string.h>
 
@@ -207,7 +207,7 @@ static enum result classify(const struct route *route, const struct http_request
         lane_keys[i] = arena_fmt(r->arena, "%s:" SV_FMT, identities[i].kind, SV_ARG(identities[i].value));
     d->lane_keys = lane_keys;
     d->state = JOB_PENDING;
-    d->max_wait_ms = rule_named(route->topic->event)->max_wait_ms;
+    d->max_wait_ms = rule_patience(route->shop->rules, sv_of(event_name_text(route->topic->event))).max_wait_ms;
     return ACCEPTED;
 }
 

@@ -15,6 +15,10 @@ bool step_decided(const struct step *s) {
     return s->state == STEP_SENT || s->state == STEP_SKIPPED || s->state == STEP_FAILED;
 }
 
+void plan_skip_step(struct plan *p, size_t event, size_t step, struct sv reason) {
+    decide(&p->events[event].steps[step], STEP_SKIPPED, reason);
+}
+
 void plan_skip(struct plan *p, size_t event, struct sv reason) {
     for (size_t i = 0; i < PLAN_STEPS; i++)
         if (!step_decided(&p->events[event].steps[i]))
@@ -67,12 +71,15 @@ bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step) {
     return true;
 }
 
-// review skips the undecided steps that do not apply to the event as it is decoded and configured now.
-static bool review(struct arena *a, const struct shop *shop, struct planned_event *e) {
+typedef bool verdict(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
+
+// Resumed, an event goes by the mapping that it was planned with; only what was allowed may be allowed no longer.
+static bool review(struct arena *a, const struct shop *shop, struct planned_event *e, bool resumed) {
     bool changed = false;
     for (size_t s = 0; s < PLAN_STEPS; s++) {
         struct sv reason = SV_NONE;
-        if (step_decided(&e->steps[s]) || destinations[s]->applies(a, e->event, shop, &reason))
+        verdict *ask = resumed ? destinations[s]->allowed : destinations[s]->applies;
+        if (step_decided(&e->steps[s]) || ask(a, e->event, shop, &reason))
             continue;
         decide(&e->steps[s], STEP_SKIPPED, reason);
         changed = true;
@@ -81,10 +88,10 @@ static bool review(struct arena *a, const struct shop *shop, struct planned_even
 }
 
 static void plan_event(struct arena *a, const struct shop *shop, struct event *event, int64_t now_ms, struct planned_event *ret) {
-    struct scope scope = {.arena = a, .event = event, .shop = shop};
+    rule_choose(a, shop, event);
     *ret = (struct planned_event){.id = event->id, .name = event_label(event), .time_ms = event->time_ms, .event = event,
-                                  .patience = rule_for(shop->rules, &scope)->patience};
-    review(a, shop, ret);
+                                  .patience = event->rule->patience};
+    review(a, shop, ret, false);
     for (size_t s = 0; s < PLAN_STEPS; s++)
         if (!step_decided(&ret->steps[s]))
             ret->steps[s].draft = destinations[s]->draft(a, event, shop, now_ms);
@@ -109,7 +116,10 @@ bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded 
     for (size_t i = 0; i < p->event_count; i++) {
         struct planned_event *e = &p->events[i];
         e->event = decoded_again(d, e->id);
-        changed |= e->event && review(a, shop, e);
+        if (!e->event)
+            continue;
+        rule_choose(a, shop, e->event);
+        changed |= review(a, shop, e, true);
     }
     return changed;
 }

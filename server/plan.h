@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "handlers/source.h"
 #include "mapping/destination.h"
-#include "mapping/rules.h"
+#include "mapping/rules/rules.h"
 
 enum step_state {
     STEP_PENDING,   // not decided yet
@@ -79,6 +79,7 @@ MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, 
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
 // plan_expire: undecided steps for which it is too late, or that are not worth waiting for, become skipped. Says whether it changed something.
 bool plan_expire(struct plan *p, int64_t now_ms);
+void plan_skip_step(struct plan *p, size_t event, size_t step, struct sv reason);
 // plan_skip: every undecided step of the event becomes skipped.
 void plan_skip(struct plan *p, size_t event, struct sv reason);
 // plan_tell: puts into the body of a step whose turn it is what the first destination made of the event. Says whether it changed something.

@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","amended","attempts","first","last","next"}}}]}
+// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","undoes","amended","attempts","first","last","next"}}}]}
 // A body is kept as a string, so that it comes back byte for byte.
 #include "server/plan.h"
 
@@ -26,6 +26,7 @@ static void write_step(struct jw *w, const struct step *s) {
     jw_member(w, "reason", s->reason);
     jw_member(w, "body", s->draft.body);
     write_moment(w, "tell_at", (int64_t)s->draft.tell_at);
+    write_moment(w, "undoes", s->draft.undoes);
     write_moment(w, "amended", s->amended);
     write_moment(w, "attempts", s->attempts);
     write_moment(w, "first", s->first_ms);
@@ -82,7 +83,8 @@ static bool read_moment(const struct json *node, const char *key, int64_t *ret) 
 
 static bool read_step(const struct json *node, struct step *ret) {
     struct sv state = json_str(node, "state");
-    *ret = (struct step){.reason = json_str(node, "reason"), .body = json_str(node, "body")};
+    int64_t tell_at = 0, undoes = 0, amended = 0;
+    *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body")};
     if (!node) {  // a destination that did not exist when this was planned
         *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
         return true;
@@ -91,6 +93,12 @@ static bool read_step(const struct json *node, struct step *ret) {
     while (i < COUNTOF(states) && !sv_is(state, states[i]))
         i++;
     ret->state = (enum step_state)i;
+    if (!read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "amended", &amended) ||
+        tell_at < 0 || (size_t)tell_at > ret->draft.body.n)
+        return false;
+    ret->draft.tell_at = (size_t)tell_at;
+    ret->draft.undoes = undoes != 0;
+    ret->amended = amended != 0;
     return i < COUNTOF(states) && read_moment(node, "attempts", &ret->attempts) && read_moment(node, "first", &ret->first_ms) &&
            read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
 }
@@ -98,6 +106,11 @@ static bool read_step(const struct json *node, struct step *ret) {
 static bool read_event(const struct json *node, struct planned_event *ret) {
     *ret = (struct planned_event){.id = json_str(node, "id"), .name = json_str(node, "name")};
     const struct json *steps = json_get(node, "steps");
+    int64_t on_fail = 0;
+    if (!read_moment(node, "on_fail", &on_fail) || on_fail < ON_FAIL_CONTINUE || on_fail > ON_FAIL_STOP ||
+        !read_moment(node, "max_wait", &ret->patience.max_wait_ms))
+        return false;
+    ret->patience.on_fail = (enum on_fail)on_fail;
     if (!sv_present(ret->id) || !sv_i64(json_str(node, "time"), &ret->time_ms) || !json_is_object(steps))
         return false;
     for (size_t i = 0; i < PLAN_STEPS; i++)

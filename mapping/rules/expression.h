@@ -6,7 +6,7 @@
 
 enum source { FROM_PATHS, FROM_CONSTANT, FROM_FIELDS, OF_EACH, OF_LIST, OF_COUNT, OF_SUM };  // OF_: goes through the items
 
-enum conversion { AS_IT_IS, AS_TEXT, AS_NUMBER };
+enum conversion { AS_IT_IS, AS_TEXT, AS_NUMBER, AS_LIST };
 
 struct expression {
     enum source source;

@@ -9,10 +9,20 @@
 
 // ---- values
 
-static struct value converted(struct value v, enum conversion as) {
+static struct value list_of_one(struct arena *a, struct value v) {
+    if (v.kind != VALUE_TEXT && v.kind != VALUE_NUMBER)
+        return v;
+    struct sv *list = ARENA_NEW(a, struct sv);
+    *list = v.text;
+    return (struct value){.kind = VALUE_LIST, .list = list, .count = 1};
+}
+
+static struct value converted(struct arena *a, struct value v, enum conversion as) {
     bool is_text = v.kind == VALUE_TEXT || v.kind == VALUE_NUMBER;
     if (as == AS_IT_IS)
         return v;
+    if (as == AS_LIST)
+        return list_of_one(a, v);
     if (as == AS_TEXT && v.kind == VALUE_BOOL)
         return (struct value){.kind = VALUE_TEXT, .text = v.truth ? SV("true") : SV("false")};
     if (as == AS_TEXT && is_text)
@@ -26,7 +36,7 @@ static struct value converted(struct value v, enum conversion as) {
 static struct value first_value(const struct expression *x, const struct scope *s) {
     struct value v = {0};
     for (size_t i = 0; i < x->path_count && v.kind == VALUE_NONE; i++)
-        v = converted(path_value(x->paths[i], s), x->as);
+        v = converted(s->arena, path_value(x->paths[i], s), x->as);
     return v;
 }
 

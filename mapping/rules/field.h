@@ -4,7 +4,7 @@
 //   Name: [item.sku, item.product_id]              the first that is there
 //   Name: { constant: gold }                       always this: a text, number, true or false
 //   Name: { from: value, when: 'value >= 50' }     only then; from is a path or a list of paths
-//   Name: { from: properties.year, as: text }      as text, or as: number (left out when it is none)
+//   Name: { from: properties.year, as: text }      as text, as: number (left out when it is none), or as: list (of this one)
 //   Name: { list: item.sku }                       of every item, each value once
 //   Name: { each: items, fields: { ID: item.sku } }  an object per item; one without any field is left out
 //   Name: { count: items }                         how many items

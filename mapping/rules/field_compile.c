@@ -108,9 +108,12 @@ static void read_when(struct compiler *c, const struct yaml *node, struct expres
 }
 
 static void read_as(struct compiler *c, const struct yaml *node, struct expression *x) {
-    x->as = sv_is(node->text, "text") ? AS_TEXT : AS_NUMBER;
-    if (x->as == AS_NUMBER && !sv_is(node->text, "number"))
-        fault(c->faults, node, "as: expected text or number");
+    static const char *const words[] = {[AS_TEXT] = "text", [AS_NUMBER] = "number", [AS_LIST] = "list"};
+    for (enum conversion as = AS_TEXT; as <= AS_LIST; as++)
+        if (sv_is(node->text, words[as]))
+            x->as = as;
+    if (x->as == AS_IT_IS)
+        fault(c->faults, node, "as: expected text, number or list");
 }
 
 // ---- forms

@@ -104,6 +104,10 @@ static struct value item_content_id(const struct scope *s) {
     return text_value(s->item ? content_id(s->arena, s->shop, s->event, s->item) : SV_NONE);
 }
 
+static struct value klaviyo_list(const struct scope *s) {
+    return text_value(s->shop ? s->shop->klaviyo.list_id : SV_NONE);
+}
+
 // ---- names
 
 #define EVENT(path, field) {path, IN_EVENT, VALUE_TEXT, offsetof(struct event, field), NULL}
@@ -152,6 +156,7 @@ static const struct name names[] = {
     ITEM(category, VALUE_TEXT),
     ITEM(vendor, VALUE_TEXT),
     MAKE("item.total", VALUE_NUMBER, item_total),
+    MAKE("klaviyo.list_id", VALUE_TEXT, klaviyo_list),
     MAKE("item.content_id", VALUE_TEXT, item_content_id),
 };
 

@@ -296,7 +296,7 @@ static const struct yaml *read_file(struct compiler *c, struct sv text, const ch
     struct yaml *root;
     struct err e;
     if (yaml_parse(c->arena, text, name, &root, &e) != RC_OK) {
-        fault(c->faults, NULL, "%s", e.text);
+        fault_placed(c->faults, &e);
         return NULL;
     }
     if (root->type != YAML_MAP || !yaml_get(root, "version") || !sv_is(yaml_get(root, "version")->text, "1"))
