@@ -115,7 +115,7 @@ static struct action finish(const struct plan *p) {
     struct action a = {.kind = ACTION_FINISH};
     for (size_t i = 0; i < p->event_count; i++)
         for (size_t s = 0; s < PLAN_STEPS; s++)
-            if (p->events[i].steps[s].state == STEP_FAILED) {
+            if (p->events[i].steps[s].state == STEP_FAILED && !destinations[s]->perishable) {
                 a.dead = true;
                 a.event = i;
                 a.step = s;

@@ -66,9 +66,28 @@ static void answer_klaviyo(const struct http_request *r, const struct json *body
     }
 }
 
+static void answer_profile(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret) {
+    (void)r;
+    (void)body;
+    copy_text(seen->event_name, sizeof(seen->event_name), SV("profile-import"));
+    *ret = (struct http_response){.status = 201, .content_type = "application/vnd.api+json", .body = SV("{\"data\":{\"type\":\"profile\",\"id\":\"sandbox\"}}")};
+}
+
+static void answer_subscription(const struct http_request *r, const struct json *body, struct sighting *seen, struct http_response *ret) {
+    (void)r;
+    copy_text(seen->event_name, sizeof(seen->event_name), json_str(body, "data.type"));
+    *ret = (struct http_response){.status = 202, .content_type = "application/vnd.api+json"};
+}
+
+#define KLAVIYO "Klaviyo-API-Key ", {NO_CREDENTIAL_KLAVIYO, sizeof NO_CREDENTIAL_KLAVIYO - 1}
+
+// Named as the steps that lead there; of two that fit the later row.
 static const struct counterpart counterparts[] = {
     {"meta", "/events", "Bearer ", {NO_CREDENTIAL_META, sizeof NO_CREDENTIAL_META - 1}, answer_meta},
-    {"klaviyo", "/api/events", "Klaviyo-API-Key ", {NO_CREDENTIAL_KLAVIYO, sizeof NO_CREDENTIAL_KLAVIYO - 1}, answer_klaviyo},
+    {"klaviyo.event", "/api/events", KLAVIYO, answer_klaviyo},
+    {"klaviyo.profile", "/api/profile-import", KLAVIYO, answer_profile},
+    {"klaviyo.list", "/api/profile-subscription-bulk-create-jobs", KLAVIYO, answer_subscription},
+    {"klaviyo.list", "/api/profile-subscription-bulk-delete-jobs", KLAVIYO, answer_subscription},
 };
 
 static const struct counterpart *counterpart_of(const struct http_request *r) {
@@ -102,7 +121,7 @@ static void keep(struct sandbox *s, const struct sighting *seen) {
 static void respond(const struct counterpart *c, const struct http_request *r, struct sighting *seen, struct http_response *ret) {
     struct json *body = NULL;
     if (!c)
-        *ret = (struct http_response){.status = 404, .body = SV("{\"error\":\"the sandbox knows POST .../events and POST /api/events\"}")};
+        *ret = (struct http_response){.status = 404, .body = SV("{\"error\":\"the sandbox knows POST .../events, and of Klaviyo events, profile-import and the subscription jobs\"}")};
     else if (!sv_starts(headers_get(r->headers, "Authorization"), sv_of(c->authorization)))
         *ret = (struct http_response){.status = 401, .body = c->no_credential};
     else if (json_parse(r->arena, r->body, &body, NULL))

@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 struct sighting {
-    const char *destination;      // "meta" or "klaviyo"
+    const char *destination;      // "meta", "klaviyo.event", "klaviyo.profile", "klaviyo.list"; "nobody" for another path
     char event_name[96], event_id[192], capi_status[16];
     uint64_t came, answered;      // one sequence over both destinations and both moments
     int64_t came_ms, answered_ms; // wall

@@ -40,7 +40,7 @@ static bool in_order(struct journal j, const struct planned_event *event) {
     EACH_SIGHTING(s, j.v, j.n) {
         if (is_about(s, "meta", event->id) && s->answered < answered)
             answered = s->answered;
-        if (is_about(s, "klaviyo", event->id) && s->came < came)
+        if (is_about(s, "klaviyo.event", event->id) && s->came < came)
             came = s->came;
     }
     return came == UINT64_MAX || answered < came;
@@ -48,11 +48,11 @@ static bool in_order(struct journal j, const struct planned_event *event) {
 
 static struct sv describe_step(struct arena *a, struct journal j, const struct row *row, size_t step, struct verdict *v) {
     const struct planned_event *event = &row->plan.events[0];
-    const char *account = destinations[step]->account;
-    size_t times = 0, refused = refusals(j, account, event->id);
+    const char *name = destinations[step]->name;
+    size_t times = 0, refused = refusals(j, name, event->id);
     if (event->steps[step].state == STEP_SKIPPED)
         return arena_fmt(a, "skipped: " SV_FMT, SV_ARG(event->steps[step].reason));
-    const struct sighting *s = taken(j, account, event->id, &times);
+    const struct sighting *s = taken(j, name, event->id, &times);
     if (!s) {
         v->missing++;
         return SV("MISSING");
@@ -74,6 +74,18 @@ static struct sv why_not(struct arena *a, const struct row *row) {
     return SV_NONE;
 }
 
+// A profile and a list know people, not events, so what they saw cannot be told by event.
+static bool names_events(const struct destination *d) {
+    return !d->changes;
+}
+
+static size_t profiles(struct journal j) {
+    size_t n = 0;
+    EACH_SIGHTING(s, j.v, j.n)
+        n += sv_is(sv_of(s->destination), "klaviyo.profile") && s->status < 300;
+    return n;
+}
+
 static void print_row(struct demo *d, struct journal j, const struct row *row, struct verdict *v) {
     struct arena *a = &d->arena;
     printf("%+6lld ms  %ld  %-30s %s\n", (long long)(row->sent_ms - d->started_ms), row->status, arena_cstr(a, row->topic), row->act->story);
@@ -86,7 +98,8 @@ static void print_row(struct demo *d, struct journal j, const struct row *row, s
     v->events++;
     v->violations += !order;
     for (size_t step = 0; step < destination_count; step++)
-        printf("%16s%-9s" SV_FMT "\n", "", destinations[step]->account, SV_ARG(describe_step(a, j, row, step, v)));
+        if (names_events(destinations[step]))
+            printf("%16s%-9s" SV_FMT "\n", "", destinations[step]->account, SV_ARG(describe_step(a, j, row, step, v)));
     if (!order)
         printf("%16sOUT OF ORDER: Klaviyo was asked before Meta had answered\n", "");
     printf("\n");
@@ -100,6 +113,6 @@ void timeline_print(struct demo *d, const struct row *rows, size_t n, struct ver
     for (size_t i = 0; i < n; i++)
         print_row(d, j, &rows[i], ret);
     ret->violations += (size_t)metrics_order_violations(service_metrics(d->service));
-    printf("%zu webhooks, %zu events, %zu requests at the destinations: %zu order violations, %zu missing, %zu sent twice\n", n, ret->events,
-           j.n, ret->violations, ret->missing, ret->repeated);
+    printf("%zu webhooks, %zu events, %zu profiles brought up to date, %zu requests at the destinations:\n%zu order violations, %zu missing, "
+           "%zu sent twice\n", n, ret->events, profiles(j), j.n, ret->violations, ret->missing, ret->repeated);
 }
