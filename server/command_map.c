@@ -62,7 +62,7 @@ static void write_step(struct jw *w, struct arena *a, const struct shop *shop, c
     struct request request = {0};
     struct json *body = NULL;
     jw_open(w, '{');
-    jw_member(w, "step", sv_of(destinations[i]->name));
+    jw_member(w, "destination", sv_of(destinations[i]->name));
     if (step->state == STEP_SKIPPED) {
         jw_member(w, "skipped", step->reason);
     } else {

@@ -28,7 +28,7 @@ struct step {
 };
 
 #define PLAN_STEPS 4          // = destination_count
-#define PATIENCE_MS SECONDS_MS(10)  // how long a destination that does not lead may keep later ones waiting
+#define PATIENCE_MS SECONDS_MS(5)  // how long a destination that does not lead may keep later ones waiting
 #define PLAN_EVENTS_MAX 8
 
 struct planned_event {

@@ -53,7 +53,8 @@ def test_map_prints_bodies_that_both_destinations_take(folder, tmp_path):
             elif VALIDATOR.exists():
                 file = tmp_path / "body.json"
                 file.write_text(json.dumps(body))
-                check = subprocess.run([sys.executable, str(VALIDATOR), "POST", "/api/events", str(file)], capture_output=True, text=True)
+                path = step["request"]["url"].removeprefix("https://a.klaviyo.com")
+                check = subprocess.run([sys.executable, str(VALIDATOR), "POST", path, str(file)], capture_output=True, text=True)
                 assert check.returncode == 0, check.stdout
 
 
@@ -61,6 +62,7 @@ def test_demo_proves_the_order():
     result = run("demo", cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
     summary = result.stdout.strip().splitlines()[-1]
+    assert "12 webhooks, 9 events, 6 profiles brought up to date" in result.stdout
     assert re.search(r"\b0 order violations, 0 missing, 0 sent twice", summary), summary
     assert "refused, nothing stored" in result.stdout and "known already" in result.stdout and "500 x2" in result.stdout
 
@@ -71,7 +73,7 @@ def test_send_signs_and_posts(service, destinations):
     assert result.returncode == 0 and '"accepted"' in result.stdout, result.stdout + result.stderr
     again = run("send", folder, "--config", service.config, "--url", f"http://127.0.0.1:{service.port}/", "--now", env=service.environment)
     assert again.returncode == 0 and '"duplicate"' in again.stdout
-    destinations.wait(lambda d: len(d.of(ok=True)) == 2, what="both destinations")
+    destinations.wait_delivered(["ord_6240018501642_purchase"])
 
 
 def test_check_names_every_fault(service, tmp_path):

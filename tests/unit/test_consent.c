@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "mapping/consent.h"
+#include "mapping/rules/rules.h"
 
 static struct arena arena;
 
@@ -125,7 +126,30 @@ static void test_allows(void **state) {
         struct consent_policy policy = {rows[i].purpose, rows[i].unknown};
         struct event event = {.consent = {rows[i].marketing, rows[i].analytics, rows[i].opt_out}, .user.country = sv_of(rows[i].country)};
         struct sv reason = SV_NONE;
-        bool allowed = consent_allows(&arena, &policy, &event, &reason);
+        bool allowed = consent_allows(&arena, &policy, NULL, &event, &reason);
+        if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
+            fail_msg("row %zu: %d " SV_FMT, i, allowed, SV_ARG(reason));
+    }
+}
+
+// A rule may ask for another purpose than the shop's policy; what unknown means stays the shop's.
+static void test_purpose_of_the_rule(void **state) {
+    (void)state;
+    static const struct {
+        struct part part;
+        struct consent_policy policy;
+        const char *reason;
+    } rows[] = {
+        {{.has_consent = false}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, "consent denied"},
+        {{.has_consent = true, .consent = CONSENT_FOR_NOTHING}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, NULL},
+        {{.has_consent = true, .consent = CONSENT_FOR_MARKETING}, {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW}, "consent denied"},
+        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, NULL},
+        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_DENY}, "consent unknown"},
+    };
+    struct event event = {.consent = {.marketing = CONSENT_DENIED}};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct sv reason = SV_NONE;
+        bool allowed = consent_allows(&arena, &rows[i].policy, &rows[i].part, &event, &reason);
         if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
             fail_msg("row %zu: %d " SV_FMT, i, allowed, SV_ARG(reason));
     }
@@ -140,7 +164,7 @@ static void test_whole_eea(void **state) {
     for (size_t i = 0; i + 1 < sizeof codes; i += 2) {
         struct event event = {.user.country = {codes + i, 2}};
         struct sv reason;
-        assert_false(consent_allows(&arena, &policy, &event, &reason));
+        assert_false(consent_allows(&arena, &policy, NULL, &event, &reason));
     }
 }
 
@@ -149,6 +173,7 @@ int main(void) {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_later_signal_wins_field_by_field),
         cmocka_unit_test(test_allows),
+        cmocka_unit_test(test_purpose_of_the_rule),
         cmocka_unit_test(test_whole_eea),
     };
     return cmocka_run_group_tests_name("consent", tests, setup, teardown);

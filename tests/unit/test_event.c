@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "mapping/destination.h"
-#include "mapping/rules.h"
+#include "tests/unit/default_rules.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static struct buf out;
 
 static int setup(void **state) {
     (void)state;
-    arena_init(&arena, (size_t)1 << 20);
+    arena_init(&arena, (size_t)16 << 20);
     buf_init(&out, (size_t)1 << 20);
     return 0;
 }
@@ -198,48 +198,64 @@ static void test_user_there_and_back(void **state) {
 
 static void test_rules(void **state) {
     (void)state;
-    for (enum event_name name = EVENT_CUSTOM; name < EVENT_NAME_COUNT; name++) {
-        const struct rule *rule = rule_named(name);
-        bool holds = name == EVENT_CHECKOUT_STARTED || name == EVENT_CART_STARTED || name == EVENT_ADD_TO_CART;
-        assert_int_equal(rule->name, name);
-        assert_non_null(rule->klaviyo_metric);
-        assert_int_equal(rule->on_fail, holds ? ON_FAIL_HOLD : ON_FAIL_CONTINUE);
-        assert_int_equal(rule->max_wait_ms, holds ? MINUTES_MS(15) : SECONDS_MS(10));
-        assert_int_equal(rule->flow_window_ms, HOURS_MS(72));
-    }
     static const struct {
         enum event_name name;
         const char *meta, *metric, *trigger;
     } rows[] = {
         {EVENT_PURCHASE, "Purchase", "Placed Order", "post_purchase_ready"},
+        {EVENT_REPEAT_PURCHASE, "Purchase", "Placed Repeat Order", NULL},
         {EVENT_CHECKOUT_STARTED, "InitiateCheckout", "Started Checkout", NULL},
+        {EVENT_CART_STARTED, NULL, "Started Cart", NULL},
         {EVENT_ADD_TO_CART, "AddToCart", "Added to Cart", NULL},
         {EVENT_PRODUCT_VIEWED, "ViewContent", "Viewed Product", NULL},
+        {EVENT_SEARCH, "Search", "Searched Site", NULL},
         {EVENT_SIGN_UP, "CompleteRegistration", "Subscribed to List", "Subscribed to Newsletter"},
+        {EVENT_LEAD, "Lead", "Submitted Lead Form", NULL},
         {EVENT_REFUND, NULL, "Refunded Order", "refund_recorded"},
+        {EVENT_ORDER_CANCELLED, NULL, "Cancelled Order", "cancellation_recorded"},
+        {EVENT_ORDER_FULFILLED, NULL, "Fulfilled Order", "fulfilment_recorded"},
+        {EVENT_INVENTORY_RESTOCKED, NULL, "Back in Stock", NULL},
+        {EVENT_BECAME_AT_RISK, NULL, "Entered Winback Window", NULL},
+        {EVENT_SUBSCRIPTION_STARTED, "Subscribe", "Subscription Started", NULL},
         {EVENT_RENEWAL_CHARGED, "RecurringSubscriptionPayment", "Renewal Charged", NULL},
+        {EVENT_RENEWAL_FAILED, NULL, "Renewal Failed", NULL},
+        {EVENT_SKIPPED_ORDER, NULL, "Skipped Order", NULL},
         {EVENT_SUBSCRIPTION_CANCELLED, "CancelSubscription", "Subscription Cancelled", NULL},
-        {EVENT_CUSTOM, NULL, "", NULL},
+        {EVENT_CONSENT_REVOKED, NULL, "Consent Revoked", NULL},
+        {EVENT_CUSTOM, NULL, NULL, NULL},
     };
-    struct shop beside = {.klaviyo.native_integration = true}, alone = {.klaviyo.native_integration = false};
+    const struct rules *rules = default_rules(&arena);
+    struct shop beside = {.rules = rules, .klaviyo.native_integration = true}, alone = {.rules = rules};
+    assert_int_equal(COUNTOF(rows), EVENT_NAME_COUNT);
     for (size_t i = 0; i < COUNTOF(rows); i++) {
-        const struct rule *rule = rule_for(&(struct event){.name = rows[i].name});
-        assert_true(sv_eq(sv_of(rule->meta_event), sv_of(rows[i].meta)));
-        assert_string_equal(rule->klaviyo_metric, rows[i].metric);
-        assert_true(sv_eq(sv_of(rule->klaviyo_trigger), sv_of(rows[i].trigger)));
-        assert_int_equal(rule_klaviyo_trigger_used(rule, &beside), rows[i].trigger != NULL);
-        assert_false(rule_klaviyo_trigger_used(rule, &alone));
+        struct event e = {.name = rows[i].name};
+        rule_choose(&arena, &alone, &e);
+        enum event_name name = e.name;
+        bool holds = name == EVENT_CHECKOUT_STARTED || name == EVENT_CART_STARTED || name == EVENT_ADD_TO_CART;
+        assert_true(sv_is(e.rule->event, event_name_text(name)));
+        assert_true(sv_eq(e.rule->meta.name, sv_of(rows[i].meta)));
+        assert_true(sv_eq(e.rule->klaviyo.name, sv_of(rows[i].metric)));
+        assert_true(sv_eq(e.rule->trigger, sv_of(rows[i].trigger)));
+        assert_int_equal(rule_trigger_used(e.rule, &beside), rows[i].trigger != NULL);
+        assert_false(rule_trigger_used(e.rule, &alone));
+        assert_int_equal(e.rule->patience.on_fail, holds ? ON_FAIL_HOLD : ON_FAIL_CONTINUE);
+        assert_int_equal(e.rule->patience.max_wait_ms, holds ? MINUTES_MS(15) : SECONDS_MS(10));
+        assert_int_equal(e.rule->flow_window_ms, HOURS_MS(72));
+        assert_int_equal(rule_patience(rules, event_label(&e)).max_wait_ms, e.rule->patience.max_wait_ms);
+        assert_true(e.rule->identify && e.rule->pass && !e.rule->next && !e.rule->has_purpose);
     }
 }
 
 static void test_destination_order(void **state) {
     (void)state;
-    assert_int_equal(destination_count, 2);
-    assert_string_equal(destinations[0]->name, "meta");
-    assert_string_equal(destinations[1]->name, "klaviyo.event");
+    static const char *const names[] = {"meta", "klaviyo.profile", "klaviyo.event", "klaviyo.list"};
+    assert_int_equal(destination_count, COUNTOF(names));
     for (size_t i = 0; i < destination_count; i++) {
         const struct destination *d = destinations[i];
-        assert_true(d->account && d->applies && d->expired && d->body && d->address && d->outcome);
+        assert_string_equal(d->name, names[i]);
+        assert_string_equal(d->account, i == 0 ? "meta" : "klaviyo");
+        assert_int_equal(d->leads, i == 0);
+        assert_true(d->allowed && d->applies && d->expired && d->draft && d->address && d->outcome);
     }
 }
 

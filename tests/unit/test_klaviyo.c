@@ -7,17 +7,20 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "mapping/destination.h"
+#include "mapping/klaviyo.h"
+#include "tests/unit/default_rules.h"
 
 #include <string.h>
 
 #define NOW_MS INT64_C(1763719200000)  // 2025-11-21T10:00:00Z
 
 static struct arena arena;
+static const struct rules *rules;
 
 static int setup(void **state) {
     (void)state;
     arena_init(&arena, (size_t)64 << 20);
+    rules = default_rules(&arena);
     return 0;
 }
 
@@ -29,7 +32,7 @@ static int teardown(void **state) {
 
 static struct shop shop(bool native_integration) {
     return (struct shop){
-        .name = SV("acme"), .domain = SV("acme.myshopify.com"),
+        .name = SV("acme"), .domain = SV("acme.myshopify.com"), .rules = rules,
         .klaviyo = {.configured = true, .native_integration = native_integration, .api_key = SV("pk_secret"), .revision = SV("2026-07-15"),
                     .base_url = SV("https://a.klaviyo.com")},
     };
@@ -58,11 +61,19 @@ static struct event purchase(void) {
 
 static const struct disposition meta_sent = {.status = SV("sent")};
 
-static struct sv body_of(const struct event *e, const struct shop *s, const struct disposition *before) {
-    return destination_klaviyo.body(&arena, e, s, before, NOW_MS);
+// before NULL: the event came without telling what Meta made of it.
+static struct sv body_of(struct event *e, const struct shop *s, const struct disposition *before) {
+    rule_choose(&arena, s, e);
+    struct draft draft = destination_klaviyo.draft(&arena, e, s, NOW_MS);
+    return before ? destination_klaviyo.tell(&arena, draft, before) : draft.body;
 }
 
-static const struct json *attributes_of(const struct event *e, const struct shop *s, const struct disposition *before) {
+static bool applies(struct event *e, const struct shop *s, struct sv *ret_reason) {
+    rule_choose(&arena, s, e);
+    return destination_klaviyo.applies(&arena, e, s, ret_reason);
+}
+
+static const struct json *attributes_of(struct event *e, const struct shop *s, const struct disposition *before) {
     struct json *json = NULL;
     struct err err = {0};
     struct sv body = body_of(e, s, before);
@@ -72,7 +83,7 @@ static const struct json *attributes_of(const struct event *e, const struct shop
     return json_at(json, "data.attributes");
 }
 
-static const struct json *properties_of(const struct event *e) {
+static const struct json *properties_of(struct event *e) {
     struct shop s = shop(false);
     return json_get(attributes_of(e, &s, &meta_sent), "properties");
 }
@@ -220,7 +231,7 @@ static void test_identifiers(void **state) {
         e.user = (struct user){.email = sv_of(rows[i].email), .phone = sv_of(rows[i].phone), .external_id = sv_of(rows[i].id),
                                .country = sv_of(rows[i].country)};
         bool any = rows[i].want_email || rows[i].want_phone || rows[i].want_id;
-        assert_int_equal(destination_klaviyo.applies(&arena, &e, &s, &reason), any);
+        assert_int_equal(applies(&e, &s, &reason), any);
         assert_true(any || sv_is(reason, "no identifier"));
         const struct json *profile = json_at(attributes_of(&e, &s, NULL), "profile.data.attributes");
         assert_member(profile, "email", rows[i].want_email);
@@ -234,24 +245,24 @@ static void test_applies(void **state) {
     struct sv reason = SV_NONE;
     struct shop s = shop(true);
     struct event e = purchase();
-    assert_true(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_true(applies(&e, &s, &reason));
     e.origin = SV("test");
-    assert_false(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_false(applies(&e, &s, &reason));
     assert_true(sv_is(reason, "test event"));
     e = purchase();
     s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY};
-    assert_false(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_false(applies(&e, &s, &reason));
     assert_true(sv_is(reason, "consent unknown"));
     s = shop(true);
     e.name = EVENT_CUSTOM;
     char name[130];
     memset(name, 'x', sizeof name);
     e.custom_name = (struct sv){name, 127};
-    assert_true(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_true(applies(&e, &s, &reason));
     e.custom_name.n = 128;
-    assert_false(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_false(applies(&e, &s, &reason));
     s.klaviyo.configured = false;
-    assert_false(destination_klaviyo.applies(&arena, &e, &s, &reason));
+    assert_false(applies(&e, &s, &reason));
     assert_true(sv_is(reason, "klaviyo is not configured"));
 }
 
@@ -358,7 +369,7 @@ static void test_address(void **state) {
     };
     struct shop s = shop(true);
     struct request request = {0};
-    destination_klaviyo.address(&arena, &s, &request);
+    destination_klaviyo.address(&arena, &s, &(struct draft){0}, &request);
     assert_true(sv_is(request.url, "https://a.klaviyo.com/api/events"));
     assert_int_equal(request.header_count, COUNTOF(headers));
     for (size_t i = 0; i < COUNTOF(headers); i++)

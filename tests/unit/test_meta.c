@@ -8,16 +8,19 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "mapping/destination.h"
+#include "tests/unit/default_rules.h"
 
 #include <string.h>
 
 #define NOW_MS INT64_C(1763719200000)  // 2025-11-21T10:00:00Z
 
 static struct arena arena;
+static const struct rules *rules;
 
 static int setup(void **state) {
     (void)state;
-    arena_init(&arena, (size_t)4 << 20);
+    arena_init(&arena, (size_t)16 << 20);
+    rules = default_rules(&arena);
     return 0;
 }
 
@@ -29,7 +32,7 @@ static int teardown(void **state) {
 
 static struct shop shop(void) {
     return (struct shop){
-        .name = SV("acme"), .domain = SV("acme.myshopify.com"),
+        .name = SV("acme"), .domain = SV("acme.myshopify.com"), .rules = rules,
         .meta = {.configured = true, .pixel_id = SV("1234567890"), .access_token = SV("secret-token"), .api_version = SV("v25.0"),
                  .base_url = SV("https://graph.facebook.com/")},
         .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION},
@@ -58,11 +61,12 @@ static struct event purchase(void) {
     return e;
 }
 
-static struct sv body_of(const struct event *e, const struct shop *s) {
-    return destination_meta.body(&arena, e, s, NULL, NOW_MS);
+static struct sv body_of(struct event *e, const struct shop *s) {
+    rule_choose(&arena, s, e);
+    return destination_meta.draft(&arena, e, s, NOW_MS).body;
 }
 
-static const struct json *parsed(const struct event *e, const struct shop *s) {
+static const struct json *parsed(struct event *e, const struct shop *s) {
     struct json *json = NULL;
     struct err err = {0};
     struct sv body = body_of(e, s);
@@ -71,7 +75,7 @@ static const struct json *parsed(const struct event *e, const struct shop *s) {
     return json;
 }
 
-static const struct json *event_of(const struct event *e) {
+static const struct json *event_of(struct event *e) {
     struct shop s = shop();
     return json_get(parsed(e, &s), "data")->child;
 }
@@ -346,6 +350,7 @@ static void test_applies(void **state) {
         case NOBODY: e.user = (struct user){.email = SV("nobody")}; break;
         case LEAD_WITHOUT_VALUE: e.name = EVENT_LEAD; e.value = SV_NONE; break;
         }
+        rule_choose(&arena, &s, &e);
         bool applies = destination_meta.applies(&arena, &e, &s, &reason);
         if (applies != !rows[i].reason || (!applies && !sv_is(reason, rows[i].reason)))
             fail_msg("row %zu: %d " SV_FMT, i, applies, SV_ARG(reason));
@@ -363,7 +368,7 @@ static void test_address(void **state) {
     (void)state;
     struct shop s = shop();
     struct request request = {0};
-    destination_meta.address(&arena, &s, &request);
+    destination_meta.address(&arena, &s, &(struct draft){0}, &request);
     assert_true(sv_is(request.url, "https://graph.facebook.com/v25.0/1234567890/events"));
     assert_true(sv_is(request.headers[0], "Authorization: Bearer secret-token"));
     assert_true(sv_is(request.headers[1], "Content-Type: application/json"));
