@@ -118,6 +118,7 @@ static void test_purchase(void **state) {
         {"properties.origin", "web"}, {"properties.purpose", "transactional"}, {"properties.customer_id", "34982"},
         {"properties.experiment_id", "exp_7"}, {"properties.variant", "B"}, {"properties.order_id", "450789469"},
         {"properties.OrderId", "450789469"}, {"properties.DiscountCode", "WELCOME"}, {"properties.value", NULL}, {"properties.currency", NULL},
+        {"properties.item_count", "3"}, {"properties.shipping_country", "DE"},
     };
     assert_members(attributes, rows, COUNTOF(rows));
     assert_int_equal(json_get(attributes, "value")->type, JSON_NUMBER);
@@ -131,6 +132,8 @@ static void test_purchase(void **state) {
     assert_members(list->child, item, COUNTOF(item));
     assert_int_equal(json_get(list->child, "RowTotal")->type, JSON_NUMBER);
     assert_true(sv_is(json_get(list->child, "Categories")->child->text, "skincare"));
+    assert_int_equal(json_get(properties, "items")->count, 1);  // the SKUs; the second item has none
+    assert_int_equal(json_get(properties, "item_count")->type, JSON_NUMBER);
     assert_int_equal(json_get(properties, "ItemNames")->count, 2);
     assert_int_equal(json_get(properties, "Categories")->count, 1);
     assert_int_equal(json_get(properties, "Brands")->count, 1);
@@ -152,7 +155,7 @@ static void test_trigger_name(void **state) {
     e.name = EVENT_CHECKOUT_STARTED;
     static const char *const no_clash[][2] = {
         {"metric.data.attributes.name", "Started Checkout"}, {"value", "129.95"}, {"value_currency", "EUR"}, {"properties.currency", NULL},
-        {"properties.capi_status", NULL}, {"properties.capi_event_id", NULL},
+        {"properties.capi_status", NULL}, {"properties.capi_event_id", "ord_450789469_purchase"},
     };
     assert_members(attributes_of(&e, &s, NULL), no_clash, COUNTOF(no_clash));
 }
@@ -182,14 +185,17 @@ static void test_product_events(void **state) {
     e.name = EVENT_ADD_TO_CART;
     static const char *const added[][2] = {
         {"AddedItemProductID", "632910392"}, {"AddedItemProductName", "Serum"}, {"AddedItemSKU", "SKU-481"}, {"AddedItemPrice", "50.05"},
-        {"AddedItemQuantity", "2"}, {"AddedItemURL", "https://shop.example/products/serum"}, {"ProductName", NULL},
+        {"AddedItemQuantity", "2"}, {"AddedItemURL", "https://shop.example/products/serum"}, {"ProductName", NULL}, {"product_id", "632910392"}, {"sku", "SKU-481"},
     };
     assert_members(properties_of(&e), added, COUNTOF(added));
     e.name = EVENT_PRODUCT_VIEWED;
-    event_property(&e, "ProductName", SV("Own name"));
+    event_property(&e, "ProductName", SV("Own name"));  // the mapping has a value of its own for this one,
+    event_property(&e, "ImageURL", SV("https://shop.example/serum.png"));  // and none for this
     static const char *const viewed[][2] = {
-        {"ProductID", "632910392"}, {"ProductName", "Own name"}, {"SKU", "SKU-481"}, {"Price", "50.05"}, {"Brand", "Roth"},
-        {"URL", "https://shop.example/products/serum"},
+        {"ProductID", "632910392"}, {"ProductName", "Serum"}, {"SKU", "SKU-481"}, {"Price", "50.05"}, {"Brand", "Roth"},
+        {"URL", "https://shop.example/products/serum"}, {"ImageURL", "https://shop.example/serum.png"}, {"product_id", "632910392"},
+        {"sku", "SKU-481"}, {"product_name", "Serum"}, {"category", "skincare"}, {"price", "50.05"},
+        {"product_url", "https://shop.example/products/serum"},
     };
     assert_members(properties_of(&e), viewed, COUNTOF(viewed));
 }
