@@ -33,9 +33,10 @@ static bool allowed(struct arena *a, const struct event *e, const struct shop *s
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
+    struct scope scope = scope_of(a, e, shop);
     if (e->name != EVENT_SIGN_UP && !is_leaving(e))
         *ret_reason = SV("no sign-up");
-    else if (!allowed(a, e, shop, ret_reason))
+    else if (!allowed(a, e, shop, ret_reason) || !part_applies(&e->rule->klaviyo, &scope, ret_reason))
         return false;
     else if (!reachable(a, e))
         *ret_reason = by_sms(e) ? SV("no phone number") : SV("no e-mail address");
@@ -65,8 +66,16 @@ static bool is_history(const struct event *e, const struct shop *shop, int64_t n
     return klaviyo_is_backfill(e, now_ms) || shop->klaviyo.double_opt_in;
 }
 
-static void write_subscription(struct jw *w, struct arena *a, const struct event *e, bool history) {
-    struct sv since = sv_first(event_property_text(e, "consented_at"), time_iso(a, e->time_ms));
+// Klaviyo: in the past; anything else refuses the whole job.
+static struct sv consented_at(struct arena *a, const struct event *e, int64_t now_ms) {
+    int64_t since_ms;
+    if (!time_parse(event_property_text(e, "consented_at"), 0, &since_ms) || since_ms > now_ms)
+        since_ms = e->time_ms;
+    return time_iso(a, since_ms < now_ms ? since_ms : now_ms);
+}
+
+// since: absent where it is not history.
+static void write_subscription(struct jw *w, const struct event *e, struct sv since) {
     jw_key(w, "subscriptions");
     jw_open(w, '{');
     jw_key(w, by_sms(e) ? "sms" : "email");
@@ -74,13 +83,12 @@ static void write_subscription(struct jw *w, struct arena *a, const struct event
     jw_key(w, "marketing");
     jw_open(w, '{');
     jw_member(w, "consent", is_leaving(e) ? SV("UNSUBSCRIBED") : SV("SUBSCRIBED"));
-    if (history)
-        jw_member(w, "consented_at", since);
+    jw_member(w, "consented_at", since);
     for (int i = 0; i < 3; i++)
         jw_close(w, '}');
 }
 
-static void write_profiles(struct jw *w, struct arena *a, const struct event *e, bool history) {
+static void write_profiles(struct jw *w, struct arena *a, const struct event *e, struct sv since) {
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
     jw_key(w, "profiles");
     jw_open(w, '{');
@@ -91,7 +99,7 @@ static void write_profiles(struct jw *w, struct arena *a, const struct event *e,
     jw_key(w, "attributes");
     jw_open(w, '{');
     jw_member(w, by_sms(e) ? "phone_number" : "email", by_sms(e) ? ids.phone : ids.email);
-    write_subscription(w, a, e, history);
+    write_subscription(w, e, since);
     jw_close(w, '}');
     jw_close(w, '}');
     jw_close(w, ']');
@@ -127,7 +135,7 @@ static void write_job(struct jw *w, struct arena *a, const struct event *e, cons
         jw_key(w, "historical_import");
         jw_bool(w, true);
     }
-    write_profiles(w, a, e, history);
+    write_profiles(w, a, e, history ? consented_at(a, e, now_ms) : SV_NONE);
     jw_close(w, '}');
     write_list(w, shop);
     jw_close(w, '}');

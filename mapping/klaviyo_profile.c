@@ -13,9 +13,9 @@ static bool says_something(const struct event *e) {
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     struct scope scope = scope_of(a, e, shop);
-    if (!klaviyo_allowed(a, e, shop, ret_reason))
+    if (!klaviyo_allowed(a, e, shop, ret_reason) || !part_applies(&e->rule->klaviyo, &scope, ret_reason))
         return false;
-    if (!e->rule->identify || !condition_holds(e->rule->klaviyo.when, &scope))
+    if (!e->rule->identify)
         *ret_reason = SV("the mapping does not identify here");
     else if (!says_something(e))
         *ret_reason = SV("nothing to tell of the profile");

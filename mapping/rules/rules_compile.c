@@ -7,7 +7,7 @@
 #define METRIC_BYTES_MOST 127   // Klaviyo: under 128 characters
 #define EVENT_BYTES_MOST 50     // Meta
 #define WAIT_MOST DAYS_MS(7)
-#define FIELDS_MOST 400         // Klaviyo: 400 properties
+#define FIELDS_MOST 300         // Klaviyo: 400 properties; our own marks and what the event brings come on top
 enum { LEVELS_OF_SETS = 2, LEVELS_OF_RULES = 4 };  // so deep a shop's file is laid into the default; a field is replaced whole
 
 struct set {
@@ -153,6 +153,23 @@ static void read_use(struct compiler *c, const struct yaml *node, struct fields 
     *io = sets;
 }
 
+// What fireorder itself writes there: twice would be once too often.
+static const char *const meta_reserved[] = {"value", "currency", NULL};
+static const char *const profile_reserved[] = {"customer_id", NULL};
+static const char *const klaviyo_reserved[] = {
+    "source", "event_id", "dedup_scope", "origin", "purpose", "capi_event_id", "capi_status", "capi_reason", "customer_id",
+    "experiment_id", "variant", NULL,
+};
+
+static void check_names(struct compiler *c, const struct fields *fields, const char *what, const char *const *reserved) {
+    for (size_t i = 0; i < fields->n; i++)
+        for (const char *const *name = reserved; *name; name++)
+            if (sv_is(fields->v[i].name, *name)) {
+                struct yaml place = {.file = fields->v[i].file, .line = fields->v[i].line};
+                fault(c->faults, &place, "%s: \"%s\" is written by fireorder itself: choose another name", what, *name);
+            }
+}
+
 static void read_own_fields(struct compiler *c, const struct yaml *node, struct fields *io) {
     add_fields(c, node, fields_compile(c->arena, c->faults, node), io);
 }
@@ -227,10 +244,11 @@ static void rule_purpose(struct compiler *c, const struct yaml *node, void *t) {
     RULE(t)->purpose = RULE(t)->has_purpose ? (enum purpose)i : RULE(t)->purpose;
 }
 
+// Said of the whole rule it counts whatever its parts say, and wherever it stands: see compile_rule.
 static void rule_skip(struct compiler *c, const struct yaml *node, void *t) {
-    read_bool(c, node, &RULE(t)->meta.skip);
-    RULE(t)->klaviyo.skip = RULE(t)->meta.skip;
-    RULE(t)->identify = !RULE(t)->meta.skip;
+    bool checked;
+    (void)t;
+    read_bool(c, node, &checked);
 }
 
 static const struct key rule_keys[] = {
@@ -243,6 +261,12 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
     *r = (struct rule){.event = event, .file = node->file, .line = node->line, .next = next, .identify = true, .pass = true,
                        .patience = {ON_FAIL_CONTINUE, SECONDS_MS(10)}, .flow_window_ms = HOURS_MS(72)};
     read_map(c, node, arena_cstr(c->arena, event), rule_keys, r);
+    const struct yaml *skip = yaml_get(node, "skip");
+    if (skip && sv_is(skip->text, "true"))
+        r->meta.skip = r->klaviyo.skip = true;
+    check_names(c, &r->meta.fields, "meta", meta_reserved);
+    check_names(c, &r->klaviyo.fields, "klaviyo", klaviyo_reserved);
+    check_names(c, &r->profile, "identify", profile_reserved);
     return r;
 }
 
@@ -278,15 +302,37 @@ static void compile_sets(struct compiler *c, const struct yaml *map) {
         c->sets[c->set_count++] = (struct set){node->key, fields_compile(c->arena, c->faults, node)};
 }
 
+// The same rules, each under the event's own name: aliases are one with it, before one file is laid over the other.
+static const struct yaml *without_aliases(struct compiler *c, const struct yaml *map) {
+    struct yaml *named = ARENA_NEW(c->arena, struct yaml), **end = &named->child;
+    *named = *map;
+    named->child = NULL;
+    YAML_EACH(node, map) {
+        enum event_name name = event_name_of(node->key);
+        const char *text = event_name_text(name);
+        const struct yaml *same = name == EVENT_CUSTOM ? NULL : yaml_get(named, text);
+        if (same)
+            fault(c->faults, node, "%s: it is the same event as %s, which has its rule in line %zu", shown_word(c->arena, node->key), text,
+                  same->line);
+        *end = ARENA_NEW(c->arena, struct yaml);
+        **end = *node;
+        (*end)->next = NULL;
+        if (name != EVENT_CUSTOM)
+            (*end)->key = sv_of(text);
+        end = &(*end)->next;
+    }
+    return named;
+}
+
 static const struct rules *compile_rules(struct compiler *c, const struct yaml *map) {
     struct rules *r = ARENA_NEW(c->arena, struct rules);
     *r = (struct rules){.v = ARENA_ARRAY(c->arena, struct event_rules, child_count(map) + 1)};
     YAML_EACH(node, map) {
         check_event_name(c, node);
-        enum event_name name = event_name_of(node->key);
-        struct sv event = name == EVENT_CUSTOM ? node->key : sv_of(event_name_text(name));  // aliases are one with their name
-        const struct rule *first = node->type == YAML_LIST ? compile_list(c, event, node->child) : compile_rule(c, event, node, NULL);
-        r->v[r->count++] = (struct event_rules){event, first};
+        if (node->type == YAML_LIST && !node->child)
+            fault(c->faults, node, "%s: the list has no rule (nothing is sent with skip: true)", shown_word(c->arena, node->key));
+        const struct rule *first = node->type == YAML_LIST ? compile_list(c, node->key, node->child) : compile_rule(c, node->key, node, NULL);
+        r->v[r->count++] = (struct event_rules){node->key, first};
     }
     return r;
 }
@@ -299,9 +345,10 @@ static const struct yaml *read_file(struct compiler *c, struct sv text, const ch
         fault_placed(c->faults, &e);
         return NULL;
     }
-    if (root->type != YAML_MAP || !yaml_get(root, "version") || !sv_is(yaml_get(root, "version")->text, "1"))
-        fault(c->faults, root, "a mapping file begins with version: 1");
-    YAML_EACH(node, root) {
+    const struct yaml *version = yaml_get(root, "version");
+    if (!version || !sv_is(version->text, "1"))
+        fault(c->faults, version ? version : root, "a mapping file begins with version: 1");
+    YAML_EACH(node, root->type == YAML_MAP ? root : NULL) {
         bool found = false;
         for (size_t i = 0; i < COUNTOF(known); i++)
             found |= sv_is(node->key, known[i]);
@@ -324,8 +371,10 @@ const struct rules *rules_compile(struct arena *a, struct sv own, const char *ow
     if (over && yaml_get(over, "sets"))
         sets = yaml_overlay(a, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
     if (over && yaml_get(over, "rules"))
-        rules = yaml_overlay(a, rules, yaml_get(over, "rules"), LEVELS_OF_RULES);
+        rules = yaml_overlay(a, rules, without_aliases(&c, yaml_get(over, "rules")), LEVELS_OF_RULES);
     compile_sets(&c, sets);
     const struct rules *compiled = compile_rules(&c, rules);
-    return f->count > before || !arena_ok(a) ? NULL : compiled;
+    if (!arena_ok(a))
+        fault(f, over ? over : base, "the mapping is too large");
+    return f->count > before ? NULL : compiled;
 }
