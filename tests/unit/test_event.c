@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "mapping/destination.h"
 #include "tests/unit/default_rules.h"
+#include "tests/unit/members.h"
 
 #include <string.h>
 
@@ -102,20 +103,10 @@ static void test_fill(void **state) {
 
 static const struct json *written(const struct event *e) {
     struct jw w;
-    struct json *json = NULL;
-    struct err err = {0};
     buf_reset(&out);
     jw_init(&w, &out);
     event_write(&w, e);
-    if (json_parse(&arena, arena_dup(&arena, buf_sv(&out)), &json, &err) != RC_OK)
-        fail_msg("%s in " SV_FMT, err.text, SV_ARG(buf_sv(&out)));
-    return json;
-}
-
-static void assert_member(const struct json *json, const char *path, const char *want) {
-    struct sv is = json_str(json, path);
-    if (!sv_eq(is, sv_of(want)))
-        fail_msg("%s is \"" SV_FMT "\", not \"%s\"", path, SV_ARG(is), want ? want : "(absent)");
+    return json_parsed(&arena, arena_dup(&arena, buf_sv(&out)));
 }
 
 static void test_json_form(void **state) {

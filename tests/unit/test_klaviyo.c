@@ -9,6 +9,7 @@
 #include "base/crypto.h"
 #include "mapping/klaviyo.h"
 #include "tests/unit/default_rules.h"
+#include "tests/unit/members.h"
 
 #include <string.h>
 
@@ -74,11 +75,7 @@ static bool applies(struct event *e, const struct shop *s, struct sv *ret_reason
 }
 
 static const struct json *attributes_of(struct event *e, const struct shop *s, const struct disposition *before) {
-    struct json *json = NULL;
-    struct err err = {0};
-    struct sv body = body_of(e, s, before);
-    if (json_parse(&arena, body, &json, &err) != RC_OK)
-        fail_msg("%s in " SV_FMT, err.text, SV_ARG(body));
+    const struct json *json = json_parsed(&arena, body_of(e, s, before));
     assert_true(sv_is(json_str(json, "data.type"), "event"));
     return json_at(json, "data.attributes");
 }
@@ -86,17 +83,6 @@ static const struct json *attributes_of(struct event *e, const struct shop *s, c
 static const struct json *properties_of(struct event *e) {
     struct shop s = shop(false);
     return json_get(attributes_of(e, &s, &meta_sent), "properties");
-}
-
-static void assert_member(const struct json *json, const char *path, const char *want) {
-    struct sv is = json_str(json, path);
-    if (!sv_eq(is, sv_of(want)))
-        fail_msg("%s is \"" SV_FMT "\", not \"%s\"", path, SV_ARG(is), want ? want : "(absent)");
-}
-
-static void assert_members(const struct json *json, const char *const (*rows)[2], size_t n) {
-    for (size_t i = 0; i < n; i++)
-        assert_member(json, rows[i][0], rows[i][1]);
 }
 
 static void test_purchase(void **state) {
@@ -272,18 +258,12 @@ static void test_applies(void **state) {
     assert_true(sv_is(reason, "klaviyo is not configured"));
 }
 
-static const struct json *json_of(const char *text) {
-    struct json *json = NULL;
-    assert_int_equal(json_parse(&arena, sv_of(text), &json, NULL), RC_OK);
-    return json;
-}
-
 // Values that Klaviyo ignores are left out, those that mean something to it are not the sender's to set.
 static void test_own_properties(void **state) {
     (void)state;
-    const struct json *sent = json_of("{\"zero\":0,\"none\":null,\"empty\":\"\",\"no_list\":[],\"no_object\":{},\"no\":false,\"yes\":true,"
+    const struct json *sent = json_parsed(&arena, SV("{\"zero\":0,\"none\":null,\"empty\":\"\",\"no_list\":[],\"no_object\":{},\"no\":false,\"yes\":true,"
                                       "\"big\":820982911946154508123,\"$value\":99,\"$event_id\":\"x\",\"$extra\":{\"a\":0},"
-                                      "\"source\":\"forged\",\"capi_status\":\"forged\",\"value\":1,\"n\":{\"k\":[1,null,\"\"]}}");
+                                      "\"source\":\"forged\",\"capi_status\":\"forged\",\"value\":1,\"n\":{\"k\":[1,null,\"\"]}}"));
     struct event e = purchase();
     struct sv list[] = {SV("a"), SV("b")};
     e.property_count = 0;
@@ -339,7 +319,7 @@ static void test_limits(void **state) {
     event_property_list(&e, "list", list, MANY);
     e.items = many;
     e.item_count = MANY;
-    const struct json *deep = json_of("{\"d\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}");
+    const struct json *deep = json_parsed(&arena, SV("{\"d\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}"));
     event_property_node(&e, SV("deep"), deep->child);
     e.id = (struct sv){text, 300};
     const struct json *attributes = attributes_of(&e, &s, NULL), *properties = json_get(attributes, "properties");

@@ -9,6 +9,7 @@
 #include "base/crypto.h"
 #include "mapping/destination.h"
 #include "tests/unit/default_rules.h"
+#include "tests/unit/members.h"
 
 #include <string.h>
 
@@ -67,23 +68,12 @@ static struct sv body_of(struct event *e, const struct shop *s) {
 }
 
 static const struct json *parsed(struct event *e, const struct shop *s) {
-    struct json *json = NULL;
-    struct err err = {0};
-    struct sv body = body_of(e, s);
-    if (json_parse(&arena, body, &json, &err) != RC_OK)
-        fail_msg("%s in " SV_FMT, err.text, SV_ARG(body));
-    return json;
+    return json_parsed(&arena, body_of(e, s));
 }
 
 static const struct json *event_of(struct event *e) {
     struct shop s = shop();
     return json_get(parsed(e, &s), "data")->child;
-}
-
-static void assert_member(const struct json *json, const char *path, const char *want) {
-    struct sv is = json_str(json, path);
-    if (!sv_eq(is, sv_of(want)))
-        fail_msg("%s is \"" SV_FMT "\", not \"%s\"", path, SV_ARG(is), want ? want : "(absent)");
 }
 
 static void assert_hash(const struct json *event, const char *key, const char *plain) {
