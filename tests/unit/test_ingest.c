@@ -106,7 +106,7 @@ static struct post shopify(struct arena *a, const char *secret, const char *topi
 }
 
 static struct post recharge(struct arena *a, const char *path, const char *body, bool timestamped) {
-    struct header h = timestamped ? (struct header){SV("X-Recharge-Webhook-Signature"), sign_recharge(a, SV("rs"), sv_of(body), clock_wall_ms() / 1000)}
+    struct header h = timestamped ? (struct header){SV("X-Recharge-Webhook-Signature"), sign_timestamped(a, SV("rs"), sv_of(body), clock_wall_ms() / 1000)}
                                   : (struct header){SV("X-Recharge-Hmac-Sha256"), sign_recharge_legacy(a, SV("rs"), sv_of(body))};
     return (struct post){path, body, {h}, 1};
 }

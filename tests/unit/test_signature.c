@@ -108,10 +108,10 @@ static void recharge_timestamped(void **state) {
     // Made with another tool: printf '1795255200.{"charge":{}}' | openssl dgst -sha256 -hmac current
     assert_true(stamped(SV("t=1795255200,v1=4f8c7611a7f6fa77d77e872e85e5fad7655c3e03faa4b8a560ecb3441f304af9"), SV("{\"charge\":{}}")));
     struct sv body = SV("{\"charge\":{}}");
-    struct sv good = sign_recharge(&arena, SV("current"), body, NOW_S);
+    struct sv good = sign_timestamped(&arena, SV("current"), body, NOW_S);
     assert_true(stamped(good, body));
-    assert_true(stamped(sign_recharge(&arena, SV("previous"), body, NOW_S), body));
-    assert_false(stamped(sign_recharge(&arena, SV("other"), body, NOW_S), body));
+    assert_true(stamped(sign_timestamped(&arena, SV("previous"), body, NOW_S), body));
+    assert_false(stamped(sign_timestamped(&arena, SV("other"), body, NOW_S), body));
     assert_false(stamped(good, SV("{\"charge\":{} }")));
 
     struct sv v1 = sv_sub(good, good.n - 64, 64);
@@ -149,8 +149,8 @@ static void recharge_window(void **state) {
         {0, true}, {172800, true}, {172801, false}, {-172800, true}, {-172801, false}, {NOW_S, false},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
-        assert_int_equal(stamped(sign_recharge(&arena, SV("current"), body, NOW_S - rows[i].age_s), body), rows[i].valid);
-    assert_false(stamped(sign_recharge(&arena, SV("current"), body, INT64_MAX), body));
+        assert_int_equal(stamped(sign_timestamped(&arena, SV("current"), body, NOW_S - rows[i].age_s), body), rows[i].valid);
+    assert_false(stamped(sign_timestamped(&arena, SV("current"), body, INT64_MAX), body));
 }
 
 static void recharge_legacy(void **state) {
@@ -178,7 +178,7 @@ static void the_stronger_header_decides_alone(void **state) {
     struct sv body = SV("{\"charge\":{}}");
     struct header both[] = {
         {SV(LEGACY), sign_recharge_legacy(&arena, SV("current"), body)},
-        {SV(STAMPED), sign_recharge(&arena, SV("current"), body, NOW_S)},
+        {SV(STAMPED), sign_timestamped(&arena, SV("current"), body, NOW_S)},
     };
     assert_true(recharge(RECHARGE_AUTO, both, 2, body).valid);
     both[0].value = SV("wrong");
@@ -191,7 +191,7 @@ static void the_stronger_header_decides_alone(void **state) {
             both[1].value = sv_of(broken[i]);
             assert_false(recharge(modes[m], both, 2, body).valid);
         }
-    both[1].value = sign_recharge(&arena, SV("current"), body, NOW_S - 200000);
+    both[1].value = sign_timestamped(&arena, SV("current"), body, NOW_S - 200000);
     assert_false(recharge(RECHARGE_AUTO, both, 2, body).valid);
 }
 
@@ -199,8 +199,8 @@ static void pinning(void **state) {
     (void)state;
     struct sv body = SV("{}");
     struct header plain = {SV(LEGACY), sign_recharge_legacy(&arena, SV("current"), body)};
-    struct header strong = {SV(STAMPED), sign_recharge(&arena, SV("current"), body, NOW_S)};
-    struct header wrong = {SV(STAMPED), sign_recharge(&arena, SV("other"), body, NOW_S)};
+    struct header strong = {SV(STAMPED), sign_timestamped(&arena, SV("current"), body, NOW_S)};
+    struct header wrong = {SV(STAMPED), sign_timestamped(&arena, SV("other"), body, NOW_S)};
     static const struct { enum recharge_signature mode; bool legacy_needs_unpinned, stamped_pins; } rows[] = {
         {RECHARGE_AUTO, true, true}, {RECHARGE_TIMESTAMPED, false, false}, {RECHARGE_LEGACY, false, false},
     };
