@@ -431,6 +431,7 @@ void event_read(struct arena *a, const struct json *node, struct event *ret, str
     demand(&r, node, "id");
     demand(&r, node, "name");
     demand(&r, node, "time");
+    ret->currency = currency_upper(a, ret->currency);
     const struct json *purpose = json_get(node, "purpose");
     if (!purpose || purpose->type == JSON_NULL)
         ret->purpose = purpose_of(ret->name);
