@@ -2,6 +2,7 @@
 import json
 import random
 import socket
+import subprocess
 import time
 
 import pytest
@@ -244,3 +245,12 @@ def test_fixtures_are_sent_as_people_would(service, destinations):
     assert json.loads(mapped.stdout)["events"][0]["event"]["name"] == "product_viewed"
     wrong = run("map", ROOT / "fixtures/events/product_viewed")
     assert wrong.returncode == 1 and "events/<name>/<case>" in wrong.stderr
+
+
+def test_the_curl_of_the_documentation(service):
+    text = (ROOT / "docs/event.md").read_text()
+    lines = [line[4:] for line in text[text.index("    body="):].split("\n\n")[0].splitlines()]
+    script = "\n".join(lines).replace("2026-11-21T10:00:00Z", now())
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60,
+                            env={**service.environment, "URL": f"http://127.0.0.1:{service.port}"})
+    assert json.loads(result.stdout)["results"] == [{"id": "pv_8841", "status": "accepted", "faults": []}], result.stderr
