@@ -1,4 +1,5 @@
-// content_id.h: how an item is named in the shop's Meta catalogue, after the shop's template: "{variant_id}", "shopify_{country}_{product_id}_{variant_id}".
+// content_id.h: how an item is named in the shop's Meta catalogue, by the shop's template: "{variant_id}",
+// "shopify_{country}_{product_id}_{variant_id}".
 // Placeholders are {variant_id}, {product_id}, {sku} and {country}, the buyer's as ISO 3166 alpha-2. Pure.
 #ifndef MAPPING_CONTENT_ID_H
 #define MAPPING_CONTENT_ID_H

@@ -23,7 +23,7 @@ static void print_source(const char *name, const struct secrets *secrets, const 
     if (secrets->n > 0)
         printf("    %-9s%zu secret%s%s%s\n", name, secrets->n, plural(secrets->n), detail ? ", " : "", detail ? detail : "");
     else
-        printf("    %-9sclosed\n", name);
+        printf("    %-9sclosed: no secrets\n", name);
 }
 
 static void print_shop(const struct shop *s) {
@@ -34,7 +34,7 @@ static void print_shop(const struct shop *s) {
     if (s->context.origin_count > 0)
         printf("    context  %zu origin%s\n", s->context.origin_count, plural(s->context.origin_count));
     else
-        printf("    context  closed\n");
+        printf("    context  closed: no origins\n");
     if (s->meta.configured)
         printf("    meta     pixel " SV_FMT " at " SV_FMT "/" SV_FMT "%s\n", SV_ARG(s->meta.pixel_id), SV_ARG(s->meta.base_url),
                SV_ARG(s->meta.api_version), sv_present(s->meta.test_event_code) ? ", test events" : "");
@@ -42,7 +42,7 @@ static void print_shop(const struct shop *s) {
         printf("    meta     not configured: its steps will be skipped\n");
     if (s->klaviyo.configured)
         printf("    klaviyo  " SV_FMT ", revision " SV_FMT "%s\n", SV_ARG(s->klaviyo.base_url), SV_ARG(s->klaviyo.revision),
-               s->klaviyo.native_integration ? ", beside its own Shopify integration" : "");
+               s->klaviyo.native_integration ? ", own Shopify integration assumed (native_integration)" : "");
     else
         printf("    klaviyo  not configured: its steps will be skipped\n");
 }
@@ -51,6 +51,8 @@ static void print_shop(const struct shop *s) {
 static void print_config(const struct config *c) {
     struct sv scheme, rest;
     sv_cut(c->store, ':', &scheme, &rest);
+    if (sv_is(scheme, "sqlite"))
+        scheme = c->store;
     printf(SV_FMT ": ok\n", SV_ARG(c->file));
     printf("  listen   " SV_FMT "\n", SV_ARG(c->listen));
     printf("  admin    " SV_FMT ", %s\n", SV_ARG(c->admin), sv_present(c->admin_token) ? "with a token" : "without a token");
@@ -90,6 +92,7 @@ int command_check(int argc, char **argv) {
         file = optarg;
     }
     if (!file || optind < argc) {
+        fputs(file ? "" : "fireorder check: --config is missing\n", stderr);
         fputs(usage, stderr);
         return 2;
     }

@@ -18,7 +18,10 @@ static const char usage[] =
     "  --config FILE  the configuration of the running server: shops and secrets come from it\n"
     "  --url URL      where the server is (default: http://127.0.0.1 and the port of `listen`)\n"
     "  --shop NAME    which shop (default: the first one)\n"
-    "  --now          move the recorded times so that it has just happened\n";
+    "  --now          move the recorded times so that it has just happened\n"
+    "\n"
+    "What was sent before is answered `duplicate` and goes nowhere: the server knows it by its body.\n"
+    "To rehearse without accounts, run `fireorder sandbox` and set base_url of meta and klaviyo to it.\n";
 
 struct send_options {
     const char *config, *url, *shop;

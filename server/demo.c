@@ -153,11 +153,11 @@ static void stop(struct demo *d) {
 
 static void stay(struct demo *d, const sigset_t *signals) {
     int number = 0;
-    printf("\nStill running. Send your own:\n"
+    printf("\nStill running. Send your own from another terminal (it takes curl and openssl), and look at the metrics:\n"
            "  URL     http://127.0.0.1:%d/hooks/demo/shopify\n"
            "  secret  " SV_FMT "\n"
            "  admin   http://127.0.0.1:%d/metrics\n\n"
-           "  body='{\"id\":1,\"email\":\"you@klaviyo-demo.com\",\"total_price\":\"9.50\",\"currency\":\"USD\",\"created_at\":\"'$(date -u +%%FT%%TZ)'\"}'\n"
+           "  body='{\"id\":'$(date +%%s)',\"email\":\"you@klaviyo-demo.com\",\"total_price\":\"9.50\",\"currency\":\"USD\",\"created_at\":\"'$(date -u +%%FT%%TZ)'\"}'\n"
            "  curl http://127.0.0.1:%d/hooks/demo/shopify -H 'X-Shopify-Topic: orders/create' --data-binary \"$body\" \\\n"
            "    -H \"X-Shopify-Hmac-Sha256: $(printf %%s \"$body\" | openssl dgst -sha256 -hmac " SV_FMT " -binary | base64)\"\n\n"
            "Ctrl-C ends it.\n",

@@ -18,6 +18,7 @@ enum gate_state { GATE_OPEN, GATE_THROTTLED, GATE_PAUSED };
 
 struct gate {
     enum gate_state state;
+    bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
 };
 

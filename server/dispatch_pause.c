@@ -35,10 +35,24 @@ static void close_until(struct gate *g, enum gate_state state, int64_t until_ms)
     g->until_ms = until_ms > g->until_ms ? until_ms : g->until_ms;
 }
 
+// One line when a destination begins to fail, and one when it works again: what fails in between is in the metrics.
+static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o) {
+    const char *account = destinations[t->step]->account;
+    bool trouble = o->kind == OUTCOME_RETRY || o->kind == OUTCOME_THROTTLED;
+    if (o->kind == OUTCOME_PAUSE || trouble == g->troubled)
+        return;
+    g->troubled = trouble;
+    if (trouble)
+        log_warn("retrying shop=%s destination=%s reason=\"" SV_FMT "\"", t->work->name, account, SV_ARG(o->reason));
+    else
+        log_info("answers again shop=%s destination=%s", t->work->name, account);
+}
+
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     struct gate *g = &t->work->gates[gate_of(t->step)];
     const char *account = destinations[t->step]->account;
     int64_t until_ms = clock_mono_ms() + delay_ms;
+    tell_trouble(t, g, o);
     switch (o->kind) {
     case OUTCOME_PAUSE:
         if (g->state != GATE_PAUSED) {

@@ -225,7 +225,8 @@ static enum rc start(struct http_server *s, struct err *e) {
     s->context = mg_start(&callbacks, s, options);
     struct mg_server_port bound;
     if (!s->context || mg_get_server_ports(s->context, 1, &bound) < 1)
-        return err_set(e, RC_IO, "cannot listen on " SV_FMT ": %s", SV_ARG(s->config.listen), s->complaint);
+        return err_set(e, RC_IO, "cannot listen on " SV_FMT ": the port may be in use, or the address not be of this machine (%s)",
+                       SV_ARG(s->config.listen), s->complaint);
     s->port = bound.port;
     __atomic_store_n(&s->started, true, __ATOMIC_RELEASE);
     return RC_OK;

@@ -125,7 +125,7 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
     int scripted = scripted_status(s, &seen);
     if (scripted) {
         ret->status = scripted;
-        ret->body = SV("{\"error\":{\"message\":\"told to fail\",\"code\":2,\"is_transient\":true}}");
+        ret->body = scripted == 401 && c ? c->no_credential : SV("{\"error\":{\"message\":\"told to fail\",\"code\":2,\"is_transient\":true}}");
     }
     seen.status = ret->status;
     seen.answered = ++s->sequence;

@@ -190,7 +190,7 @@ static const char *fixed_key(const struct config *now, const struct config *next
         {"listen", sv_eq(now->listen, next->listen)},
         {"admin", sv_eq(now->admin, next->admin)},
         {"store", sv_eq(now->store, next->store)},
-        {"seal_key", !now->seal_key.p == !next->seal_key.p && bytes_eq(now->seal_key, next->seal_key)},
+        {"seal_key", now->seal_key.p ? bytes_eq(now->seal_key, next->seal_key) : !next->seal_key.p},
         {"durability", now->relaxed == next->relaxed},
         {"retention", now->retention_ms == next->retention_ms},
     };
@@ -281,6 +281,7 @@ int command_serve(int argc, char **argv) {
         }
     }
     if (!file || optind != argc) {
+        fputs(file ? "" : "fireorder serve: --config is missing\n", stderr);
         fputs(usage, stderr);
         return 2;
     }

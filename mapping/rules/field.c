@@ -1,10 +1,11 @@
 // field.c: what a field is worth, and writing it within a destination's limits.
-// An object or list without anything in it is never written; whether it has something shows only once it is written, so it is taken back then.
+// Whether an object or a list of objects has anything in it shows only once it is written; when not, it is taken back.
 #include "mapping/rules/expression.h"
 #include "mapping/rules/number.h"
 #include "mapping/unicode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // ---- values
 
@@ -44,9 +45,9 @@ struct entry {
 static int by_text(const void *left, const void *right) {
     const struct entry *a = left, *b = right;
     size_t n = a->text.n < b->text.n ? a->text.n : b->text.n;
-    for (size_t i = 0; i < n; i++)
-        if (a->text.p[i] != b->text.p[i])
-            return (unsigned char)a->text.p[i] < (unsigned char)b->text.p[i] ? -1 : 1;
+    int difference = memcmp(a->text.p, b->text.p, n);
+    if (difference)
+        return difference;
     if (a->text.n != b->text.n)
         return a->text.n < b->text.n ? -1 : 1;
     return a->place < b->place ? -1 : a->place > b->place;
@@ -246,7 +247,7 @@ static bool is_empty(const struct value *v) {
     return true;
 }
 
-static bool write_scalar_or_list(struct jw *w, const struct expression *x, const struct scope *s, const struct limits *limits, unsigned level) {
+static bool write_plain(struct jw *w, const struct expression *x, const struct scope *s, const struct limits *limits, unsigned level) {
     struct value v = expression_value(x, s);
     bool has_levels = v.kind == VALUE_LIST || v.kind == VALUE_NODE;
     if (is_empty(&v) || (has_levels && level >= limits->depth))
@@ -265,7 +266,7 @@ static bool write_member(struct jw *w, struct sv name, const struct expression *
     else if (x->source == FROM_FIELDS)
         written = condition_holds(x->when, s) && write_object(w, &x->fields, s, limits, level);
     else
-        written = write_scalar_or_list(w, x, s, limits, level);
+        written = write_plain(w, x, s, limits, level);
     return written || take_back(w, &before);
 }
 

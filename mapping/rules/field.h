@@ -10,9 +10,10 @@
 //   Name: { count: items }                         how many items
 //   Name: { sum: item.quantity }                   of every item
 //   Name: { fields: { a: value } }                 an object
-// `when` may stand in each of the forms in braces; with list, each, count and sum it is asked of every item, and those it does not hold for
-// count as if they were not there. These four cannot stand inside each. `as` goes with from alone: of several paths the first that is there
-// and can be converted. A constant that is not in quotes may be a number, true or false. A field without a value, and one that is 0, "" or empty, is left out.
+// `when` may stand in each of the forms in braces; with list, each, count and sum it is asked of every item, and those that it does not
+// hold for count as if they were not there. These four cannot stand inside each. `as` goes with `from` alone: of several paths the first
+// counts that is there and can be converted. A constant without quotes may be a number, true or false.
+// A field without a value, and one that is 0, "" or empty, is left out.
 #ifndef MAPPING_RULES_FIELD_H
 #define MAPPING_RULES_FIELD_H
 

@@ -2,8 +2,6 @@
 #include "mapping/rules/expression.h"
 #include "mapping/rules/number.h"
 
-#include <string.h>
-
 #define DEPTH_MOST 16
 
 struct compiler {
@@ -13,14 +11,13 @@ struct compiler {
     bool in_each;
 };
 
-static bool compile_expression(struct compiler *c, const struct yaml *node, struct expression *x);
 static struct fields compile_fields(struct compiler *c, const struct yaml *map);
 
 static const char *shown_key(struct compiler *c, const struct yaml *node) {
     return sv_present(node->key) ? shown_word(c->arena, node->key) : "a value";
 }
 
-// ---- what stands behind the keys; false when a fault was noted
+// ---- what stands behind the keys
 
 static bool is_scalar(struct compiler *c, const struct yaml *node, const char *name, const char *expected) {
     if (node->type == YAML_SCALAR && (node->text.n > 0 || node->quoted))
@@ -41,95 +38,84 @@ static const struct path *read_path(struct compiler *c, const struct yaml *node,
     return NULL;
 }
 
-static bool read_paths(struct compiler *c, const struct yaml *node, struct expression *x) {
-    const char *name = shown_key(c, node);
-    bool is_list = node->type == YAML_LIST;
+static size_t child_count(const struct yaml *node) {
     size_t n = 0;
-    YAML_EACH(item, node)
+    YAML_EACH(child, node)
         n++;
-    const struct path **paths = ARENA_ARRAY(c->arena, const struct path *, is_list ? n : 1);
-    if (is_list) {
-        YAML_EACH(item, node)
-            if ((paths[x->path_count] = read_path(c, item, name)))
-                x->path_count++;
-        if (n == 0)
-            fault(c->faults, node, "%s: the list has no path", name);
-    } else if ((paths[0] = read_path(c, node, name))) {
-        x->path_count = 1;
-    }
-    x->paths = paths;
-    return x->path_count > 0 && (!is_list || x->path_count == n);
+    return n;
 }
 
-static bool read_constant(struct compiler *c, const struct yaml *node, struct expression *x) {
-    if (!is_scalar(c, node, "constant", "a text, a number, true or false"))
-        return false;
+static void add_path(struct compiler *c, const struct yaml *node, const char *name, const struct path **paths, struct expression *x) {
+    const struct path *path = read_path(c, node, name);
+    if (path)
+        paths[x->path_count++] = path;
+}
+
+static void read_paths(struct compiler *c, const struct yaml *node, struct expression *x) {
+    const char *name = shown_key(c, node);
+    const struct path **paths = ARENA_ARRAY(c->arena, const struct path *, child_count(node) + 1);
+    x->paths = paths;
+    if (node->type != YAML_LIST)
+        add_path(c, node, name, paths, x);
+    else if (!node->child)
+        fault(c->faults, node, "%s: the list has no path", name);
+    else
+        YAML_EACH(item, node)
+            add_path(c, item, name, paths, x);
+}
+
+static void read_constant(struct compiler *c, const struct yaml *node, struct expression *x) {
     struct sv text = node->text;
     bool is_true = sv_is(text, "true"), is_none = sv_is(text, "null") || sv_is(text, "~");
-    if (text.n == 0 || (!node->quoted && is_none)) {
+    if (!is_scalar(c, node, "constant", "a text, a number, true or false"))
+        return;
+    if (text.n == 0 || (!node->quoted && is_none))
         fault(c->faults, node, "constant: what is empty is left out anyway");
-        return false;
-    }
     x->constant = (struct value){.kind = VALUE_TEXT, .text = text};
     if (!node->quoted && (is_true || sv_is(text, "false")))
         x->constant = (struct value){.kind = VALUE_BOOL, .truth = is_true};
     else if (!node->quoted && number_valid(text))
         x->constant.kind = VALUE_NUMBER;
-    return true;
 }
 
-static bool read_items(struct compiler *c, const struct yaml *node, struct expression *x) {
+static void read_items(struct compiler *c, const struct yaml *node, struct expression *x) {
     (void)x;
     const char *name = shown_key(c, node);
-    if (!is_scalar(c, node, name, "items"))
-        return false;
-    if (sv_is(node->text, "items") || sv_is(node->text, "event.items"))
-        return true;
-    fault(c->faults, node, "%s: only items can be gone through, as in %s: items", name, name);
-    return false;
+    if (is_scalar(c, node, name, "items") && !sv_is(node->text, "items") && !sv_is(node->text, "event.items"))
+        fault(c->faults, node, "%s: only items can be gone through, as in %s: items", name, name);
 }
 
-static bool read_item_path(struct compiler *c, const struct yaml *node, struct expression *x) {
+static void read_item_path(struct compiler *c, const struct yaml *node, struct expression *x) {
     const char *name = shown_key(c, node);
-    const struct path **path = ARENA_NEW(c->arena, const struct path *);
-    if (!(*path = read_path(c, node, name)))
-        return false;
-    x->paths = path;
-    x->path_count = 1;
-    if (path_is_item(*path) && (x->source == OF_LIST || path_is_number(*path)))
-        return true;
+    const struct path **paths = ARENA_NEW(c->arena, const struct path *);
+    x->paths = paths;
+    add_path(c, node, name, paths, x);
+    if (x->path_count == 0 || (path_is_item(paths[0]) && (x->source == OF_LIST || path_is_number(paths[0]))))
+        return;
     fault(c->faults, node, "%s: expected %s", name,
           x->source == OF_LIST ? "what an item has, such as item.sku" : "a number of an item: item.quantity, item.price or item.total");
-    return false;
 }
 
-static bool read_fields(struct compiler *c, const struct yaml *node, struct expression *x) {
-    size_t before = c->faults->count;
+static void read_fields(struct compiler *c, const struct yaml *node, struct expression *x) {
     x->fields = compile_fields(c, node);
-    return c->faults->count == before;
 }
 
-static bool read_when(struct compiler *c, const struct yaml *node, struct expression *x) {
+static void read_when(struct compiler *c, const struct yaml *node, struct expression *x) {
     struct err e;
-    if (!is_scalar(c, node, "when", "a condition such as value >= 50"))
-        return false;
-    if (condition_compile(c->arena, node->text, &x->when, &e) == RC_OK)
-        return true;
-    fault(c->faults, node, "when: %s", e.text);
-    return false;
+    if (is_scalar(c, node, "when", "a condition such as value >= 50") &&
+        condition_compile(c->arena, node->text, &x->when, &e) != RC_OK)
+        fault(c->faults, node, "when: %s", e.text);
 }
 
-static bool read_as(struct compiler *c, const struct yaml *node, struct expression *x) {
+static void read_as(struct compiler *c, const struct yaml *node, struct expression *x) {
     x->as = sv_is(node->text, "text") ? AS_TEXT : AS_NUMBER;
-    if (node->type == YAML_SCALAR && (x->as == AS_TEXT || sv_is(node->text, "number")))
-        return true;
-    fault(c->faults, node, "as: expected text or number");
-    return false;
+    if (x->as == AS_NUMBER && !sv_is(node->text, "number"))
+        fault(c->faults, node, "as: expected text or number");
 }
 
 // ---- forms
 
-typedef bool reader(struct compiler *c, const struct yaml *node, struct expression *x);
+typedef void reader(struct compiler *c, const struct yaml *node, struct expression *x);
 
 static const struct form {
     const char *key;         // that makes it this form; the first one that is there
@@ -182,57 +168,54 @@ static reader *reader_of(const struct form *form, struct sv key) {
     return form->other && sv_is(key, form->other) ? form->read_other : NULL;
 }
 
-static bool compile_form(struct compiler *c, const struct yaml *map, struct expression *x) {
+static void compile_form(struct compiler *c, const struct yaml *map, struct expression *x) {
     const struct form *form = form_of(map);
     size_t before = c->faults->count;
-    bool outside = c->in_each;
-    if (form)
-        x->source = form->source;
+    bool was_in_each = c->in_each;
     if (form && form->of_items && c->in_each) {
         fault(c->faults, map, "%s cannot stand inside each: there is one item at hand", form->key);
-        return false;
+        return;
     }
-    c->in_each = outside || (form && form->source == OF_EACH);
+    if (form) {
+        x->source = form->source;
+        c->in_each |= form->source == OF_EACH;
+    }
     YAML_EACH(member, map) {
         reader *read = reader_of(form, member->key);
         if (read)
-            (void)read(c, member, x);  // noted a fault when it failed
+            read(c, member, x);
         else
             fault_key(c, member, form);
     }
-    c->in_each = outside;
-    if (form && form->needs_other && !yaml_get(map, form->other))
-        fault(c->faults, map, "%s needs %s beside it", form->key, form->other);
+    c->in_each = was_in_each;
     if (!form && c->faults->count == before)
         fault(c->faults, map, "%s: one of constant, from, list, count, sum, each and fields is needed", shown_key(c, map));
-    return c->faults->count == before;
+    else if (form && form->needs_other && !yaml_get(map, form->other))
+        fault(c->faults, map, "%s needs %s beside it", form->key, form->other);
 }
 
 static bool compile_expression(struct compiler *c, const struct yaml *node, struct expression *x) {
-    bool good = false;
+    size_t before = c->faults->count;
     if (c->level == DEPTH_MOST) {
         fault(c->faults, node, "%s: fields are nested deeper than %d levels", shown_key(c, node), DEPTH_MOST);
         return false;
     }
     c->level++;
     if (node->type == YAML_MAP)
-        good = compile_form(c, node, x);
+        compile_form(c, node, x);
     else
-        good = read_paths(c, node, x);
+        read_paths(c, node, x);
     c->level--;
-    return good;
+    return c->faults->count == before;
 }
 
 static struct fields compile_fields(struct compiler *c, const struct yaml *map) {
-    size_t n = 0;
     if (map->type != YAML_MAP) {
         fault(c->faults, map, "%s: expected a map: names, and where their values come from", shown_key(c, map));
         return (struct fields){0};
     }
-    YAML_EACH(member, map)
-        n++;
-    struct field *v = ARENA_ARRAY(c->arena, struct field, n);
-    n = 0;
+    struct field *v = ARENA_ARRAY(c->arena, struct field, child_count(map));
+    size_t n = 0;
     YAML_EACH(member, map) {
         struct expression *x = ARENA_NEW(c->arena, struct expression);
         if (compile_expression(c, member, x))

@@ -1,14 +1,13 @@
 // path.c: a table of names, each with the place of its value in the event or a function that makes it.
 #include "mapping/rules/path.h"
 #include "base/clock.h"
-#include "base/yaml.h"
+#include "base/faults.h"
 #include "mapping/amount.h"
 #include "mapping/content_id.h"
 
 #include <stddef.h>
 
 #define KEYS_MOST 16
-#define WORD_SHOWN 48
 
 struct name {
     const char *text;
@@ -31,9 +30,13 @@ static struct value text_value(struct sv text) {
     return sv_present(text) ? (struct value){.kind = VALUE_TEXT, .text = text} : (struct value){0};
 }
 
+static struct value number_value(struct sv text) {
+    return sv_present(text) ? (struct value){.kind = VALUE_NUMBER, .text = text} : (struct value){0};
+}
+
 // Money and quantities that are none are as good as absent.
 static struct value amount_value(struct sv text) {
-    return amount_valid(text) ? (struct value){.kind = VALUE_NUMBER, .text = text} : (struct value){0};
+    return number_value(amount_valid(text) ? text : SV_NONE);
 }
 
 static struct value bool_value(bool truth) {
@@ -45,7 +48,7 @@ static struct value scalar_value(enum json_type type, struct sv text) {
     case JSON_TRUE:
     case JSON_FALSE: return bool_value(type == JSON_TRUE);
     case JSON_STRING: return text_value(text);
-    case JSON_NUMBER: return sv_present(text) ? (struct value){.kind = VALUE_NUMBER, .text = text} : (struct value){0};
+    case JSON_NUMBER: return number_value(text);
     default: return (struct value){0};
     }
 }
@@ -94,7 +97,7 @@ static struct value consent_opt_out(const struct scope *s) {
 }
 
 static struct value item_total(const struct scope *s) {
-    return amount_value(s->item ? amount_times(s->arena, s->item->price, s->item->quantity) : SV_NONE);
+    return number_value(s->item ? amount_times(s->arena, s->item->price, s->item->quantity) : SV_NONE);
 }
 
 static struct value item_content_id(const struct scope *s) {
@@ -175,7 +178,7 @@ static bool is_name_char(char c) {
 }
 
 static enum rc unknown(struct arena *a, struct sv text, struct err *e) {
-    const char *known[COUNTOF(names)], *shown = arena_cstr(a, sv_sub(text, 0, WORD_SHOWN));
+    const char *known[COUNTOF(names)], *shown = shown_word(a, text);
     for (size_t i = 0; i < COUNTOF(groups); i++)
         if (sv_is(text, groups[i].text))
             return err_set(e, RC_INVALID, "\"%s\" holds more than one value: name one, such as %s", shown, groups[i].instead);
@@ -187,7 +190,7 @@ static enum rc unknown(struct arena *a, struct sv text, struct err *e) {
     static const char *const properties[] = {"properties"};
     struct sv head, tail;
     if (sv_cut(text, '.', &head, &tail) && nearest_word(head, properties, 1))
-        return err_set(e, RC_INVALID, "unknown path \"%s\", did you mean \"properties." SV_FMT "\"?", shown, SV_ARG(sv_sub(tail, 0, WORD_SHOWN)));
+        return err_set(e, RC_INVALID, "unknown path \"%s\", did you mean \"properties.%s\"?", shown, shown_word(a, tail));
     return err_set(e, RC_INVALID, "unknown path \"%s\": paths are id, name, time, shop, source, origin, purpose, value, currency, "
                    "and what begins with user. consent. experiment. properties. or item.", shown);
 }

@@ -1,5 +1,7 @@
 """The command line as a newcomer uses it."""
+import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -126,3 +128,12 @@ def test_admin_token_guards_metrics(start):
     assert service.get("/metrics")[0] == 401
     status, text = service.get("/metrics", {"Authorization": "Bearer s3cret"})
     assert status == 200 and "# TYPE fireorder_ack_seconds histogram" in text and "fireorder_gap_seconds" in text
+
+
+@pytest.mark.parametrize("name", ["all.yaml", "fireorder.yaml"])
+def test_shipped_configurations_are_good(name):
+    secrets = {key: "x" for key in ("FIREORDER_ADMIN_TOKEN", "SHOPIFY_SECRET", "RECHARGE_SECRET", "META_ACCESS_TOKEN", "KLAVIYO_API_KEY",
+                                    "EVENTS_SECRET")}
+    more = {"FIREORDER_SEAL_KEY": base64.b64encode(b"k" * 32).decode(), "META_PIXEL_ID": "123", "SHOP_DOMAIN": "acme.myshopify.com"}
+    done = subprocess.run([FIREORDER, "check", "--config", str(ROOT / "deploy" / name)], env={**os.environ, **secrets, **more}, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import socket
 import time
 
@@ -139,7 +140,8 @@ SIGNED = f"X-Shopify-Hmac-Sha256: {sign_shopify(GOOD)}"
     ([SIGNED, SIGNED, f"Content-Length: {len(GOOD)}"], 400),
     ([SIGNED, f"Content-Length: {9 << 20}"], 413),
     ([SIGNED, f"Content-Length: {len(GOOD)}", *[f"X-Filler-{i}: 1" for i in range(61)]], 400),
-], ids=lambda v: v[1][:40] if isinstance(v, list) and len(v) > 1 else str(v)[:12])
+], ids=["no length", "two lengths", "plus", "letters", "hex", "negative", "chunked", "length and chunked", "two signatures", "9 MiB",
+        "many headers"])
 def test_odd_requests_are_refused_and_the_connection_closed(service, destinations, lines, status):
     answer = raw_request(service, head(*lines), GOOD)
     assert answer.split(b" ")[1] == str(status).encode(), answer[:200]
@@ -295,3 +297,14 @@ def test_throttled_meta_is_heeded_as_it_says(service, destinations):
     for n in range(20):
         assert service.shopify("orders/create", order(1720 + n, email=f"t{n}@klaviyo-demo.com", customer={"id": 8000 + n}))[0] == 200
     destinations.wait_delivered([f"ord_{1720 + n}_purchase" for n in range(20)], deadline=15)
+
+
+def test_reload_without_a_seal_key_in_the_configuration(start, tmp_path, destinations):
+    service = start()
+    service.stop()
+    service.config.write_text("".join(line for line in service.config.read_text().splitlines(True) if not line.startswith("seal_key")))
+    (tmp_path / "fireorder.db").unlink()
+    service.start()
+    service.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded" in service.log.read_text(), what="the reload")
+    assert "not reloaded" not in service.log.read_text()

@@ -69,6 +69,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_true(sv_is(s->meta.api_version, "v25.0"));
     assert_true(sv_is(s->meta.base_url, "https://graph.facebook.com"));
     assert_false(sv_present(s->meta.test_event_code));
+    assert_true(sv_is(s->meta.content_id, "{variant_id}"));
     assert_true(sv_is(s->klaviyo.revision, "2026-07-15"));
     assert_true(sv_is(s->klaviyo.base_url, "https://a.klaviyo.com"));
     assert_true(s->klaviyo.native_integration);
@@ -95,7 +96,8 @@ static const char everything[] =
     "    domain: acme.myshopify.com\n"
     "    shopify: { secrets: ['${T_TOKEN}', 'x${T_TOKEN}y'], purchase_on: orders/paid }\n"
     "    recharge: { secrets: [r], signature: timestamped }\n"
-    "    meta: { pixel_id: '123', access_token: m, api_version: v26.1, base_url: 'http://127.0.0.1:9100/', test_event_code: TEST1 }\n"
+    "    meta: { pixel_id: '123', access_token: m, api_version: v26.1, base_url: 'http://127.0.0.1:9100/', test_event_code: TEST1,\n"
+    "            content_id: 'shopify_{country}_{product_id}_{variant_id}' }\n"
     "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
     "    events: { secrets: [e] }\n"
     "    context: { origins: ['https://a.example', 'https://b.example:444'], lifetime: 1h }\n"
@@ -134,6 +136,7 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(s->meta.api_version, "v26.1"));
     assert_true(sv_is(s->meta.base_url, "http://127.0.0.1:9100"));
     assert_true(sv_is(s->meta.test_event_code, "TEST1"));
+    assert_true(sv_is(s->meta.content_id, "shopify_{country}_{product_id}_{variant_id}"));
     assert_true(sv_is(s->klaviyo.api_key, "k"));
     assert_true(sv_is(s->klaviyo.revision, "2025-04-15.pre"));
     assert_true(sv_is(s->klaviyo.base_url, "http://sandbox:9100/k"));
@@ -220,6 +223,7 @@ static const struct {
     {"meta null", HEAD "    meta:\n", {"f.yaml:4: meta must be a map of keys"}},
     {"token with space", HEAD "    meta: { pixel_id: 1, access_token: '" CANARY " x' }\n", {"f.yaml:4: access_token must be visible ASCII"}},
     {"api version", HEAD "    meta: { pixel_id: 1, access_token: t, api_version: 25.0 }\n", {"f.yaml:4: api_version must be a version"}},
+    {"content id", HEAD "    meta: { pixel_id: 1, access_token: t, content_id: 'x{variant}' }\n", {"f.yaml:4: content_id must be a text with {variant_id}"}},
     {"http", HEAD "    meta: { pixel_id: 1, access_token: t, base_url: 'http://graph.facebook.com' }\n",
      {"f.yaml:4: base_url must be a URL that begins with https://"}},
     {"http, public address", HEAD "    meta: { pixel_id: 1, access_token: t, base_url: 'http://8.8.8.8' }\n", {"f.yaml:4: base_url must be"}},

@@ -215,6 +215,87 @@ static void limits_hold(void **state) {
     arena_free(&small);
 }
 
+// ---- overlays
+
+static const struct yaml *parsed_as(const char *file, const char *text) {
+    struct yaml *root;
+    struct err e = {0};
+    if (yaml_parse(&arena, sv_of(text), file, &root, &e) != RC_OK)
+        fail_msg("%s", e.text);
+    return root;
+}
+
+// The tree on one line: each value with its file's letter and its line.
+static struct sv drawn(const struct yaml *node) {
+    if (!node)
+        return SV("nothing");
+    if (node->type == YAML_SCALAR)
+        return arena_fmt(&arena, SV_FMT "@%s%zu", SV_ARG(node->text), node->file, node->line);
+    struct sv out = SV("");
+    YAML_EACH(child, node)
+        out = arena_fmt(&arena, SV_FMT "%s" SV_FMT "%s" SV_FMT, SV_ARG(out), out.n > 0 ? " " : "", SV_ARG(child->key), child->key.p ? "=" : "",
+                        SV_ARG(drawn(child)));
+    return arena_fmt(&arena, node->type == YAML_MAP ? "{" SV_FMT "}@%s%zu" : "[" SV_FMT "]@%s%zu", SV_ARG(out), node->file, node->line);
+}
+
+static void overlays(void **state) {
+    (void)state;
+    static const struct {
+        const char *under, *over;
+        unsigned depth;
+        const char *expected;
+    } cases[] = {
+        {"a: 1\nb: 2\n", "b: 3\nc: 4\n", 1, "{a=1@u1 b=3@o1 c=4@o2}@o1"},
+        {"a: 1\nb: 2\n", "b: 3\nc: 4\n", 0, "{b=3@o1 c=4@o2}@o1"},
+        {"a: {x: 1, y: 2}\n", "a: {y: 3}\n", 1, "{a={y=3@o1}@o1}@o1"},
+        {"a: {x: 1, y: 2}\n", "a: {y: 3}\n", 2, "{a={x=1@u1 y=3@o1}@o1}@o1"},
+        {"a: {x: {p: 1, q: 2}}\n", "a: {x: {q: 3}}\n", 2, "{a={x={q=3@o1}@o1}@o1}@o1"},
+        {"a: {x: {p: 1, q: 2}}\n", "a: {x: {q: 3}}\n", 99, "{a={x={p=1@u1 q=3@o1}@o1}@o1}@o1"},
+        // taking away
+        {"a: 1\nb: 2\n", "a: null\n", 1, "{b=2@u2}@o1"},
+        {"a: 1\nb: 2\n", "b: ~\n", 1, "{a=1@u1}@o1"},
+        {"a: 1\n", "a: 'null'\n", 1, "{a=null@o1}@o1"},
+        {"a: 1\n", "a: \"~\"\n", 1, "{a=~@o1}@o1"},
+        {"a: 1\n", "a:\n", 1, "{a=@o1}@o1"},
+        {"a: 1\n", "b: null\n", 1, "{a=1@u1}@o1"},
+        {"a: {x: 1, y: 2}\n", "a: {x: null}\n", 2, "{a={y=2@u1}@o1}@o1"},
+        {"a: {x: 1, y: 2}\n", "a: {x: null}\n", 1, "{a={x=null@o1}@o1}@o1"},
+        {"a: 1\n", "b: {x: null, y: 1}\n", 2, "{a=1@u1 b={y=1@o1}@o1}@o1"},
+        {"a: 1\n", "null\n", 1, "nothing"},
+        {"a: null\n", "b: 1\n", 1, "{a=null@u1 b=1@o1}@o1"},
+        // values of another kind replace
+        {"a: {x: 1}\n", "a: 2\n", 9, "{a=2@o1}@o1"},
+        {"a: 1\n", "a: {x: 2}\n", 9, "{a={x=2@o1}@o1}@o1"},
+        {"a: [1, 2]\n", "a: [3]\n", 9, "{a=[3@o1]@o1}@o1"},
+        {"a: [1, {x: 2}]\nb: 1\n", "b: 2\n", 9, "{a=[1@u1 {x=2@u1}@u1]@u1 b=2@o1}@o1"},
+        {"[1]", "a: 2\n", 9, "{a=2@o1}@o1"},
+        {"a: 1\n", "word", 9, "word@o1"},
+        {"a: 1\n", "{}\n", 9, "{a=1@u1}@o1"},
+        {"{}\n", "a: 1\n", 9, "{a=1@o1}@o1"},
+        {"a: 1\n", NULL, 9, "{a=1@u1}@u1"},
+        {NULL, "a: 1\nb: null\n", 9, "{a=1@o1}@o1"},
+        {NULL, NULL, 9, "nothing"},
+    };
+    for (size_t i = 0; i < COUNTOF(cases); i++) {
+        const struct yaml *under = cases[i].under ? parsed_as("u", cases[i].under) : NULL;
+        const struct yaml *over = cases[i].over ? parsed_as("o", cases[i].over) : NULL;
+        struct sv under_before = drawn(under), over_before = drawn(over);
+        struct sv got = drawn(yaml_overlay(&arena, under, over, cases[i].depth));
+        if (!sv_is(got, cases[i].expected))
+            fail_msg("%zu: " SV_FMT ", expected %s", i, SV_ARG(got), cases[i].expected);
+        assert_true(sv_eq(drawn(under), under_before) && sv_eq(drawn(over), over_before));
+    }
+}
+
+static void the_name_of_the_file_is_a_copy(void **state) {
+    (void)state;
+    char name[] = "name.yaml";
+    const struct yaml *root = parsed_as(name, "a: [1]\n");
+    name[0] = '?';
+    assert_string_equal(root->file, "name.yaml");
+    assert_string_equal(yaml_get(root, "a")->child->file, "name.yaml");
+}
+
 static void long_key_is_shown_short(void **state) {
     (void)state;
     struct sv text = SV("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa4\xc3\xa4" "bbbb: 1\n"
@@ -263,6 +344,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_document_in_many_spellings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_name_file_and_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_hold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(overlays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_name_of_the_file_is_a_copy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_key_is_shown_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(suggestions, set_up, tear_down),
     };
