@@ -277,3 +277,49 @@ enum rc json_scan(struct sv bytes, void (*see)(void *ctx, const struct json_scal
         *ret_top = p.top;
     return rc;
 }
+
+// ---- the elements of an array, each for itself
+
+struct each {
+    void (*see)(void *ctx, struct sv element);
+    void *ctx;
+};
+
+static bool element(struct parser *p, const struct each *each) {
+    const char *begin = p->at;
+    p->nodes = 0;
+    if (!value(p, 1, NULL))
+        return false;
+    each->see(each->ctx, (struct sv){begin, (size_t)(p->at - begin)});
+    skip_space(p);
+    return true;
+}
+
+static bool elements(struct parser *p, const struct each *each) {
+    if (!at_char(p, '['))
+        return element(p, each);
+    p->at++;
+    skip_space(p);
+    for (bool more = !at_char(p, ']'); more;) {
+        if (!element(p, each))
+            return false;
+        more = at_char(p, ',');
+        if (!more && !at_char(p, ']'))
+            return invalid(p, "neither a comma nor the closing bracket");
+        if (more) {
+            p->at++;
+            skip_space(p);
+        }
+    }
+    p->at++;
+    skip_space(p);
+    return true;
+}
+
+enum rc json_each(struct sv bytes, void (*see)(void *ctx, struct sv element), void *ctx, struct err *e) {
+    struct parser p = parser_of(bytes, e);
+    skip_space(&p);
+    if (elements(&p, &(struct each){see, ctx}) && p.at < p.end)
+        invalid(&p, "more after the value");
+    return p.rc;
+}

@@ -40,6 +40,10 @@ struct json_scalar {
 MUST_CHECK enum rc json_scan(struct sv bytes, void (*see)(void *ctx, const struct json_scalar *s), void *ctx,
                              enum json_type *ret_top, struct err *e);
 
+// json_each: the elements of an array as they stand in the bytes, or the one value that the bytes are when it is no array. Checks
+// everything like json_scan, with a node limit for each element. see() may have been called before a fault is found.
+MUST_CHECK enum rc json_each(struct sv bytes, void (*see)(void *ctx, struct sv element), void *ctx, struct err *e);
+
 // Look-ups tolerate everything: a NULL node, a wrong type, a missing key.
 const struct json *json_get(const struct json *object, const char *key);            // NULL when absent
 const struct json *json_at(const struct json *node, const char *dotted_path);       // "customer.default_address.city"

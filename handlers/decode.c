@@ -4,18 +4,6 @@
 #include "mapping/consent.h"
 #include "mapping/normalise.h"
 
-static const enum purpose purposes[EVENT_NAME_COUNT] = {  // not named: marketing
-    [EVENT_PURCHASE] = PURPOSE_TRANSACTIONAL,
-    [EVENT_REPEAT_PURCHASE] = PURPOSE_TRANSACTIONAL,
-    [EVENT_REFUND] = PURPOSE_TRANSACTIONAL,
-    [EVENT_ORDER_CANCELLED] = PURPOSE_TRANSACTIONAL,
-    [EVENT_ORDER_FULFILLED] = PURPOSE_TRANSACTIONAL,
-    [EVENT_SUBSCRIPTION_STARTED] = PURPOSE_TRANSACTIONAL,
-    [EVENT_RENEWAL_CHARGED] = PURPOSE_TRANSACTIONAL,
-    [EVENT_RENEWAL_FAILED] = PURPOSE_TRANSACTIONAL,
-    [EVENT_SUBSCRIPTION_CANCELLED] = PURPOSE_TRANSACTIONAL,
-};
-
 struct sv first_text(const struct json *node, const char *const *paths) {
     struct sv text = SV_NONE;
     for (; *paths && !text.p; paths++)
@@ -115,7 +103,7 @@ struct event *event_new(struct arena *a, const struct shop *shop, const char *so
 
 void event_is(struct event *e, enum event_name name) {
     e->name = name;
-    e->purpose = purposes[name];
+    e->purpose = purpose_of(name);
 }
 
 void event_forget_browser(struct event *e) {

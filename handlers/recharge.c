@@ -27,8 +27,15 @@ static const struct topic topics[] = {
     {"subscription/updated", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_updated},
 };
 
-static size_t secret_count(const struct shop *shop) {
-    return shop->recharge.secrets.n;
+static const struct secrets *secrets(const struct shop *shop) {
+    return &shop->recharge.secrets;
+}
+
+static size_t sign(struct arena *a, struct sv secret, struct sv topic, struct sv body, int64_t now_ms, struct header ret[SIGN_HEADERS_MAX]) {
+    (void)topic;
+    ret[0] = (struct header){SV(RECHARGE_SIGNATURE), sign_timestamped(a, secret, body, now_ms / 1000)};
+    ret[1] = (struct header){SV(RECHARGE_LEGACY_SIGNATURE), sign_recharge_legacy(a, secret, body)};
+    return 2;
 }
 
 static const char *const single[] = {RECHARGE_SIGNATURE, RECHARGE_LEGACY_SIGNATURE, NULL};
@@ -37,8 +44,9 @@ const struct source source_recharge = {
     .name = "recharge",
     .topic_in_path = true,
     .single_headers = single,
-    .secret_count = secret_count,
+    .secrets = secrets,
     .verify = recharge_verify,
+    .sign = sign,
     .topics = topics,
     .topic_count = COUNTOF(topics),
 };

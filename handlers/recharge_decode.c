@@ -107,6 +107,24 @@ static void charge_items(struct arena *a, const struct json *lines, struct event
     event_total_items(a, e);
 }
 
+// 2021-11 lists them as discounts, 2021-01 as discount_codes.
+static void charge_discounts(struct arena *a, const struct json *charge, struct event *e) {
+    const struct json *list = json_get(charge, "discounts");
+    if (!json_is_array(list))
+        list = json_get(charge, "discount_codes");
+    struct sv *codes = ARENA_ARRAY(a, struct sv, json_is_array(list) ? list->count : 0);
+    size_t n = 0;
+    JSON_EACH(discount, json_is_array(list) ? list : NULL) {
+        struct sv code = json_str(discount, "code");
+        if (code.p)
+            codes[n++] = code;
+    }
+    if (n == 0)
+        return;
+    event_property(e, "discount_code", codes[0]);
+    event_property_list(e, "discount_codes", codes, n);
+}
+
 static struct event *charge_event(struct arena *a, const struct shop *shop, const struct topic *topic, const struct delivery *d) {
     struct event *e = event_new(a, shop, "recharge", topic->event);
     e->origin = SV("renewal");
@@ -115,6 +133,7 @@ static struct event *charge_event(struct arena *a, const struct shop *shop, cons
     e->currency = currency_code(json_str(d->node, "currency"));
     take_attributes(a, d, e);
     charge_items(a, json_get(d->node, "line_items"), e);
+    charge_discounts(a, d->node, e);
     event_property(e, "charge_id", d->id);
     event_property(e, "shipping_country", e->user.country);
     return e;

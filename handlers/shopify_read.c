@@ -27,7 +27,7 @@ static const struct json *address_of(const struct json *body) {
     return NULL;
 }
 
-static void take_address(const struct json *address, struct user *u) {
+void shopify_address(const struct json *address, struct user *u) {
     u->address1 = json_str(address, "address1");
     u->city = json_str(address, "city");
     u->region = first_text(address, PATHS("province_code", "province"));
@@ -52,7 +52,7 @@ struct user shopify_user(const struct json *body) {
         .locale = json_str(body, "customer_locale"),
     };
     take_name(body, &u);
-    take_address(address_of(body), &u);
+    shopify_address(address_of(body), &u);
     return u;
 }
 

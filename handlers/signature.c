@@ -7,7 +7,8 @@
 #include <inttypes.h>
 
 // Recharge: a retry may come 48 h after the first attempt, and it is not said whether it is signed anew.
-#define WINDOW_S ((int64_t)48 * 3600)
+#define RECHARGE_WINDOW_S ((int64_t)48 * 3600)
+#define EVENTS_WINDOW_S ((int64_t)5 * 60)
 #define VERSIONS_MAX 8
 
 struct signed_text {
@@ -73,17 +74,24 @@ static bool stamp_read(struct sv header, struct stamp *ret) {
     return ret->time.p && ret->n > 0;
 }
 
-static bool in_window(struct sv time, int64_t now_ms) {
+static bool in_window(struct sv time, int64_t now_ms, int64_t window_s) {
     int64_t t;
     if (time.n > 12 || !sv_i64(time, &t) || t < 0)
         return false;
     int64_t age = now_ms / 1000 - t;
-    return age <= WINDOW_S && age >= -WINDOW_S;
+    return age <= window_s && age >= -window_s;
 }
 
-static bool timestamped(const struct secrets *secrets, struct headers h, struct sv body, int64_t now_ms) {
+// A timestamped header of that name; its time and ours differ by at most the window.
+struct scheme {
+    const char *header;
+    int64_t window_s;
+};
+static const struct scheme recharge_scheme = {RECHARGE_SIGNATURE, RECHARGE_WINDOW_S}, events_scheme = {EVENTS_SIGNATURE, EVENTS_WINDOW_S};
+
+static bool timestamped(const struct scheme *scheme, const struct secrets *secrets, struct headers h, struct sv body, int64_t now_ms) {
     struct stamp stamp;
-    if (headers_count(h, RECHARGE_SIGNATURE) != 1 || !stamp_read(headers_get(h, RECHARGE_SIGNATURE), &stamp) || !in_window(stamp.time, now_ms))
+    if (headers_count(h, scheme->header) != 1 || !stamp_read(headers_get(h, scheme->header), &stamp) || !in_window(stamp.time, now_ms, scheme->window_s))
         return false;
     return any_secret(secrets, keyed, &(struct signed_text){{stamp.time, SV("."), body}, 3}, stamp.versions, stamp.n);
 }
@@ -100,11 +108,15 @@ struct signature recharge_verify(const struct shop *shop, struct headers h, stru
     const struct secrets *secrets = &shop->recharge.secrets;
     bool is_auto = shop->recharge.signature == RECHARGE_AUTO;
     if (headers_count(h, RECHARGE_SIGNATURE) > 0) {
-        bool valid = timestamped(secrets, h, body, now_ms);
+        bool valid = timestamped(&recharge_scheme, secrets, h, body, now_ms);
         return (struct signature){.valid = valid, .pins = valid && is_auto};
     }
     bool valid = shop->recharge.signature != RECHARGE_TIMESTAMPED && legacy(secrets, h, body);
     return (struct signature){.valid = valid, .needs_unpinned = valid && is_auto};
+}
+
+struct signature events_verify(const struct shop *shop, struct headers h, struct sv body, int64_t now_ms) {
+    return (struct signature){.valid = timestamped(&events_scheme, &shop->events.secrets, h, body, now_ms)};
 }
 
 struct sv sign_shopify(struct arena *a, struct sv secret, struct sv body) {
@@ -112,7 +124,7 @@ struct sv sign_shopify(struct arena *a, struct sv secret, struct sv body) {
     return base64_of(a, (struct sv){(const char *)d.b, sizeof d.b});
 }
 
-struct sv sign_recharge(struct arena *a, struct sv secret, struct sv body, int64_t now_s) {
+struct sv sign_timestamped(struct arena *a, struct sv secret, struct sv body, int64_t now_s) {
     struct sv t = arena_fmt(a, "%" PRId64, now_s);
     struct digest d = hmac_sha256(secret, (struct sv[]){t, SV("."), body}, 3);
     struct sv hex = hex_of(a, d.b, sizeof d.b);

@@ -4,7 +4,7 @@
 
 #define FIELDS_MAX 16
 
-const struct source *const sources[] = {&source_shopify, &source_recharge};
+const struct source *const sources[] = {&source_shopify, &source_recharge, &source_events};
 const size_t source_count = COUNTOF(sources);
 
 const struct source *source_named(struct sv name) {
@@ -19,6 +19,14 @@ const struct topic *source_topic(const struct source *s, struct sv topic) {
         if (sv_is(topic, s->topics[i].name))
             return &s->topics[i];
     return NULL;
+}
+
+struct sv source_path(struct arena *a, const struct source *s, struct sv shop, struct sv topic) {
+    if (s->root)
+        return arena_fmt(a, "%s" SV_FMT, s->root, SV_ARG(shop));
+    if (s->topic_in_path)
+        return arena_fmt(a, "/hooks/" SV_FMT "/%s/" SV_FMT, SV_ARG(shop), s->name, SV_ARG(topic));
+    return arena_fmt(a, "/hooks/" SV_FMT "/%s", SV_ARG(shop), s->name);
 }
 
 struct scan {

@@ -15,7 +15,7 @@ struct signature {
 
 // One fact that names the person or the order a webhook is about: its lane is found by them, the most telling first.
 struct identity {
-    const char *kind;  // "checkout", "cart", "order", "customer", "email", "recharge_customer"
+    const char *kind;  // "checkout", "cart", "order", "customer", "email", "phone", "recharge_customer"
     struct sv value;
 };
 #define IDENTITIES_MAX 8
@@ -35,6 +35,10 @@ struct decoded {
     struct user person;
     struct sv remember[4];
     size_t remember_count;
+    // A state that may be told late: whatever the outcome, somebody's state (named by supersedes_key, absent: none) was this at
+    // as_of_ms. Where the store knows a later one under that key, the events are out of date and must not be sent.
+    struct sv supersedes_key;  // "consent:email:<customer>"
+    int64_t as_of_ms;
 };
 
 struct topic {
@@ -44,23 +48,42 @@ struct topic {
     void (*decode)(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret);
 };
 
+// One delivery among those that a request holds.
+struct part {
+    struct sv body;              // its own bytes, a view into the request's
+    struct sv id;                // the sender's name for it, by which a repetition is known; absent: it has none
+    const struct topic *topic;   // NULL with faults
+    const struct sv *faults;     // all that is wrong with it, each with its path; then it is not accepted
+    size_t fault_count;
+};
+#define PARTS_MAX 500
+#define SIGN_HEADERS_MAX 2
+
 struct source {
-    const char *name;              // the word in the URL: "shopify", "recharge"
+    const char *name;              // "shopify", "recharge", "events"
+    const char *root;              // "/events/": its requests go to <root><shop>; NULL: to /hooks/<shop>/<name>
     bool topic_in_path;            // /hooks/<shop>/recharge/<resource>/<action>; otherwise the topic comes in a header
     const char *topic_header, *delivery_header;    // NULL: the sender has none
     const char *const *single_headers;             // at most one of each may come; ends with NULL
-    size_t (*secret_count)(const struct shop *shop);
+    const struct secrets *(*secrets)(const struct shop *shop);  // none: the source is closed for this shop
     struct signature (*verify)(const struct shop *shop, struct headers h, struct sv body, int64_t now_ms);
+    // sign: the headers that it would send with a body: the signature, and the topic where a header names it.
+    size_t (*sign)(struct arena *a, struct sv secret, struct sv topic, struct sv body, int64_t now_ms, struct header ret[SIGN_HEADERS_MAX]);
+    // split, when not NULL: a request holds many deliveries, and each says itself what its topic is. Checks all of them against
+    // the clock and the schema. RC_INVALID: the body as a whole is no list of them; RC_TOO_LARGE: it holds more than PARTS_MAX.
+    enum rc (*split)(struct arena *a, const struct shop *shop, struct sv body, int64_t now_ms, struct part **ret, size_t *ret_count, struct err *e);
     const struct topic *topics;
     size_t topic_count;
 };
 
 extern const struct source *const sources[];
 extern const size_t source_count;
-extern const struct source source_shopify, source_recharge;
+extern const struct source source_shopify, source_recharge, source_events;
 
 const struct source *source_named(struct sv name);                                  // NULL when unknown
 const struct topic *source_topic(const struct source *s, struct sv topic);          // NULL when unknown
+
+struct sv source_path(struct arena *a, const struct source *s, struct sv shop, struct sv topic);  // of its requests
 
 // source_scan: the strict pass over the body before it is acknowledged: JSON object or not, and the identities of topic
 // (topic NULL: checks only). Fills at most IDENTITIES_MAX in the topic's order; values are views into the body, e-mail
@@ -70,9 +93,9 @@ MUST_CHECK enum rc source_scan(struct arena *a, const struct topic *topic, struc
 // source_decode parses and decodes: never fails, the reason is in *ret.
 void source_decode(struct arena *a, const struct source *s, const struct shop *shop, struct sv topic, struct sv body, struct decoded *ret);
 
-// sign_*: what Shopify and Recharge would put into the header; for `send`, `demo` and the tests.
+// sign_*: what a sender would put into the header; for `send`, `demo` and the tests.
 struct sv sign_shopify(struct arena *a, struct sv secret, struct sv body);
-struct sv sign_recharge(struct arena *a, struct sv secret, struct sv body, int64_t now_s);        // "t=..,v1=.."
+struct sv sign_timestamped(struct arena *a, struct sv secret, struct sv body, int64_t now_s);     // Recharge and events: "t=..,v1=.."
 struct sv sign_recharge_legacy(struct arena *a, struct sv secret, struct sv body);
 
 #endif

@@ -132,7 +132,7 @@ static bool unknown_allows(struct arena *a, const struct consent_policy *policy,
 }
 
 // An opt-out of sale (Global Privacy Control) is a denial of marketing, whatever a banner was answered.
-bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct part *part, const struct event *event,
+bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct rule_part *part, const struct event *event,
                     struct sv *ret_reason) {
     const struct consent *consent = &event->consent;
     enum consent_purpose purpose = part && part->has_consent ? part->consent : policy->purpose;

@@ -12,8 +12,8 @@ bool consent_read(struct arena *a, struct sv text, struct consent *consent);
 
 // consent_allows decides for one destination; when not, *ret_reason says why ("consent denied", "consent unknown in DE").
 // part: of the event's rule, which may ask for another purpose than the shop's policy; NULL: it does not.
-struct part;
-bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct part *part, const struct event *event,
+struct rule_part;
+bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct rule_part *part, const struct event *event,
                     struct sv *ret_reason);
 
 #endif

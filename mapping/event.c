@@ -36,6 +36,22 @@ static const struct {
     {"view_item", EVENT_PRODUCT_VIEWED},
 };
 
+static const enum purpose purposes[EVENT_NAME_COUNT] = {  // not named: marketing
+    [EVENT_PURCHASE] = PURPOSE_TRANSACTIONAL,
+    [EVENT_REPEAT_PURCHASE] = PURPOSE_TRANSACTIONAL,
+    [EVENT_REFUND] = PURPOSE_TRANSACTIONAL,
+    [EVENT_ORDER_CANCELLED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_ORDER_FULFILLED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_SUBSCRIPTION_STARTED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_RENEWAL_CHARGED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_RENEWAL_FAILED] = PURPOSE_TRANSACTIONAL,
+    [EVENT_SUBSCRIPTION_CANCELLED] = PURPOSE_TRANSACTIONAL,
+};
+
+enum purpose purpose_of(enum event_name name) {
+    return purposes[name < EVENT_NAME_COUNT ? name : EVENT_CUSTOM];
+}
+
 const char *event_name_text(enum event_name name) {
     return names[name < EVENT_NAME_COUNT ? name : EVENT_CUSTOM];
 }

@@ -19,6 +19,7 @@ const char *event_name_text(enum event_name name);     // "purchase"
 enum event_name event_name_of(struct sv text);         // aliases too (begin_checkout, view_content, view_item, started_checkout); else EVENT_CUSTOM
 
 enum purpose { PURPOSE_MARKETING, PURPOSE_TRANSACTIONAL };
+enum purpose purpose_of(enum event_name name);         // what an event of that name is for, unless it says otherwise itself
 
 enum consent_state { CONSENT_UNKNOWN, CONSENT_GRANTED, CONSENT_DENIED };
 

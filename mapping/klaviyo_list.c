@@ -14,6 +14,12 @@ static bool by_sms(const struct event *e) {
     return sv_is(event_property_text(e, "channel"), "sms");
 }
 
+// Permission to write to somebody: Shopify's consent topics say it by their state, people's own sign-ups by the event's consent.
+static bool permitted(const struct event *e) {
+    struct sv state = event_property_text(e, "state");
+    return sv_present(state) ? sv_is(state, "subscribed") : e->consent.marketing == CONSENT_GRANTED;
+}
+
 static bool waits_for_confirmation(const struct event *e, const struct shop *shop) {
     bool confirmed = sv_is_nocase(event_property_text(e, "opt_in_level"), "confirmed_opt_in");
     return sv_is_nocase(event_property_text(e, "state"), "pending") || (shop->klaviyo.double_opt_in && !confirmed);
@@ -40,10 +46,10 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
         return false;
     else if (!reachable(a, e))
         *ret_reason = by_sms(e) ? SV("no phone number") : SV("no e-mail address");
-    else if (!is_leaving(e) && e->consent.marketing != CONSENT_GRANTED)
-        *ret_reason = SV("no consent in the event");
     else if (!is_leaving(e) && waits_for_confirmation(e, shop))
         *ret_reason = SV("waits for the confirmation of the opt-in");
+    else if (!is_leaving(e) && !permitted(e))
+        *ret_reason = SV("no consent in the event");
     else
         return true;
     return false;

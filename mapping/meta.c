@@ -60,7 +60,7 @@ static bool allowed(struct arena *a, const struct event *e, const struct shop *s
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
-    const struct part *part = &e->rule->meta;
+    const struct rule_part *part = &e->rule->meta;
     struct scope scope = scope_of(a, e, shop);
     if (!shop->meta.configured)
         return skip(ret_reason, SV("meta is not configured"));

@@ -28,6 +28,7 @@ static const char sample_config[] =
     "    domain: acme.myshopify.com\n"
     "    shopify: { secrets: [\"sample\"] }\n"
     "    recharge: { secrets: [\"sample\"] }\n"
+    "    events: { secrets: [\"sample\"] }\n"
     "    meta: { pixel_id: \"1234567890\", access_token: \"sample\" }\n"
     "    klaviyo: { api_key: \"pk_sample\" }\n";
 

@@ -1,5 +1,6 @@
-// fireorder send: signs recorded webhooks and posts them, as Shopify and Recharge would.
+// fireorder send: signs recorded webhooks and posts them, as Shopify, Recharge and a shop itself would.
 #include "base/clock.h"
+#include "handlers/source.h"
 #include "server/commands.h"
 #include "server/config.h"
 #include "server/fixture.h"
@@ -35,9 +36,8 @@ static struct sv default_url(struct arena *a, const struct config *config) {
 }
 
 static struct sv hook_url(struct arena *a, struct sv base, const struct shop *shop, const struct fixture *f) {
-    if (sv_is(f->source, "recharge"))
-        return arena_fmt(a, SV_FMT "/hooks/" SV_FMT "/recharge/" SV_FMT, SV_ARG(base), SV_ARG(shop->name), SV_ARG(f->topic));
-    return arena_fmt(a, SV_FMT "/hooks/" SV_FMT "/" SV_FMT, SV_ARG(base), SV_ARG(shop->name), SV_ARG(f->source));
+    struct sv path = source_path(a, source_named(f->source), shop->name, f->topic);
+    return arena_fmt(a, SV_FMT SV_FMT, SV_ARG(base), SV_ARG(path));
 }
 
 // send_one: true when the server took it.
@@ -49,7 +49,7 @@ static bool send_one(struct http_client *http, struct arena *a, const struct sho
         fprintf(stderr, "%s: %s\n", path, e.text);
         return false;
     }
-    const struct secrets *secrets = sv_is(f.source, "recharge") ? &shop->recharge.secrets : &shop->shopify.secrets;
+    const struct secrets *secrets = source_named(f.source)->secrets(shop);
     if (secrets->n == 0) {
         fprintf(stderr, "%s: shop " SV_FMT " has no secret for " SV_FMT "\n", path, SV_ARG(shop->name), SV_ARG(f.source));
         return false;

@@ -86,8 +86,8 @@ static bool send_act(struct demo *d, const struct act *act, struct row *rows, st
     if (act->meta_failures > 0 && row->decoded.count > 0)
         sandbox_fail(d->sandbox, arena_cstr(a, row->decoded.events[0].id), 500, act->meta_failures);
     struct sv secret = act->forged ? SV("not the secret") : d->shop->shopify.secrets.v[0];
-    struct sv url = arena_fmt(a, "http://127.0.0.1:%d/hooks/demo/" SV_FMT "%s" SV_FMT, service_port(d->service), SV_ARG(f.source),
-                              sv_is(f.source, "recharge") ? "/" : "", SV_ARG(sv_is(f.source, "recharge") ? f.topic : SV("")));
+    struct sv path = source_path(a, source_named(f.source), d->shop->name, f.topic);
+    struct sv url = arena_fmt(a, "http://127.0.0.1:%d" SV_FMT, service_port(d->service), SV_ARG(path));
     row->topic = arena_fmt(a, SV_FMT " " SV_FMT, SV_ARG(f.source), SV_ARG(f.topic));
     row->sent_ms = clock_wall_ms();
     post_and_wait(d->http, a, url, fixture_sign(a, &f, secret, row->sent_ms), f.body, &posted);

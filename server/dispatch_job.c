@@ -106,6 +106,20 @@ static void record(struct task *t) {
     change(t, c);
 }
 
+// ask_marks: what the store knows that decides what these events are. False: the way ended here.
+static bool ask_marks(struct task *t) {
+    struct err e;
+    bool outdated = false;
+    enum rc rc = mark_newest(t, &outdated, &e);
+    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
+        rc = mark_first_purchase(t, &t->decoded.events[i], &e);
+    if (rc != RC_OK)
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+    else if (outdated)
+        finish(t, JOB_IGNORED, SV("older than the state that is known"));
+    return rc == RC_OK && !outdated;
+}
+
 static void make_plan(struct task *t) {
     _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
     if (sv_present(t->decoded.undecodable)) {
@@ -116,18 +130,14 @@ static void make_plan(struct task *t) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
         return;
     }
+    if (!ask_marks(t))
+        return;
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
     }
-    struct err e;
-    for (size_t i = 0; i < t->decoded.count; i++)
-        if (mark_first_purchase(t, &t->decoded.events[i], &e) != RC_OK) {
-            change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-            return;
-        }
     if (t->decoded.count > 0)
         plan_make(&t->arena, t->shop, &t->decoded, clock_wall_ms(), &t->plan);
     t->dirty = t->decoded.count > 0;

@@ -15,6 +15,7 @@
 #define CONTEST_LIFETIME_MS MINUTES_MS(15)
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
+#define NEWEST_LIFETIME_MS DAYS_MS(400)
 
 static struct sv mark_key(struct task *t) {
     return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event);
@@ -82,5 +83,24 @@ enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e) 
         t->mark = (struct mark){.key = key, .value = event->id, .lifetime_ms = FIRST_PURCHASE_LIFETIME_MS};
     else if (!sv_eq(seen, event->id))
         event->name = EVENT_REPEAT_PURCHASE;
+    return RC_OK;
+}
+
+// ---- states that may be told late
+
+enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e) {
+    struct sv seen = SV_NONE;
+    int64_t newest = 0;
+    *ret_outdated = false;
+    if (!t->decoded.supersedes_key.p)
+        return RC_OK;
+    struct sv key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
+    enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
+    if (rc != RC_OK)
+        return rc;
+    *ret_outdated = sv_i64(seen, &newest) && newest > t->decoded.as_of_ms;
+    if (!*ret_outdated)
+        t->mark = (struct mark){.key = key, .expect = seen, .value = arena_fmt(&t->arena, "%lld", (long long)t->decoded.as_of_ms),
+                                .lifetime_ms = NEWEST_LIFETIME_MS};
     return RC_OK;
 }

@@ -57,6 +57,19 @@ static void read_headers(struct fixture *f, struct sv text) {
     }
 }
 
+// take_topic: the last components of a path: source and topic; a topic is one word or resource and action. False when they are none.
+static bool take_topic(struct arena *a, struct sv path, struct fixture *ret) {
+    struct sv last = take_last(&path), second = take_last(&path), third = take_last(&path);
+    const struct source *source = source_named(second);
+    ret->source = second;
+    ret->topic = last;
+    if (source && source_topic(source, last))
+        return true;
+    ret->source = third;
+    ret->topic = arena_fmt(a, SV_FMT "/" SV_FMT, SV_ARG(second), SV_ARG(last));
+    return source_named(third) != NULL;
+}
+
 enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e) {
     char real[PATH_MAX];
     if (!realpath(folder, real))
@@ -66,12 +79,9 @@ enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, s
         path = sv_sub(path, 0, path.n - (sizeof("/request.json") - 1));
     char *base = arena_cstr(a, path);
     *ret = (struct fixture){.name = take_last(&path)};
-    struct sv action = take_last(&path), resource = take_last(&path);
-    ret->source = take_last(&path);
-    ret->topic = arena_fmt(a, SV_FMT "/" SV_FMT, SV_ARG(resource), SV_ARG(action));
-    if (!source_named(ret->source))
-        return err_set(e, RC_INVALID, "%s: a fixture is a folder <source>/<resource>/<action>/<case>, with shopify or recharge as source",
-                       folder);
+    if (!take_topic(a, path, ret))
+        return err_set(e, RC_INVALID, "%s: a fixture is a folder shopify/<resource>/<action>/<case>, recharge/<resource>/<action>/<case> "
+                       "or events/<name>/<case>", folder);
     if (file_read(a, arena_fmt(a, "%s/request.json", base).p, FIXTURE_LIMIT, &ret->body, e))
         return e ? e->code : RC_IO;
     struct sv headers = SV_NONE;
@@ -111,7 +121,8 @@ static int64_t moment_at(struct arena *a, struct sv body, size_t at) {
 
 // happened: the moment a webhook tells of; a schedule in the future or an address changed later does not count.
 static int64_t happened(struct arena *a, struct sv body) {
-    static const char *const keys[] = {"\"created_at\"", "\"processed_at\"", "\"updated_at\"", "\"cancelled_at\""};
+    static const char *const keys[] = {"\"created_at\"", "\"processed_at\"", "\"updated_at\"", "\"cancelled_at\"",
+                                       "\"consent_updated_at\"", "\"time\""};
     int64_t youngest = 0;
     for (size_t i = 0; i + SECOND_LEN < body.n; i++) {
         if (!digits_at(body, i, SECOND_SHAPE))
@@ -160,18 +171,14 @@ void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms) {
 }
 
 struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv secret, int64_t now_ms) {
-    struct header *all = ARENA_ARRAY(a, struct header, f->header_count + 3);
-    size_t n = 0;
+    struct header *all = ARENA_ARRAY(a, struct header, f->header_count + SIGN_HEADERS_MAX), made[SIGN_HEADERS_MAX];
+    const struct headers recorded = {f->headers, f->header_count};
+    size_t n = 0, made_count = source_named(f->source)->sign(a, secret, f->topic, f->body, now_ms, made);
     for (size_t i = 0; i < f->header_count; i++)
         all[n++] = f->headers[i];
-    if (sv_is(f->source, "shopify")) {
-        if (!sv_present(headers_get((struct headers){all, n}, "X-Shopify-Topic")))
-            all[n++] = (struct header){SV("X-Shopify-Topic"), f->topic};
-        all[n++] = (struct header){SV("X-Shopify-Hmac-Sha256"), sign_shopify(a, secret, f->body)};
-    } else {
-        all[n++] = (struct header){SV("X-Recharge-Webhook-Signature"), sign_recharge(a, secret, f->body, now_ms / 1000)};
-        all[n++] = (struct header){SV("X-Recharge-Hmac-Sha256"), sign_recharge_legacy(a, secret, f->body)};
-    }
+    for (size_t i = 0; i < made_count; i++)
+        if (headers_count(recorded, made[i].name.p) == 0)
+            all[n++] = made[i];
     return (struct headers){all, n};
 }
 

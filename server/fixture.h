@@ -1,4 +1,5 @@
-// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers.
+// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers. A topic is
+// <resource>/<action>, or one word: events/product_viewed/<case>.
 #ifndef SERVER_FIXTURE_H
 #define SERVER_FIXTURE_H
 

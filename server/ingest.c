@@ -12,19 +12,24 @@
 
 #include <string.h>
 
+#define HOOKS SV("/hooks/")
 #define TOPIC_MOST 100
 #define PIN_KEY SV("recharge_pinned")
 #define PIN_LIFETIME_MS DAYS_MS(3650)
 #define COMPLAIN_EVERY_MS SECONDS_MS(10)
+#define ANSWER_LIMIT ((size_t)16 << 20)
 
 enum result {
     ACCEPTED, DUPLICATE, IGNORED, UNDECODABLE,
+    INVALID,         // of one delivery among those of a request
+    MANY, NO_VALID,  // of the whole of such a request: each of its deliveries has a result of its own
+    REJECTED_BODY, REJECTED_COUNT,
     REJECTED_SIGNATURE, REJECTED_PATH, REJECTED_HEADERS, REJECTED_STORE, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_STOPPING,
 };
 
 #define CONSTANT(text) {text, sizeof(text) - 1}
 
-// Those without a body are answered by http_in.
+// Those without a body are answered by http_in, or with words of their own.
 static const struct {
     const char *name;
     int status;
@@ -35,6 +40,11 @@ static const struct {
     [DUPLICATE] = {"duplicate", 200, CONSTANT("{\"status\":\"duplicate\"}"), NULL},
     [IGNORED] = {"ignored", 200, CONSTANT("{\"status\":\"ignored\"}"), NULL},
     [UNDECODABLE] = {"undecodable", 200, CONSTANT("{\"status\":\"undecodable\"}"), NULL},
+    [INVALID] = {"invalid", 422, {0}, NULL},
+    [MANY] = {NULL, 200, {0}, NULL},
+    [NO_VALID] = {NULL, 422, {0}, NULL},
+    [REJECTED_BODY] = {"rejected_body", 400, {0}, NULL},
+    [REJECTED_COUNT] = {"rejected_count", 413, {0}, NULL},
     [REJECTED_SIGNATURE] = {"rejected_signature", 401, CONSTANT("{\"error\":\"unauthorized\"}"), NULL},
     [REJECTED_PATH] = {"rejected_path", 401, CONSTANT("{\"error\":\"unauthorized\"}"), NULL},
     [REJECTED_HEADERS] = {"rejected_headers", 400, CONSTANT("{\"error\":\"malformed request\"}"), NULL},
@@ -68,15 +78,33 @@ static bool is_resource_and_action(struct sv s) {
     return is_topic(s) && sv_cut(s, '/', &resource, &action) && resource.n > 0 && action.n > 0 && !memchr(action.p, '/', action.n);
 }
 
+// rooted: the source whose requests have an address of their own, and what follows it; NULL with the rest of /hooks/, or with none.
+static const struct source *rooted(struct sv path, struct sv *ret_rest) {
+    for (size_t i = 0; i < source_count; i++) {
+        struct sv root = sv_of(sources[i]->root);
+        if (!sv_starts(path, root))
+            continue;
+        *ret_rest = sv_sub(path, root.n, path.n);
+        return sources[i];
+    }
+    *ret_rest = sv_starts(path, HOOKS) ? sv_sub(path, HOOKS.n, path.n) : SV_NONE;
+    return NULL;
+}
+
 static struct route route_of(const struct config *config, const struct http_request *r) {
     struct route route = {0};
     struct sv shop, source, rest = SV_NONE;
-    if (!sv_starts(r->path, SV("/hooks/")))
+    route.source = rooted(r->path, &rest);
+    if (!rest.p)
         return route;
-    sv_cut(sv_sub(r->path, 7, r->path.n), '/', &shop, &rest);
-    sv_cut(rest, '/', &source, &rest);
+    sv_cut(rest, '/', &shop, &rest);
     route.shop = config_shop(config, shop);
-    route.source = source_named(source);
+    if (!route.source) {
+        sv_cut(rest, '/', &source, &rest);
+        route.source = source_named(source);
+        if (route.source && route.source->root)
+            route.source = NULL;
+    }
     if (!route.source)
         return route;
     bool in_path = route.source->topic_in_path;
@@ -84,7 +112,7 @@ static struct route route_of(const struct config *config, const struct http_requ
     if (sv_present(route.topic_text) && !is_topic(route.topic_text))
         route.topic_text = SV("other");
     route.topic = source_topic(route.source, route.topic_text);
-    route.open = route.shop && (in_path ? is_resource_and_action(rest) : !rest.p) && route.source->secret_count(route.shop) > 0;
+    route.open = route.shop && (in_path ? is_resource_and_action(rest) : !rest.p) && route.source->secrets(route.shop)->n > 0;
     return route;
 }
 
@@ -157,7 +185,7 @@ static enum result check_pin(struct ingest *in, const struct route *route, struc
 // ACCEPTED: it is from whom it says.
 static enum result prove(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms) {
     static const struct secrets nobodys = {.v = {CONSTANT("a secret that nobody has")}, .n = 1};
-    const struct shop nobody = {.shopify.secrets = nobodys, .recharge.secrets = nobodys};
+    const struct shop nobody = {.shopify.secrets = nobodys, .recharge.secrets = nobodys, .events.secrets = nobodys};
     if (single_headers_repeat(route, r->headers))
         return REJECTED_HEADERS;
     if (!route->open) {
@@ -168,7 +196,7 @@ static enum result prove(struct ingest *in, const struct route *route, const str
     struct signature s = route->source->verify(route->shop, r->headers, r->body, now_ms);
     if (!s.valid)
         return REJECTED_SIGNATURE;
-    if (!sv_present(route->topic_text))
+    if (!sv_present(route->topic_text) && !route->source->split)
         return REJECTED_HEADERS;
     return s.pins || s.needs_unpinned ? check_pin(in, route, s, r->arena) : ACCEPTED;
 }
@@ -189,33 +217,49 @@ static size_t idempotency_keys(const struct route *route, const struct http_requ
 }
 
 // What is to become of it: the lane, or why there is none. Returns what to answer when it is new.
-static enum result classify(const struct route *route, const struct http_request *r, struct delivery *d, struct sv lane_keys[IDENTITIES_MAX]) {
+static enum result classify(struct arena *a, const struct shop *shop, const struct topic *topic, struct delivery *d,
+                            struct sv lane_keys[IDENTITIES_MAX]) {
     struct identity identities[IDENTITIES_MAX];
     struct err e;
-    if (!route->topic) {
+    if (!topic) {
         d->state = JOB_IGNORED;
         d->reason = SV("unknown topic");
         return IGNORED;
     }
-    if (source_scan(r->arena, route->topic, r->body, identities, &d->lane_key_count, &e) != RC_OK) {
+    if (source_scan(a, topic, d->body, identities, &d->lane_key_count, &e) != RC_OK) {
         d->state = JOB_DEAD;
-        d->reason = arena_fmt(r->arena, "undecodable: %s", e.text);
+        d->reason = arena_fmt(a, "undecodable: %s", e.text);
         d->lane_key_count = 0;
         return UNDECODABLE;
     }
     for (size_t i = 0; i < d->lane_key_count; i++)
-        lane_keys[i] = arena_fmt(r->arena, "%s:" SV_FMT, identities[i].kind, SV_ARG(identities[i].value));
+        lane_keys[i] = arena_fmt(a, "%s:" SV_FMT, identities[i].kind, SV_ARG(identities[i].value));
     d->lane_keys = lane_keys;
     d->state = JOB_PENDING;
-    d->max_wait_ms = rule_patience(route->shop->rules, sv_of(event_name_text(route->topic->event))).max_wait_ms;
+    d->max_wait_ms = rule_patience(shop->rules, sv_of(event_name_text(topic->event))).max_wait_ms;
+    return ACCEPTED;
+}
+
+// keep: all of them durable, or none of them acknowledged. ACCEPTED: told[i] says which were known already.
+static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told) {
+    struct err e;
+    bool pending = false;
+    if (!arena_ok(a)) {
+        err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
+        return store_failed(in, &e);
+    }
+    if (store_accept_all(in->store, d, n, told, &e) != RC_OK)
+        return store_failed(in, &e);
+    for (size_t i = 0; i < n; i++)
+        pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;
+    if (pending && in->accepted)
+        in->accepted(in->accepted_ctx);
     return ACCEPTED;
 }
 
 static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms) {
     struct sv keys[2], lane_keys[IDENTITIES_MAX];
-    char id[JOB_ID_LEN + 1];
-    enum accepted accepted;
-    struct err e;
+    enum accepted told;
     struct delivery d = {
         .shop = route->shop->name,
         .source = sv_of(route->source->name),
@@ -225,31 +269,127 @@ static enum result take(struct ingest *in, const struct route *route, const stru
         .keys = keys,
         .key_count = idempotency_keys(route, r, keys),
     };
-    enum result result = classify(route, r, &d, lane_keys);
-    if (!arena_ok(r->arena)) {
-        err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
-        return store_failed(in, &e);
+    enum result result = classify(r->arena, route->shop, route->topic, &d, lane_keys);
+    enum result kept = keep(in, r->arena, &d, 1, &told);
+    if (kept != ACCEPTED)
+        return kept;
+    return told == ACCEPTED_DUPLICATE ? DUPLICATE : result;
+}
+
+static void count_topic(struct ingest *in, const struct route *route, const struct topic *topic, enum result result) {
+    struct sv shop = route->shop ? route->shop->name : SV_NONE, source = route->source ? sv_of(route->source->name) : SV_NONE;
+    struct sv name = topic ? sv_of(topic->name) : route->source ? SV("other") : SV_NONE;
+    metrics_webhook(in->metrics, shop, source, name, results[result].name);
+}
+
+static void count(struct ingest *in, const struct route *route, enum result result) {
+    count_topic(in, route, route->topic, result);
+}
+
+// ---- many in one request
+
+// One of them on its way to the store.
+struct entry {
+    const struct part *part;
+    struct sv key, lane_keys[IDENTITIES_MAX];
+    enum result result;
+};
+
+static void enter(struct arena *a, const struct route *route, struct entry *entry, int64_t now_ms, struct delivery *d) {
+    const struct part *part = entry->part;
+    entry->key = arena_fmt(a, "delivery:%s:" SV_FMT, route->source->name, SV_ARG(part->id));
+    *d = (struct delivery){
+        .shop = route->shop->name,
+        .source = sv_of(route->source->name),
+        .topic = sv_of(part->topic->name),
+        .body = part->body,
+        .received_ms = now_ms,
+        .keys = &entry->key,
+        .key_count = 1,
+    };
+    entry->result = classify(a, route->shop, part->topic, d, entry->lane_keys);
+}
+
+static void write_result(struct jw *w, const struct entry *entry) {
+    jw_open(w, '{');
+    jw_key(w, "id");
+    jw_string(w, entry->part->id);
+    jw_member(w, "status", sv_of(results[entry->result].name));
+    jw_key(w, "faults");
+    jw_open(w, '[');
+    for (size_t i = 0; i < entry->part->fault_count; i++)
+        jw_string(w, entry->part->faults[i]);
+    jw_close(w, ']');
+    jw_close(w, '}');
+}
+
+static struct sv results_text(struct arena *a, const struct entry *entries, size_t n) {
+    struct buf out;
+    struct jw w;
+    buf_init(&out, ANSWER_LIMIT);
+    jw_init(&w, &out);
+    jw_open(&w, '{');
+    jw_key(&w, "results");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < n; i++)
+        write_result(&w, &entries[i]);
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    struct sv text = arena_dup(a, buf_sv(&out));
+    buf_free(&out);
+    return text;
+}
+
+static struct sv error_text(struct arena *a, const struct err *e) {
+    struct buf out;
+    struct jw w;
+    buf_init(&out, ANSWER_LIMIT);
+    jw_init(&w, &out);
+    jw_open(&w, '{');
+    jw_member(&w, "error", sv_of(e->text));
+    jw_close(&w, '}');
+    struct sv text = arena_dup(a, buf_sv(&out));
+    buf_free(&out);
+    return text;
+}
+
+// take_many takes the good ones among the parts of a request, whatever is wrong with the others.
+static enum result take_many(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct sv *ret_body) {
+    struct arena *a = r->arena;
+    struct part *parts;
+    size_t n, valid = 0;
+    struct err e;
+    enum rc rc = route->source->split(a, route->shop, r->body, now_ms, &parts, &n, &e);
+    if (rc != RC_OK) {
+        *ret_body = error_text(a, &e);
+        return rc == RC_TOO_LARGE ? REJECTED_COUNT : REJECTED_BODY;
     }
-    if (store_accept(in->store, &d, &accepted, id, &e) != RC_OK)
-        return store_failed(in, &e);
-    if (accepted == ACCEPTED_DUPLICATE)
-        return DUPLICATE;
-    if (d.state == JOB_PENDING && in->accepted)
-        in->accepted(in->accepted_ctx);
-    return result;
+    struct entry *entries = ARENA_ARRAY(a, struct entry, n);
+    struct delivery *deliveries = ARENA_ARRAY(a, struct delivery, n);
+    enum accepted *told = ARENA_ARRAY(a, enum accepted, n);
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = (struct entry){.part = &parts[i], .result = INVALID};
+        if (parts[i].topic)
+            enter(a, route, &entries[i], now_ms, &deliveries[valid++]);
+    }
+    enum result kept = keep(in, a, deliveries, valid, told);
+    if (kept != ACCEPTED)
+        return kept;
+    for (size_t i = 0, next = 0; i < n; i++) {
+        if (parts[i].topic && told[next++] == ACCEPTED_DUPLICATE)
+            entries[i].result = DUPLICATE;
+        count_topic(in, route, parts[i].topic, entries[i].result);
+    }
+    *ret_body = results_text(a, entries, n);
+    return valid > 0 ? MANY : NO_VALID;
 }
 
 // ---- for the HTTP server
 
-static void count(struct ingest *in, const struct route *route, enum result result) {
-    struct sv shop = route->shop ? route->shop->name : SV_NONE, source = route->source ? sv_of(route->source->name) : SV_NONE;
-    struct sv topic = route->topic ? sv_of(route->topic->name) : route->source ? SV("other") : SV_NONE;
-    metrics_webhook(in->metrics, shop, source, topic, results[result].name);
-}
-
 int ingest_early(void *ctx, const struct http_request *r) {
     (void)ctx;
-    if (!sv_starts(r->path, SV("/hooks/")))
+    struct sv rest;
+    if (!rooted(r->path, &rest) && !rest.p)
         return 404;
     return sv_is(r->method, "POST") ? 0 : 405;
 }
@@ -261,11 +401,13 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
     int64_t now_ms = clock_wall_ms();
     enum result result = prove(in, &route, r, now_ms);
     if (result == ACCEPTED)
-        result = take(in, &route, r, now_ms);
+        result = route.source->split ? take_many(in, &route, r, now_ms, &ret->body) : take(in, &route, r, now_ms);
     ret->status = results[result].status;
-    ret->body = results[result].body;
+    if (results[result].body.p)
+        ret->body = results[result].body;
     ret->extra_headers = results[result].headers;
-    count(in, &route, result);
+    if (results[result].name)
+        count(in, &route, result);
     if (ret->status == 200)
         metrics_ack(in->metrics, clock_mono_us() - r->started_us);
     config_drop(config);

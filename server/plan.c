@@ -36,7 +36,10 @@ static void stop_after(struct planned_event *e, size_t step, struct sv reason) {
 
 // perished: what was tried for long enough, and comes again with the person's next event.
 static bool perished(size_t step, const struct step *s, int64_t now_ms) {
-    return destinations[step]->perishable && s->attempts > 0 && now_ms - s->first_ms > PATIENCE_MS;
+    if (!destinations[step]->perishable || s->attempts == 0)
+        return false;
+    bool clock_was_wrong = s->first_ms > now_ms + PATIENCE_MS;
+    return clock_was_wrong || now_ms - s->first_ms >= PATIENCE_MS;
 }
 
 static bool expire(struct planned_event *e, size_t step, int64_t now_ms) {
@@ -64,10 +67,11 @@ bool plan_expire(struct plan *p, int64_t now_ms) {
 
 bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step) {
     struct draft *draft = &p->events[event].steps[step].draft;
-    if (draft->tell_at == 0)
+    if (draft->tell_at == 0 || !destinations[step]->tell)
         return false;
     struct disposition before = plan_disposition(p, event);
-    *draft = (struct draft){.body = destinations[step]->tell(a, *draft, &before)};
+    draft->body = destinations[step]->tell(a, *draft, &before);
+    draft->tell_at = 0;
     return true;
 }
 
@@ -87,6 +91,12 @@ static bool review(struct arena *a, const struct shop *shop, struct planned_even
     return changed;
 }
 
+// Without a body there is no place in it either.
+static struct draft drafted(struct arena *a, const struct destination *to, const struct event *event, const struct shop *shop, int64_t now_ms) {
+    struct draft draft = to->draft(a, event, shop, now_ms);
+    return draft.body.p ? draft : (struct draft){0};
+}
+
 static void plan_event(struct arena *a, const struct shop *shop, struct event *event, int64_t now_ms, struct planned_event *ret) {
     rule_choose(a, shop, event);
     *ret = (struct planned_event){.id = event->id, .name = event_label(event), .time_ms = event->time_ms, .event = event,
@@ -94,7 +104,7 @@ static void plan_event(struct arena *a, const struct shop *shop, struct event *e
     review(a, shop, ret, false);
     for (size_t s = 0; s < PLAN_STEPS; s++)
         if (!step_decided(&ret->steps[s]))
-            ret->steps[s].draft = destinations[s]->draft(a, event, shop, now_ms);
+            ret->steps[s].draft = drafted(a, destinations[s], event, shop, now_ms);
 }
 
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret) {
@@ -111,6 +121,12 @@ static struct event *decoded_again(const struct decoded *d, struct sv id) {
     return NULL;
 }
 
+// A purchase that was planned as a repeated one is decoded as a purchase again: its rule is the one of the name that it was planned under.
+static void name_as_planned(struct event *event, struct sv name) {
+    if (event_name_of(name) != EVENT_CUSTOM)
+        event->name = event_name_of(name);
+}
+
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p) {
     bool changed = false;
     for (size_t i = 0; i < p->event_count; i++) {
@@ -118,6 +134,7 @@ bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded 
         e->event = decoded_again(d, e->id);
         if (!e->event)
             continue;
+        name_as_planned(e->event, e->name);
         rule_choose(a, shop, e->event);
         changed |= review(a, shop, e, true);
     }
@@ -162,12 +179,17 @@ static bool amend(struct arena *a, struct step *s, size_t step, const struct out
     return true;
 }
 
+// An attempt counts when it says something of this event; for what perishes, each time that it did not get through.
+static bool counts(size_t step, enum outcome_kind kind) {
+    return kind == OUTCOME_THROTTLED ? destinations[step]->perishable : kind != OUTCOME_PAUSE;
+}
+
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random) {
     struct planned_event *e = &p->events[event];
     struct step *s = &e->steps[step];
     s->last_ms = now_ms;
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
-    s->attempts += o->kind != OUTCOME_THROTTLED && o->kind != OUTCOME_PAUSE;
+    s->attempts += counts(step, o->kind);
     if (o->kind == OUTCOME_SENT) {
         decide(s, STEP_SENT, SV_NONE);
         return 0;

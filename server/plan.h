@@ -87,7 +87,7 @@ bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step);
 // plan_next: the next action. closed may be NULL. hurry_ms: wall time at which somebody behind wants a held head out of the way (0: nobody).
 struct action plan_next(const struct plan *p, const struct closed *closed, int64_t now_ms, int64_t hurry_ms);
 // plan_outcome: notes what an attempt gave. Returns the back-off in ms when the step is to be tried again, else 0.
-// THROTTLED and PAUSE count no attempt and leave the waiting to `closed`; without retry_after_ms: 1 s and PAUSE_PROBE_MS.
+// THROTTLED and PAUSE count no attempt (THROTTLED one of a perishable step, or others would wait for it without end) and leave the waiting to `closed`; without retry_after_ms: 1 s and PAUSE_PROBE_MS.
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random);
 // plan_disposition: what the first destination made of the event, as the others are to tell it.
 struct disposition plan_disposition(const struct plan *p, size_t event);

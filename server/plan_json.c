@@ -4,6 +4,7 @@
 #include "server/plan.h"
 
 #define PLAN_BYTES_MOST ((size_t)64 << 20)
+#define TIME_MOST_MS (INT64_MAX / 8)
 
 static const char *const states[] = {
     [STEP_PENDING] = "pending", [STEP_RETRYING] = "retrying", [STEP_SENT] = "sent", [STEP_SKIPPED] = "skipped", [STEP_FAILED] = "failed",
@@ -75,10 +76,14 @@ struct sv plan_write(struct arena *a, const struct plan *p) {
     return json;
 }
 
+// Sums and differences of what is read cannot overflow.
+static bool read_time(const struct json *node, const char *key, int64_t *ret) {
+    return sv_i64(json_str(node, key), ret) && *ret >= -TIME_MOST_MS && *ret <= TIME_MOST_MS;
+}
+
 static bool read_moment(const struct json *node, const char *key, int64_t *ret) {
-    struct sv text = json_str(node, key);
     *ret = 0;
-    return !text.p || sv_i64(text, ret);
+    return !json_str(node, key).p || (read_time(node, key, ret) && *ret >= 0);
 }
 
 static bool read_step(const struct json *node, struct step *ret) {
@@ -94,7 +99,7 @@ static bool read_step(const struct json *node, struct step *ret) {
         i++;
     ret->state = (enum step_state)i;
     if (!read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "amended", &amended) ||
-        tell_at < 0 || (size_t)tell_at > ret->draft.body.n)
+        (size_t)tell_at > ret->draft.body.n)
         return false;
     ret->draft.tell_at = (size_t)tell_at;
     ret->draft.undoes = undoes != 0;
@@ -107,11 +112,11 @@ static bool read_event(const struct json *node, struct planned_event *ret) {
     *ret = (struct planned_event){.id = json_str(node, "id"), .name = json_str(node, "name")};
     const struct json *steps = json_get(node, "steps");
     int64_t on_fail = 0;
-    if (!read_moment(node, "on_fail", &on_fail) || on_fail < ON_FAIL_CONTINUE || on_fail > ON_FAIL_STOP ||
+    if (!read_moment(node, "on_fail", &on_fail) || on_fail > ON_FAIL_STOP ||
         !read_moment(node, "max_wait", &ret->patience.max_wait_ms))
         return false;
     ret->patience.on_fail = (enum on_fail)on_fail;
-    if (!sv_present(ret->id) || !sv_i64(json_str(node, "time"), &ret->time_ms) || !json_is_object(steps))
+    if (!sv_present(ret->id) || !read_time(node, "time", &ret->time_ms) || !json_is_object(steps))
         return false;
     for (size_t i = 0; i < PLAN_STEPS; i++)
         if (!read_step(json_get(steps, destinations[i]->name), &ret->steps[i]))

@@ -22,14 +22,23 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+// What began later than now was noted by a clock that was wrong: its patience cannot be told, so it is over.
+static int64_t after(const struct view *v, const struct step *s, int64_t most_ms) {
+    int64_t first = s->first_ms ? s->first_ms : v->now_ms;
+    return first > v->now_ms + most_ms ? v->now_ms : first + most_ms;
+}
+
+// patience_end: until when later steps wait for this one. One that does not lead must have had its turn: while it is held back, those
+// behind it, mostly at the same account, are too. Aside, nobody waits for the one that leads.
 static int64_t patience_end(const struct view *v, size_t step) {
+    const struct patience *patience = &v->event->patience;
+    const struct step *s = &v->event->steps[step];
+    if (!destinations[step]->leads)
+        return s->attempts > 0 ? after(v, s, PATIENCE_MS) : NEVER;
     if (v->aside)
         return v->now_ms;
-    const struct patience *patience = &v->event->patience;
-    int64_t first = v->event->steps[step].first_ms ? v->event->steps[step].first_ms : v->now_ms;
-    int64_t most = destinations[step]->leads ? patience->max_wait_ms : PATIENCE_MS;
-    int64_t end = first > v->now_ms + most ? v->now_ms : first + most;
-    bool hurried = v->hurry_ms != 0 && destinations[step]->leads && patience->on_fail != ON_FAIL_CONTINUE;
+    int64_t end = after(v, s, patience->max_wait_ms);
+    bool hurried = v->hurry_ms != 0 && patience->on_fail != ON_FAIL_CONTINUE;
     return hurried ? least(end, v->hurry_ms) : end;
 }
 
@@ -52,7 +61,7 @@ static bool blocked(const struct view *v, size_t step) {
         const struct step *s = &v->event->steps[i];
         if (step_decided(s))
             continue;
-        if (s->state == STEP_PENDING || (s->attempts == 0 && !destinations[i]->leads) || stops(v, i) || patience_end(v, i) > v->now_ms)
+        if (s->state == STEP_PENDING || stops(v, i) || patience_end(v, i) > v->now_ms)
             return true;
     }
     return false;
@@ -76,10 +85,13 @@ static bool decided(const struct planned_event *e) {
     return true;
 }
 
+// worth: how long an answer is of use to those who wait for it.
 static int64_t worth(const struct view *v, size_t step) {
-    if (v->aside || !destinations[step]->leads || stops(v, step))
+    bool waited_for = destinations[step]->leads ? !v->aside && !stops(v, step) : destinations[step]->perishable;
+    int64_t end = patience_end(v, step);
+    if (!waited_for || end == NEVER)
         return NEVER;
-    int64_t rest = patience_end(v, step) - v->now_ms;
+    int64_t rest = end - v->now_ms;
     return (rest > 0 ? rest : 0) + SECONDS_MS(1);
 }
 

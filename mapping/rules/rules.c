@@ -28,7 +28,7 @@ void rule_choose(struct arena *a, const struct shop *shop, struct event *event) 
         event->purpose = event->rule->purpose;
 }
 
-bool part_applies(const struct part *p, const struct scope *s, struct sv *ret_reason) {
+bool part_applies(const struct rule_part *p, const struct scope *s, struct sv *ret_reason) {
     if (p->skip)
         *ret_reason = SV("skipped by the mapping");
     else if (!condition_holds(p->when, s))

@@ -17,7 +17,7 @@ struct patience {
 };
 
 // One destination's part of a rule.
-struct part {
+struct rule_part {
     bool skip;                        // nothing is sent there
     const struct condition *when;     // only then; NULL: always
     bool has_consent;                 // consent says for what purpose, instead of the shop's consent policy
@@ -34,7 +34,7 @@ struct rule {
     struct patience patience;
     bool has_purpose;                 // purpose replaces the event's
     enum purpose purpose;
-    struct part meta, klaviyo;
+    struct rule_part meta, klaviyo;
     // Klaviyo
     struct sv trigger;                // name to use, without revenue, beside Klaviyo's own Shopify integration; absent: no clash
     const struct expression *value;   // revenue; NULL: none
@@ -53,7 +53,7 @@ const struct rules *rules_compile(struct arena *a, struct sv own, const char *ow
 // a custom one without a rule of its own goes by `custom`. Chosen once, so that no event is sent by two versions of a mapping.
 void rule_choose(struct arena *a, const struct shop *shop, struct event *event);
 struct scope scope_of(struct arena *a, const struct event *e, const struct shop *shop);
-bool part_applies(const struct part *p, const struct scope *s, struct sv *ret_reason);  // not skipped, and its `when` holds
+bool part_applies(const struct rule_part *p, const struct scope *s, struct sv *ret_reason);  // not skipped, and its `when` holds
 // rule_patience: by name alone, before the event is decoded.
 struct patience rule_patience(const struct rules *r, struct sv event_name);
 bool rule_trigger_used(const struct rule *r, const struct shop *shop);  // the trigger name replaces metric and revenue

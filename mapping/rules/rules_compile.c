@@ -176,7 +176,7 @@ static void read_own_fields(struct compiler *c, const struct yaml *node, struct 
 
 // ---- one destination's part
 
-static void read_consent(struct compiler *c, const struct yaml *node, struct part *p) {
+static void read_consent(struct compiler *c, const struct yaml *node, struct rule_part *p) {
     static const char *const words[] = {"none", "marketing", "analytics"};  // in the order of enum consent_purpose
     size_t i = choose(c, node, words, COUNTOF(words), "one of none, marketing, analytics");
     p->has_consent = i < COUNTOF(words);

@@ -127,33 +127,40 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
 
 // ---- accept
 
-static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *id, enum accepted *ret, struct err *e) {
-    struct arena a;
-    arena_init(&a, SCRATCH_MEMORY);
+static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
     size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(&a, struct sv, 13 + d->key_count + d->lane_key_count);
-    argv[n++] = shop_key(&a, d->shop);
+    struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
+    argv[n++] = shop_key(a, d->shop);
     argv[n++] = sv_of(id);
     argv[n++] = sv_of(state_letters[d->state]);
-    argv[n++] = number(&a, d->received_ms);
-    argv[n++] = number(&a, d->received_ms + span(d->max_wait_ms));
+    argv[n++] = number(a, d->received_ms);
+    argv[n++] = number(a, d->received_ms + span(d->max_wait_ms));
     argv[n++] = d->source;
     argv[n++] = d->topic;
     argv[n++] = d->body;
     argv[n++] = d->reason;
-    argv[n++] = number(&a, IDEMPOTENCY_LIFETIME_MS);
-    argv[n++] = number(&a, LANE_LIFETIME_MS);
+    argv[n++] = number(a, IDEMPOTENCY_LIFETIME_MS);
+    argv[n++] = number(a, LANE_LIFETIME_MS);
     argv[n++] = s->retention_ms;
-    argv[n++] = number(&a, (int64_t)d->key_count);
+    argv[n++] = number(a, (int64_t)d->key_count);
     for (size_t i = 0; i < d->key_count; i++)
         argv[n++] = d->keys[i];
     for (size_t i = 0; i < d->lane_key_count; i++)
         argv[n++] = d->lane_keys[i];
+    return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = n};
+}
 
-    struct redis_reply reply;
-    enum rc rc = run_one(s, &a, &s->scripts[ACCEPT], argv, n, &reply, e);
-    if (!rc)
-        *ret = integer_of(&reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
+static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
+    struct arena a;
+    arena_init(&a, SCRATCH_MEMORY);
+    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n);
+    for (size_t i = 0; i < n; i++)
+        commands[i] = accept_command(s, &a, &d[i], ids[i]);
+    enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        rc = redis_failed(&commands[i].reply, e);
+        ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
+    }
     arena_free(&a);
     return rc;
 }

@@ -200,12 +200,9 @@ static void sqlite_close(struct engine *s) {
     free_engine(s);
 }
 
-static enum rc sqlite_accept(struct engine *s, const struct delivery *d, const char *id, enum accepted *ret, struct err *e) {
-    struct accept_args args = {.delivery = d, .id = id};
-    enum rc rc = perform(s, verb_accept, &args, e);
-    if (rc == RC_OK)
-        *ret = args.ret;
-    return rc;
+static enum rc sqlite_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
+    struct accept_args args = {.deliveries = d, .ids = ids, .n = n, .ret = ret};
+    return perform(s, verb_accept, &args, e);
 }
 
 static enum rc sqlite_claim(struct engine *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,

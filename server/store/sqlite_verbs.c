@@ -79,26 +79,23 @@ static void add_to_lane(struct db *db, int64_t now, const struct delivery *d, co
     db_run(db, JOIN_LANE, VALUES(text(sv_of(lane)), text(d->shop), number(seq), number(now), number(wanted_ms)));
 }
 
-void verb_accept(struct db *db, int64_t now, void *args) {
-    struct accept_args *a = args;
-    const struct delivery *d = a->delivery;
-    a->ret = ACCEPTED_DUPLICATE;
+static enum accepted accept_one(struct db *db, int64_t now, const struct delivery *d, const char *id) {
     if (known_already(db, now, d))
-        return;
+        return ACCEPTED_DUPLICATE;
     bool pending = d->state == JOB_PENDING;
     struct binding bound[LANE_KEYS_MOST] = {0};
     char lane[KEY_LEN + 1] = "";
     if (pending)
-        find_lane(db, now, d, a->id, bound, lane);
-    db_run(db, ADD_JOB, VALUES(text(sv_of(a->id)), text(d->shop), text(d->source), text(d->topic),
+        find_lane(db, now, d, id, bound, lane);
+    db_run(db, ADD_JOB, VALUES(text(sv_of(id)), text(d->shop), text(d->source), text(d->topic),
                                text(pending ? sv_of(lane) : SV_NONE), number(d->state), number(d->received_ms),
                                number(later(d->received_ms, d->max_wait_ms)), pending ? text(SV_NONE) : number(now), text(d->reason)));
     if (db_changes(db) == 0)  // its keys are forgotten, but the job is still here
-        return;
+        return ACCEPTED_DUPLICATE;
     int64_t seq = db_inserted(db);
     db_run(db, ADD_BODY, VALUES(number(seq), bytes(d->body)));
     for (size_t i = 0; i < d->key_count; i++)
-        put_key(db, d->keys[i], sv_of(a->id), later(now, IDEMPOTENCY_LIFETIME_MS));
+        put_key(db, d->keys[i], sv_of(id), later(now, IDEMPOTENCY_LIFETIME_MS));
     if (pending) {
         bind_lane_keys(db, now, d, bound, lane);
         add_to_lane(db, now, d, lane, seq);
@@ -106,7 +103,13 @@ void verb_accept(struct db *db, int64_t now, void *args) {
     int64_t by_state[4] = {0};
     by_state[d->state] = 1;
     count_jobs(db, d->shop, 1, by_state);
-    a->ret = ACCEPTED_NEW;
+    return ACCEPTED_NEW;
+}
+
+void verb_accept(struct db *db, int64_t now, void *args) {
+    struct accept_args *a = args;
+    for (size_t i = 0; i < a->n && db_ok(db); i++)
+        a->ret[i] = accept_one(db, now, &a->deliveries[i], a->ids[i]);
 }
 
 // ---- claim

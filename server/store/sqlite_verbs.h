@@ -47,9 +47,10 @@ extern const char *const sqlite_queries[SQL_COUNT_];
 typedef void verb_function(struct db *db, int64_t now, void *args);
 
 struct accept_args {
-    const struct delivery *delivery;
-    const char *id;
-    enum accepted ret;
+    const struct delivery *deliveries;
+    const char *const *ids;
+    size_t n;
+    enum accepted *ret;
 };
 
 struct claim_args {

@@ -185,21 +185,45 @@ void store_close(struct store *s) {
 
 // ---- verbs
 
-enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e) {
+static enum rc check_delivery(const struct delivery *d, struct err *e) {
     if (d->key_count < 1 || d->key_count > KEYS_MOST || d->lane_key_count > LANE_KEYS_MOST)
         return err_set(e, RC_INVALID, "store: a delivery has 1 to 4 keys and at most 8 lane keys");
+    return RC_OK;
+}
+
+static struct delivery pack_delivery(const struct store *s, struct arena *a, const struct delivery *d, const char *id) {
+    struct delivery packed = *d;
+    packed.keys = hash_all(s, a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
+    packed.lane_keys = hash_all(s, a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
+    packed.body = pack(s, a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
+    return packed;
+}
+
+enum rc store_accept_all(struct store *s, const struct delivery *d, size_t n, enum accepted *ret, struct err *e) {
+    for (size_t i = 0; i < n; i++)
+        if (check_delivery(&d[i], e) != RC_OK)
+            return RC_INVALID;
+    if (n == 0)
+        return RC_OK;
     struct arena a;
     arena_init(&a, WORK_LIMIT);
-    char id[JOB_ID_LEN + 1];
-    hash_into(s, JOB_ID, d->shop, d->keys[0], id);
-    struct delivery packed = *d;
-    packed.keys = hash_all(s, &a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
-    packed.lane_keys = hash_all(s, &a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
-    packed.body = pack(s, &a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
-    enum rc rc = s->ops->accept(s->engine, &packed, id, ret, e);
-    if (rc == RC_OK)
-        memcpy(ret_id, id, sizeof id);
+    struct delivery *packed = ARENA_ARRAY(&a, struct delivery, n);
+    const char **ids = ARENA_ARRAY(&a, const char *, n);
+    for (size_t i = 0; i < n; i++) {
+        char *id = arena_alloc(&a, JOB_ID_LEN + 1);
+        hash_into(s, JOB_ID, d[i].shop, d[i].keys[0], id);
+        ids[i] = id;
+        packed[i] = pack_delivery(s, &a, &d[i], id);
+    }
+    enum rc rc = s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);
+    return rc;
+}
+
+enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e) {
+    enum rc rc = store_accept_all(s, d, 1, ret, e);
+    if (rc == RC_OK)
+        hash_into(s, JOB_ID, d->shop, d->keys[0], ret_id);
     return rc;
 }
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIREORDER = os.environ.get("FIREORDER", str(ROOT / "build-test" / "fireorder"))
 SHOPIFY_SECRET = "shpss_test"
 RECHARGE_SECRET = "recharge_test"
+EVENTS_SECRET = "events_test"
 SEAL_KEY = base64.b64encode(b"k" * 32).decode()
 _counter = itertools.count(1)
 
@@ -78,6 +79,7 @@ class Service:
         self.config = self.folder / "fireorder.yaml"
         self.log = self.folder / "serve.log"
         self.environment = {**os.environ, "SHOPIFY_SECRET": SHOPIFY_SECRET, "RECHARGE_SECRET": RECHARGE_SECRET,
+                            "EVENTS_SECRET": EVENTS_SECRET,
                             "META_ACCESS_TOKEN": "EAAtoken", "KLAVIYO_API_KEY": "pk_test", "FIREORDER_SEAL_KEY": SEAL_KEY,
                             **(environment or {})}
         self.write_config(destinations_url, store, extra, shop_extra)
@@ -96,6 +98,7 @@ shops:
     domain: acme.myshopify.com
     shopify: {{ secrets: ["${{SHOPIFY_SECRET}}"] }}
     recharge: {{ secrets: ["${{RECHARGE_SECRET}}"] }}
+    events: {{ secrets: ["${{EVENTS_SECRET}}"] }}
     meta: {{ pixel_id: "1234567890", access_token: "${{META_ACCESS_TOKEN}}", base_url: "{destinations_url}" }}
     klaviyo: {{ api_key: "${{KLAVIYO_API_KEY}}", base_url: "{destinations_url}" }}
 {shop_extra}
@@ -154,15 +157,26 @@ shops:
 
     # The senders' side.
 
-    def post(self, path, body, headers, timeout=20):
+    def post_text(self, path, body, headers, timeout=20):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("POST", path, body=body, headers=headers)
             response = connection.getresponse()
-            text = response.read().decode()
-            return response.status, (json.loads(text).get("status") if text.startswith("{") else text)
+            return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def post(self, path, body, headers, timeout=20):
+        status, text = self.post_text(path, body, headers, timeout)
+        return status, (json.loads(text).get("status") if text.startswith("{") else text)
+
+    def post_json(self, path, body, headers, timeout=60):
+        status, text = self.post_text(path, body, headers, timeout)
+        return status, json.loads(text)
+
+    def events(self, body, at=None, secret=EVENTS_SECRET, shop="acme"):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.post_json(f"/events/{shop}", raw, {"X-Fireorder-Signature": sign_timestamped(raw, secret, at), "Content-Type": "application/json"})
 
     def shopify(self, topic, body, delivery=None, secret=SHOPIFY_SECRET, shop="acme", **headers):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -175,7 +189,7 @@ shops:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         if timestamped:
-            headers["X-Recharge-Webhook-Signature"] = sign_recharge(raw, secret, at)
+            headers["X-Recharge-Webhook-Signature"] = sign_timestamped(raw, secret, at)
         if legacy:
             headers["X-Recharge-Hmac-Sha256"] = hashlib.sha256(secret.encode() + raw).hexdigest()
         return self.post(f"/hooks/acme/recharge/{topic}", raw, headers)
@@ -185,7 +199,7 @@ def sign_shopify(raw, secret=SHOPIFY_SECRET):
     return base64.b64encode(hmac.new(secret.encode(), raw, hashlib.sha256).digest()).decode()
 
 
-def sign_recharge(raw, secret=RECHARGE_SECRET, at=None):
+def sign_timestamped(raw, secret, at=None):
     t = str(int(at if at is not None else time.time()))
     return f"t={t},v1={hmac.new(secret.encode(), t.encode() + b'.' + raw, hashlib.sha256).hexdigest()}"
 
@@ -204,6 +218,10 @@ def order(number, email="ava@klaviyo-demo.com", **more):
             "line_items": [{"id": 1, "product_id": 632910392, "variant_id": 808950810, "sku": "SKU-481", "title": "Serum", "quantity": 1,
                             "price": "129.95"}],
             "note_attributes": [{"name": "_fbp", "value": "fb.1.1760000000000.1098115397"}], **more}
+
+
+def own_event(event_id, name="search", email="ava@klaviyo-demo.com", **more):
+    return {"id": event_id, "name": name, "time": now(), "user": {"email": email}, **more}
 
 
 def checkout(token, email="ava@klaviyo-demo.com", **more):

@@ -25,9 +25,14 @@ def name_of(folder):
 def test_there_are_fixtures_of_every_topic():
     topics = {"/".join(name_of(f).split("/")[:3]) for f in FIXTURES}
     assert topics >= {f"shopify/{t}" for t in ("orders/create", "orders/paid", "orders/cancelled", "orders/fulfilled", "checkouts/create",
-                                               "checkouts/update", "carts/create", "carts/update", "refunds/create")}
+                                               "checkouts/update", "carts/create", "carts/update", "refunds/create", "customers/create",
+                                               "customers_email_marketing_consent/update", "customers_marketing_consent/update",
+                                               "variants/in_stock", "inventory_levels/update")}
     assert topics >= {f"recharge/{t}" for t in ("charge/paid", "charge/failed", "subscription/created", "subscription/activated",
                                                 "subscription/cancelled", "subscription/skipped", "subscription/updated")}
+    names = {"/".join(name_of(f).split("/")[:2]) for f in FIXTURES}
+    assert names >= {f"events/{n}" for n in ("product_viewed", "search", "lead", "sign_up", "add_to_cart", "checkout_started", "inventory_restocked",
+                                             "became_at_risk", "repeat_purchase", "custom")}
 
 
 @pytest.mark.parametrize("folder", FIXTURES, ids=name_of)

@@ -14,7 +14,7 @@ static struct arena arena;
 
 static inline int setup(void **state) {
     (void)state;
-    arena_init(&arena, 8 << 20);
+    arena_init(&arena, 64 << 20);
     return 0;
 }
 

@@ -63,7 +63,7 @@ static inline enum rc accept_job(struct engine *s, int lane, int i, enum accepte
         .received_ms = RECEIVED_MS + i, .max_wait_ms = HOURS_MS(24), .keys = keys, .key_count = 1,
         .lane_keys = lane_keys, .lane_key_count = 1, .state = JOB_PENDING,
     };
-    return engine_redis.accept(s, &d, id, ret, e);
+    return engine_redis.accept(s, &d, (const char *[]){id}, 1, ret, e);
 }
 
 static inline void accepted(struct engine *s, int lane, int i) {

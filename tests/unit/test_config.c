@@ -235,7 +235,7 @@ static const struct {
     {"origin with path", HEAD "    context: { origins: ['https://a.example/x'] }\n", {"f.yaml:4: origins must be origins such as"}},
     {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe } }\n",
      {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region"}},
-    {"mapping", HEAD "    mapping: own.yaml\n", {"f.yaml:4: mapping must be default"}},
+    {"mapping", HEAD "    mapping: own.yaml\n", {"f.yaml:4: mapping: own.yaml: No such file"}},
     {"domain", HEAD "    domain: 'https://acme.example'\n", {"f.yaml:4: domain must be a host name"}},
     {"list for a value", "version: 1\nlisten: [a]\nshops: { a: {} }\n", {"f.yaml:2: listen must be a single value, not a list"}},
     {"control characters in a key", "version: 1\n\"a\\e[2J\": 1\nshops: { a: {} }\n", {"f.yaml:2: unknown key \"a?[2J\""}},

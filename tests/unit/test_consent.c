@@ -136,7 +136,7 @@ static void test_allows(void **state) {
 static void test_purpose_of_the_rule(void **state) {
     (void)state;
     static const struct {
-        struct part part;
+        struct rule_part part;
         struct consent_policy policy;
         const char *reason;
     } rows[] = {

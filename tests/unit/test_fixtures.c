@@ -29,6 +29,7 @@ static const char shop_text[] =
     "    domain: acme.myshopify.com\n"
     "    shopify: { secrets: [\"not-a-secret\"] }\n"
     "    recharge: { secrets: [\"not-a-secret\"] }\n"
+    "    events: { secrets: [\"not-a-secret\"] }\n"
     "    meta: { pixel_id: \"1234567890\", access_token: \"canary-token\" }\n"
     "    klaviyo: { api_key: \"pk_canary\", list_id: \"Y6nRLr\" }\n";
 
@@ -58,6 +59,7 @@ static int set_up(void **state) {
     buf_free(&faults);
     s->shop = &s->config->shops[0];
     assert_int_equal(glob(SOURCE_DIR "/fixtures/*/*/*/*/request.json", 0, NULL, &found), 0);
+    assert_int_equal(glob(SOURCE_DIR "/fixtures/events/*/*/request.json", GLOB_APPEND, NULL, &found), 0);
     assert_in_range(found.gl_pathc, 30, FOLDERS_MOST);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct recorded *r = &s->recorded[s->count++];

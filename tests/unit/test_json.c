@@ -403,6 +403,31 @@ static void the_writer_refuses_endless_depth(void **state) {
     assert_false(buf_ok(&f->buf));
 }
 
+// ---- the elements of an array
+
+static void note_element(void *ctx, struct sv element) {
+    struct buf *out = ctx;
+    buf_put(out, element);
+    buf_putc(out, ';');
+}
+
+static void elements_keep_their_bytes(void **state) {
+    struct fixture *f = *state;
+    static const struct { const char *text, *elements; } good[] = {
+        {"[]", ""}, {" [ ] ", ""}, {"{\"a\": [1]}", "{\"a\": [1]};"}, {" 7\n", "7;"}, {"\"x\"", "\"x\";"},
+        {"[1,2]", "1;2;"}, {" [ {\"a\" : 1.50 } , [ ] ,\"\\u0041\", null ] ", "{\"a\" : 1.50 };[ ];\"\\u0041\";null;"},
+    };
+    for (size_t i = 0; i < COUNTOF(good); i++) {
+        buf_reset(&f->buf);
+        if (json_each(sv_of(good[i].text), note_element, &f->buf, NULL) != RC_OK || !sv_is(buf_sv(&f->buf), good[i].elements))
+            fail_msg("%s: %s", good[i].text, buf_cstr(&f->buf));
+    }
+    static const char *const bad[] = {"", " ", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]]", "[1]x", "[1}", "{}{}", "{},{}", "[01]", "[{]}", "\xff", "[\"\xff\"]"};
+    for (size_t i = 0; i < COUNTOF(bad); i++)
+        if (json_each(sv_of(bad[i]), note_element, &f->buf, NULL) != RC_INVALID)
+            fail_msg("%s is taken", bad[i]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -418,6 +443,7 @@ int main(void) {
         TEST(plain_strings_are_views),
         TEST(truth_is_recognised),
         TEST(scan_reports_scalars_with_their_path),
+        TEST(elements_keep_their_bytes),
         TEST(the_writer_places_commas),
         TEST(the_writer_escapes),
         TEST(characters_round_trip),

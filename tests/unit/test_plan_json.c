@@ -26,21 +26,30 @@ static int teardown(void **state) {
     return fine ? 0 : -1;
 }
 
+static struct draft draft_of(size_t i, size_t s) {
+    if (i % 3 == 0)
+        return (struct draft){0};
+    struct sv body = SV("{\"a\":\"\\u00e9\x7f\"}");
+    return (struct draft){.body = body, .tell_at = s % 2 ? body.n - i % 2 : 0, .undoes = (i + s) % 2};
+}
+
 // Every state, with and without each of its parts, and texts that need escapes.
 static struct plan full_plan(void) {
     struct plan p = {.event_count = PLAN_EVENTS_MAX};
     for (size_t i = 0; i < PLAN_EVENTS_MAX; i++) {
-        p.events[i] = (struct planned_event){.id = arena_fmt(&arena, "evt \"%zu\"\n\\", i), .name = SV("purchase"), .time_ms = T0 - (int64_t)i};
+        p.events[i] = (struct planned_event){.id = arena_fmt(&arena, "evt \"%zu\"\n\\", i), .name = SV("purchase"), .time_ms = T0 - (int64_t)i,
+                                              .patience = {(enum on_fail)(i % 3), (int64_t)i * 1000}};
         for (size_t s = 0; s < PLAN_STEPS; s++)
             p.events[i].steps[s] = (struct step){
-                .state = (enum step_state)((i + s) % 5), .reason = i % 2 ? SV("Größe\t\"x\"") : SV_NONE, .body = i % 3 ? SV("{\"a\":\"\\u00e9\x7f\"}") : SV_NONE,
+                .state = (enum step_state)((i + s) % 5), .reason = i % 2 ? SV("Größe\t\"x\"") : SV_NONE, .draft = draft_of(i, s), .amended = i % 4 == 1,
                 .attempts = (int64_t)i, .first_ms = i ? T0 : 0, .last_ms = i ? T0 + 1 : 0, .next_ms = i ? T0 + 2 : 0};
     }
     return p;
 }
 
 static bool same_step(const struct step *a, const struct step *b) {
-    return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->body, b->body) && a->attempts == b->attempts &&
+    return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->draft.body, b->draft.body) && a->draft.tell_at == b->draft.tell_at &&
+           a->draft.undoes == b->draft.undoes && a->amended == b->amended && a->attempts == b->attempts &&
            a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->next_ms == b->next_ms;
 }
 
@@ -59,12 +68,15 @@ static void written_and_read(void **state) {
         for (size_t i = 0; i < p.event_count; i++) {
             const struct planned_event *is = &again.events[i], *was = &p.events[i];
             assert_true(sv_eq(is->id, was->id) && sv_eq(is->name, was->name) && is->time_ms == was->time_ms);
+            assert_true(is->patience.on_fail == was->patience.on_fail && is->patience.max_wait_ms == was->patience.max_wait_ms);
             for (size_t s = 0; s < PLAN_STEPS; s++)
                 assert_true(same_step(&is->steps[s], &was->steps[s]));
         }
     }
 }
 
+#define PATIENT(members) "{\"events\":[{\"id\":\"a\",\"time\":1," members ",\"steps\":" STEP("\"state\":\"sent\"") "}]}"
+#define TELL(members) EVENT("\"a\"", "1", STEP("\"state\":\"pending\"," members))
 #define EVENT(id, time, steps) "{\"events\":[{\"id\":" id ",\"name\":\"purchase\",\"time\":" time ",\"steps\":" steps "}]}"
 #define STEP(members) "{\"meta\":{" members "},\"klaviyo.event\":{\"state\":\"pending\"}}"
 
@@ -79,6 +91,12 @@ static void hostile_plans_are_refused(void **state) {
         EVENT("\"a\"", "1", STEP("")), EVENT("\"a\"", "1", STEP("\"state\":\"SENT\"")), EVENT("\"a\"", "1", STEP("\"state\":5")),
         EVENT("\"a\"", "1", STEP("\"state\":\"sent\",\"attempts\":1e3")), EVENT("\"a\"", "1", STEP("\"state\":\"sent\",\"first\":\"x\"")),
         EVENT("\"a\"", "1", STEP("\"state\":\"sent\",\"last\":99999999999999999999")), EVENT("\"a\"", "1", STEP("\"state\":\"sent\",\"next\":true")),
+        EVENT("\"a\"", "2305843009213693952", STEP("\"state\":\"sent\"")), TELL("\"next\":2305843009213693952"), TELL("\"first\":-1"),
+        TELL("\"attempts\":-1"), TELL("\"tell_at\":1"), TELL("\"body\":\"abc\",\"tell_at\":4"), TELL("\"body\":\"abc\",\"tell_at\":-1"),
+        TELL("\"body\":\"abc\",\"tell_at\":4294967299"), TELL("\"body\":\"abc\",\"tell_at\":\"x\""), TELL("\"undoes\":true"),
+        TELL("\"amended\":\"yes\""), TELL("\"undoes\":-1"), EVENT("\"a\"", "1", "{\"meta\":1}"), EVENT("\"a\"", "1", "{\"klaviyo.list\":{}}"),
+        PATIENT("\"on_fail\":3"), PATIENT("\"on_fail\":-1"), PATIENT("\"on_fail\":\"stop\""), PATIENT("\"on_fail\":4294967296"),
+        PATIENT("\"max_wait\":-1"), PATIENT("\"max_wait\":9223372036854775807"), PATIENT("\"max_wait\":\"10s\""),
     };
     for (size_t i = 0; i < COUNTOF(bad); i++) {
         struct plan p;
@@ -89,6 +107,14 @@ static void hostile_plans_are_refused(void **state) {
         assert_true(p.event_count <= PLAN_EVENTS_MAX);
     }
     struct plan p;
+    assert_int_equal(plan_read(&arena, SV(TELL("\"body\":\"abc\",\"tell_at\":3")), &p, NULL), RC_OK);
+    assert_int_equal(p.events[0].steps[0].draft.tell_at, 3);
+    assert_false(plan_tell(&arena, &p, 0, 0));  // Meta is told nothing
+    assert_int_equal(plan_read(&arena, SV(PATIENT("\"on_fail\":2,\"max_wait\":10000")), &p, NULL), RC_OK);
+    assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_STOP);
+    assert_int_equal(p.events[0].patience.max_wait_ms, 10000);
+    assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", STEP("\"state\":\"sent\""))), &p, NULL), RC_OK);
+    assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_CONTINUE);
     struct sv full = plan_write(&arena, &(struct plan){.event_count = 1, .events = {{.id = SV("a")}}}), one, rest;
     assert_true(sv_cut(full, '[', &one, &rest));
     rest = sv_sub(rest, 0, rest.n - 2);

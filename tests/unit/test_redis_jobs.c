@@ -87,7 +87,7 @@ static void test_large_bodies(void **state) {
         name_of(id, 'a', i, 1);
         struct sv key = sv_of(id);
         struct delivery d = {.shop = SV("shop"), .body = large, .received_ms = RECEIVED_MS, .keys = &key, .key_count = 1};
-        assert_int_equal(engine_redis.accept(s, &d, id, &is, &e), RC_OK);
+        assert_int_equal(engine_redis.accept(s, &d, (const char *[]){id}, 1, &is, &e), RC_OK);
     }
     for (int left = JOBS; left > 0; left -= 2) {
         struct claim claims[] = {{.shop = SV("shop"), .max = 10}};

@@ -1,4 +1,4 @@
-// How Shopify and Recharge sign: known vectors, several secrets, broken headers, time windows, downgrade, forgery by extension.
+// How Shopify, Recharge and people with own events sign: known vectors, several secrets, broken headers, time windows, downgrade, forgery by extension.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "handlers/source.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define NOW_S ((int64_t)1795255200)  // 2026-11-21T10:00:00Z
@@ -108,10 +109,10 @@ static void recharge_timestamped(void **state) {
     // Made with another tool: printf '1795255200.{"charge":{}}' | openssl dgst -sha256 -hmac current
     assert_true(stamped(SV("t=1795255200,v1=4f8c7611a7f6fa77d77e872e85e5fad7655c3e03faa4b8a560ecb3441f304af9"), SV("{\"charge\":{}}")));
     struct sv body = SV("{\"charge\":{}}");
-    struct sv good = sign_recharge(&arena, SV("current"), body, NOW_S);
+    struct sv good = sign_timestamped(&arena, SV("current"), body, NOW_S);
     assert_true(stamped(good, body));
-    assert_true(stamped(sign_recharge(&arena, SV("previous"), body, NOW_S), body));
-    assert_false(stamped(sign_recharge(&arena, SV("other"), body, NOW_S), body));
+    assert_true(stamped(sign_timestamped(&arena, SV("previous"), body, NOW_S), body));
+    assert_false(stamped(sign_timestamped(&arena, SV("other"), body, NOW_S), body));
     assert_false(stamped(good, SV("{\"charge\":{} }")));
 
     struct sv v1 = sv_sub(good, good.n - 64, 64);
@@ -149,8 +150,8 @@ static void recharge_window(void **state) {
         {0, true}, {172800, true}, {172801, false}, {-172800, true}, {-172801, false}, {NOW_S, false},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
-        assert_int_equal(stamped(sign_recharge(&arena, SV("current"), body, NOW_S - rows[i].age_s), body), rows[i].valid);
-    assert_false(stamped(sign_recharge(&arena, SV("current"), body, INT64_MAX), body));
+        assert_int_equal(stamped(sign_timestamped(&arena, SV("current"), body, NOW_S - rows[i].age_s), body), rows[i].valid);
+    assert_false(stamped(sign_timestamped(&arena, SV("current"), body, INT64_MAX), body));
 }
 
 static void recharge_legacy(void **state) {
@@ -178,7 +179,7 @@ static void the_stronger_header_decides_alone(void **state) {
     struct sv body = SV("{\"charge\":{}}");
     struct header both[] = {
         {SV(LEGACY), sign_recharge_legacy(&arena, SV("current"), body)},
-        {SV(STAMPED), sign_recharge(&arena, SV("current"), body, NOW_S)},
+        {SV(STAMPED), sign_timestamped(&arena, SV("current"), body, NOW_S)},
     };
     assert_true(recharge(RECHARGE_AUTO, both, 2, body).valid);
     both[0].value = SV("wrong");
@@ -191,7 +192,7 @@ static void the_stronger_header_decides_alone(void **state) {
             both[1].value = sv_of(broken[i]);
             assert_false(recharge(modes[m], both, 2, body).valid);
         }
-    both[1].value = sign_recharge(&arena, SV("current"), body, NOW_S - 200000);
+    both[1].value = sign_timestamped(&arena, SV("current"), body, NOW_S - 200000);
     assert_false(recharge(RECHARGE_AUTO, both, 2, body).valid);
 }
 
@@ -199,8 +200,8 @@ static void pinning(void **state) {
     (void)state;
     struct sv body = SV("{}");
     struct header plain = {SV(LEGACY), sign_recharge_legacy(&arena, SV("current"), body)};
-    struct header strong = {SV(STAMPED), sign_recharge(&arena, SV("current"), body, NOW_S)};
-    struct header wrong = {SV(STAMPED), sign_recharge(&arena, SV("other"), body, NOW_S)};
+    struct header strong = {SV(STAMPED), sign_timestamped(&arena, SV("current"), body, NOW_S)};
+    struct header wrong = {SV(STAMPED), sign_timestamped(&arena, SV("other"), body, NOW_S)};
     static const struct { enum recharge_signature mode; bool legacy_needs_unpinned, stamped_pins; } rows[] = {
         {RECHARGE_AUTO, true, true}, {RECHARGE_TIMESTAMPED, false, false}, {RECHARGE_LEGACY, false, false},
     };
@@ -238,6 +239,51 @@ static void extended_body_is_refused_by_the_scan(void **state) {
     assert_int_equal(source_scan(&arena, topic, sv_sub(body, 0, body_n), found, &n, &e), RC_OK);
 }
 
+// ---- events: the same scheme, a header and a window of its own
+
+#define OWN "X-Fireorder-Signature"
+
+static bool own(struct sv given, struct sv body, int64_t now_s) {
+    const struct shop shop = {.events.secrets = {{SV("old"), SV(""), SV("new")}, 3}};
+    struct header h = {SV(OWN), given};
+    return source_events.verify(&shop, (struct headers){&h, 1}, body, now_s * 1000).valid;
+}
+
+static void own_events(void **state) {
+    (void)state;
+    struct sv body = SV("{\"id\":\"a\"}"), made = sign_timestamped(&arena, SV("new"), body, NOW_S);
+    struct sv hex = sv_sub(made, made.n - 64, 64), zeros = SV("0000000000000000000000000000000000000000000000000000000000000000");
+    assert_true(own(made, body, NOW_S));
+    assert_true(own(sign_timestamped(&arena, SV("old"), body, NOW_S), body, NOW_S));
+    assert_false(own(sign_timestamped(&arena, SV("other"), body, NOW_S), body, NOW_S));
+    assert_false(own(sign_timestamped(&arena, SV(""), body, NOW_S), body, NOW_S));
+    assert_false(own(made, SV("{\"id\":\"b\"}"), NOW_S));
+    assert_true(own(made, body, NOW_S + 300));
+    assert_false(own(made, body, NOW_S + 301));
+    assert_true(own(made, body, NOW_S - 300));
+    assert_false(own(made, body, NOW_S - 301));
+    struct sv t = arena_fmt(&arena, "t=%lld", (long long)NOW_S);
+    assert_true(own(arena_fmt(&arena, SV_FMT ", v1=" SV_FMT ", v1=" SV_FMT ",v2=x", SV_ARG(t), SV_ARG(zeros), SV_ARG(hex)), body, NOW_S));
+    static const char *const broken[] = {"", "x", "t=,v1=", "v1=%s", "t=1795255200", "t=1795255200,v1=%.10s", "t=1795255200,t=1795255200,v1=%s",
+                                         "t=+1795255200,v1=%s", "t=1795255200.0,v1=%s", "t=1795255200;v1=%s", "t=-1,v1=%s", "t=99999999999999999999,v1=%s"};
+    for (size_t i = 0; i < COUNTOF(broken); i++) {
+        char text[256];
+        const char *at = strchr(broken[i], '%');
+        size_t head = at ? (size_t)(at - broken[i]) : strlen(broken[i]);
+        snprintf(text, sizeof text, "%.*s%.*s", (int)head, broken[i], at ? (at[1] == '.' ? 10 : 64) : 0, hex.p);
+        if (own(sv_of(text), body, NOW_S))
+            fail_msg("%s is taken", text);
+    }
+    const struct shop closed = {0}, recharge_only = {.recharge.secrets = {{SV("new")}, 1}};
+    struct header two[] = {{SV(OWN), made}, {SV("x-fireorder-signature"), made}};
+    assert_false(source_events.verify(&closed, (struct headers){two, 1}, body, NOW_S * 1000).valid);
+    assert_false(source_events.verify(&recharge_only, (struct headers){two, 1}, body, NOW_S * 1000).valid);
+    const struct shop open = {.events.secrets = {{SV("new")}, 1}};
+    assert_true(source_events.verify(&open, (struct headers){two, 1}, body, NOW_S * 1000).valid);
+    assert_false(source_events.verify(&open, (struct headers){two, 2}, body, NOW_S * 1000).valid);
+    assert_false(source_events.verify(&open, (struct headers){two, 0}, body, NOW_S * 1000).valid);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shopify_vectors),
@@ -249,6 +295,7 @@ int main(void) {
         cmocka_unit_test(the_stronger_header_decides_alone),
         cmocka_unit_test(pinning),
         cmocka_unit_test(extended_body_is_refused_by_the_scan),
+        cmocka_unit_test(own_events),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -63,6 +63,31 @@ static const struct row rows[] = {
     {"recharge/subscription/skipped/next_delivery", RECHARGE_TOO, "sub_401220087_skipped_2027-01-20", "skipped_order", "2026-11-20T20:15:00Z", "subscription", NULL, "customer email recharge_customer"},
     {"recharge/subscription/updated/quantity_changed", RECHARGE_TOO, .reason = "subscription updated: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
     {"recharge/subscription/updated/cancelled_after_retries", RECHARGE_TOO, "sub_401220087_cancelled_1795212000", "subscription_cancelled", "2026-11-20T22:00:00Z", "subscription", NULL, "customer email recharge_customer"},
+    {"shopify/checkouts/create/experiment", PLAIN, "chk_0d5e1f3bb0a24c9f8a6bd0a4c1a3e7f2_started", "checkout_started", "2026-11-20T19:10:04Z", "web", NULL, "checkout cart customer email"},
+    {"shopify/customers/create/new_account", PLAIN, "cus_7345120034982_sign_up", "sign_up", "2026-11-20T09:02:11Z", NULL, NULL, "customer email phone"},
+    {"shopify/customers/create/old_api_with_consent", PLAIN, "cus_7345120039001_sign_up", "sign_up", "2026-11-20T09:15:30Z", NULL, NULL, "customer email"},
+    {"shopify/customers_email_marketing_consent/update/subscribed", PLAIN, "cus_7345120034982_email_subscribed_1795165360", "sign_up", "2026-11-20T09:02:40Z", NULL, NULL, "customer email"},
+    {"shopify/customers_email_marketing_consent/update/unsubscribed", PLAIN, "cus_7345120034982_email_unsubscribed_1795195805", "consent_revoked", "2026-11-20T17:30:05Z", NULL, NULL, "customer email"},
+    {"shopify/customers_email_marketing_consent/update/pending", PLAIN, .reason = "consent is not confirmed yet: the second opt-in will come", .identity = "customer email"},
+    {"shopify/customers_email_marketing_consent/update/redacted", PLAIN, .reason = "the person was erased", .identity = "customer"},
+    {"shopify/customers_marketing_consent/update/subscribed", PLAIN, "cus_7345120034982_sms_subscribed_1795165395", "sign_up", "2026-11-20T09:03:15Z", NULL, NULL, "customer phone"},
+    {"shopify/customers_marketing_consent/update/unsubscribed", PLAIN, "cus_7345120034982_sms_unsubscribed_1795201860", "consent_revoked", "2026-11-20T19:11:00Z", NULL, NULL, "customer phone"},
+    {"shopify/variants/in_stock/nobody_waits", PLAIN, .reason = "restocked: it says nobody who waits for it", .identity = ""},
+    {"shopify/variants/in_stock/waiting_customer", PLAIN, "var_808950810_restocked_1795170009_7345120034982", "inventory_restocked", "2026-11-20T10:20:09Z", NULL, NULL, "customer email"},
+    {"shopify/inventory_levels/update/available", PLAIN, .reason = "restocked: it says nobody who waits for it", .identity = ""},
+    {"shopify/inventory_levels/update/sold_out", PLAIN, .reason = "inventory level: nothing is available", .identity = ""},
+    {"events/product_viewed/with_browser", PLAIN, "pv_8841", "product_viewed", "2026-11-20T09:12:30Z", "web", NULL, "customer email phone"},
+    {"events/product_viewed/view_item_alias", PLAIN, "pv_8842", "product_viewed", "2026-11-20T09:14:00Z", NULL, NULL, "email"},
+    {"events/search/with_results", PLAIN, "srch_20261120_5512", "search", "2026-11-20T09:10:02Z", "web", NULL, "customer email phone"},
+    {"events/lead/form", PLAIN, "lead_form_31_9917", "lead", "2026-11-20T13:45:10Z", "web", NULL, "email"},
+    {"events/sign_up/newsletter", PLAIN, "signup_popup_4471", "sign_up", "2026-11-20T13:46:00Z", "web", NULL, "email"},
+    {"events/add_to_cart/one_item", PLAIN, "cart_hWN3kq8bJ1x0cZt2vLr9aQ7e_add_1", "add_to_cart", "2026-11-20T19:01:40Z", "web", NULL, "cart customer email phone"},
+    {"events/checkout_started/begin_checkout_alias", PLAIN, "chk_own_5510_started", "checkout_started", "2026-11-20T19:03:00Z", "web", NULL, "checkout customer email phone"},
+    {"events/inventory_restocked/waiting_customer", PLAIN, "restock_808950810_7345120034982_20261120", "inventory_restocked", "2026-11-20T10:20:09Z", NULL, NULL, "customer email phone"},
+    {"events/inventory_restocked/nobody_waits", PLAIN, .reason = "restocked: it says nobody who waits for it", .identity = ""},
+    {"events/became_at_risk/ninety_days", PLAIN, "risk_7345120034982_2026-11", "became_at_risk", "2026-11-20T03:00:00Z", NULL, NULL, "customer email phone"},
+    {"events/repeat_purchase/second_order", PLAIN, "ord_6240018501999_repeat_purchase", "repeat_purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},
+    {"events/custom/quiz_finished", PLAIN, "quiz_77120", "quiz_finished", "2026-11-20T13:40:00Z", "web", NULL, "email"},
 };
 
 static struct decoded decode(const char *path, enum config config) {
@@ -98,7 +123,8 @@ static void fixtures_become_events(void **state) {
         assert_text(e->origin, r->origin);
         assert_text(e->shop, "acme");
         assert_text(e->source, where(r->path).source->name);
-        bool marketing = strstr(" checkout_started cart_started skipped_order ", r->name) != NULL;
+        bool marketing = strstr(" checkout_started cart_started skipped_order sign_up consent_revoked inventory_restocked product_viewed search lead "
+                                "add_to_cart became_at_risk quiz_finished ", r->name) != NULL;
         assert_int_equal(e->purpose, marketing ? PURPOSE_MARKETING : PURPOSE_TRANSACTIONAL);
     }
 }
@@ -107,6 +133,7 @@ static void every_fixture_has_a_row(void **state) {
     (void)state;
     glob_t found;
     assert_int_equal(glob(FIXTURES "*/*/*/*/request.json", 0, NULL, &found), 0);
+    assert_int_equal(glob(FIXTURES "events/*/*/request.json", GLOB_APPEND, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct sv path = sv_sub(sv_of(found.gl_pathv[i]), strlen(FIXTURES), SIZE_MAX);
         path.n -= strlen("/request.json");

@@ -155,6 +155,9 @@ static void any_value_may_be_missing_or_odd(void **state) {
         "shopify/checkouts/update/email_added", "shopify/carts/create/two_items", "recharge/charge/paid/renewal",
         "recharge/charge/paid/api_2021_01", "recharge/charge/failed/card_declined", "recharge/subscription/created/monthly",
         "recharge/subscription/updated/cancelled_after_retries", "recharge/subscription/skipped/next_delivery",
+        "shopify/customers/create/old_api_with_consent", "shopify/customers_email_marketing_consent/update/subscribed",
+        "shopify/customers_marketing_consent/update/unsubscribed", "shopify/variants/in_stock/waiting_customer",
+        "shopify/inventory_levels/update/available", "events/product_viewed/with_browser", "events/custom/quiz_finished",
     };
     for (size_t i = 0; i < COUNTOF(paths); i++) {
         struct where w = where(paths[i]);
@@ -165,11 +168,41 @@ static void any_value_may_be_missing_or_odd(void **state) {
     assert_in_range(decodings, 10000, SIZE_MAX);
 }
 
+#define E(list) list ":[{\"name\":\"_experiment_id\",\"value\":\"exp_7\"},{\"name\":\"_variant\",\"value\":\"B\"}]"
+#define CHARGE "{\"charge\":{\"id\":9,\"type\":\"recurring\",\"processed_at\":\"2026-11-20T10:00:00Z\""
+
+// An experiment stands in the attributes of the cart or in the properties of a line, with or without the underscore that hides it.
+static void experiments_and_discounts(void **state) {
+    (void)state;
+    static const struct { const char *topic, *body, *experiment, *variant, *discount; } cases[] = {
+        {"shopify/orders/create/", O "," E("\"note_attributes\"") "}", "exp_7", "B", NULL},
+        {"shopify/orders/create/", O ",\"line_items\":[{\"id\":1},{" E("\"properties\"") "}]}", "exp_7", "B", NULL},
+        {"shopify/checkouts/create/", "{\"token\":\"t\",\"email\":\"a@klaviyo-demo.com\",\"created_at\":\"2026-11-20T10:00:00Z\",\"line_items\":"
+                                      "[{\"properties\":{\"experiment_id\":\"exp_7\",\"variant\":\"A\"}}],\"discount_codes\":[{\"code\":\"TEN\"}]}", "exp_7", "A", "TEN"},
+        {"shopify/carts/create/", "{\"token\":\"t\",\"created_at\":\"2026-11-20T10:00:00Z\",\"line_items\":[{\"properties\":{\"_experiment_id\":\"exp_7\"}}]}", "exp_7", NULL, NULL},
+        {"shopify/orders/create/", O ",\"note_attributes\":[{\"name\":\"variant\",\"value\":\"B\"}]}", NULL, NULL, NULL},
+        {"recharge/charge/paid/", CHARGE "," E("\"order_attributes\"") ",\"discounts\":[{\"id\":1,\"code\":\"TEN\"},{\"code\":\"FIVE\"}]}}", "exp_7", "B", "TEN"},
+        {"recharge/charge/paid/", CHARGE ",\"line_items\":[{" E("\"properties\"") "}],\"discount_codes\":[{\"code\":\"TEN\"}]}}", "exp_7", "B", "TEN"},
+        {"recharge/charge/paid/", CHARGE ",\"discounts\":{\"code\":\"TEN\"},\"discount_codes\":\"TEN\"}}", NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(cases); i++) {
+        struct where w = where(cases[i].topic);
+        struct shop shop = shop_of(PLAIN);
+        struct decoded d;
+        source_decode(&arena, w.source, &shop, w.topic, sv_of(cases[i].body), &d);
+        assert_int_equal(d.count, 1);
+        assert_text(d.events->experiment_id, cases[i].experiment);
+        assert_text(d.events->experiment_variant, cases[i].variant);
+        assert_text(event_property_text(d.events, "discount_code"), cases[i].discount);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(scan_reads_values, setup, teardown),
         cmocka_unit_test_setup_teardown(scan_refuses_what_is_not_one_object, setup, teardown),
         cmocka_unit_test_setup_teardown(shapes_and_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(experiments_and_discounts, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_names, setup, teardown),
         cmocka_unit_test_setup_teardown(any_value_may_be_missing_or_odd, setup, teardown),
     };

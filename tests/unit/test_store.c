@@ -60,6 +60,41 @@ static void a_duplicate_is_known_by_each_key(void **state) {
     assert_int_equal(stats_of(v, v->shop).accepted, 2);
 }
 
+static void many_are_accepted_at_once_in_their_order(void **state) {
+    enum { MANY = 500 };
+    struct env *v = *state;
+    struct err e = {0};
+    struct sv keys[MANY], bodies[MANY], lane = SV("lane:one");
+    struct delivery all[MANY];
+    enum accepted told[MANY];
+    assert_int_equal(accept_in(v, "k7", "lane:other"), ACCEPTED_NEW);
+    for (int i = 0; i < MANY; i++) {
+        keys[i] = arena_fmt(&v->arena, "k%d", i == MANY - 1 ? 0 : i);  // the last repeats the first
+        bodies[i] = arena_fmt(&v->arena, "{\"n\":%d}", i);
+        all[i] = hook(v, bodies[i]);
+        all[i].keys = &keys[i];
+        all[i].key_count = 1;
+        all[i].lane_keys = &lane;
+        all[i].lane_key_count = 1;
+    }
+    MUST(store_accept_all(v->store, all, MANY, told, &e));
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(told[i], i == 7 || i == MANY - 1 ? ACCEPTED_DUPLICATE : ACCEPTED_NEW);
+    assert_int_equal(stats_of(v, v->shop).accepted, MANY - 1);
+    MUST(store_accept_all(v->store, all, MANY, told, &e));
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(told[i], ACCEPTED_DUPLICATE);
+    MUST(store_accept_all(v->store, all, 0, told, &e));
+    assert_int_equal(finish_as(v, claim_body(v, "k7"), JOB_DONE), RC_OK);
+    for (int i = 0; i < 10; i++)
+        if (i != 7)
+            assert_int_equal(finish_as(v, claim_body(v, bodies[i].p), JOB_DONE), RC_OK);
+    all[3].key_count = 0;  // one that is wrong, and none is taken
+    keys[0] = SV("new");
+    assert_int_equal(store_accept_all(v->store, all, 5, told, &e), RC_INVALID);
+    assert_int_equal(stats_of(v, v->shop).accepted, MANY - 1);
+}
+
 struct accepter {
     pthread_t thread;
     struct env *env;
@@ -372,6 +407,7 @@ static const struct store_case cases[] = {
     {"a_body_comes_back", a_body_comes_back},
     {"a_large_body_comes_back", a_large_body_comes_back},
     {"a_duplicate_is_known_by_each_key", a_duplicate_is_known_by_each_key},
+    {"many_are_accepted_at_once_in_their_order", many_are_accepted_at_once_in_their_order},
     {"parallel_identical_accepts_make_one_job", parallel_identical_accepts_make_one_job},
     {"eight_threads_lose_nothing", eight_threads_lose_nothing},
     {"what_needs_no_work_is_recorded_at_once", what_needs_no_work_is_recorded_at_once},
