@@ -337,6 +337,31 @@ static const struct rules *compile_rules(struct compiler *c, const struct yaml *
     return r;
 }
 
+// A null takes away what the default says; where it says nothing, something else was meant.
+static void check_nulls(struct compiler *c, const struct yaml *under, const struct yaml *over, unsigned depth) {
+    size_t n = 0;
+    if (over->type != YAML_MAP || depth == 0)
+        return;
+    const char **names = ARENA_ARRAY(c->arena, const char *, child_count(under) + 1);
+    YAML_EACH(member, under)
+        names[n++] = arena_cstr(c->arena, member->key);
+    YAML_EACH(member, over) {
+        const struct yaml *same = yaml_get(under, arena_cstr(c->arena, member->key));
+        bool is_null = member->type == YAML_SCALAR && !member->quoted && (sv_is(member->text, "null") || sv_is(member->text, "~"));
+        const char *near = same ? NULL : nearest_word(member->key, names, n);
+        if (is_null && !same)
+            fault(c->faults, member, near ? "%s: null takes away what the default says, it has no such name; did you mean \"%s\"?"
+                                          : "%s: null takes away what the default says, it has no such name",
+                  shown_word(c->arena, member->key), near);
+        check_nulls(c, same, member, depth - 1);
+    }
+}
+
+static const struct yaml *overlaid(struct compiler *c, const struct yaml *under, const struct yaml *over, unsigned depth) {
+    check_nulls(c, under, over, depth);
+    return yaml_overlay(c->arena, under, over, depth);
+}
+
 static const struct yaml *read_file(struct compiler *c, struct sv text, const char *name) {
     static const char *const known[] = {"version", "sets", "rules"};
     struct yaml *root;
@@ -369,9 +394,9 @@ const struct rules *rules_compile(struct arena *a, struct sv own, const char *ow
     if (f->count > before)
         return NULL;
     if (over && yaml_get(over, "sets"))
-        sets = yaml_overlay(a, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
+        sets = overlaid(&c, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
     if (over && yaml_get(over, "rules"))
-        rules = yaml_overlay(a, rules, without_aliases(&c, yaml_get(over, "rules")), LEVELS_OF_RULES);
+        rules = overlaid(&c, rules, without_aliases(&c, yaml_get(over, "rules")), LEVELS_OF_RULES);
     compile_sets(&c, sets);
     const struct rules *compiled = compile_rules(&c, rules);
     if (!arena_ok(a))
