@@ -5,10 +5,12 @@
 
 #define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
 
-static bool says_something(const struct event *e) {
+// More than who it is.
+static bool says_something(struct arena *a, const struct event *e) {
     const struct user *u = &e->user;
+    struct identifiers ids = klaviyo_identifiers(a, u);
     return sv_present(u->first_name) || sv_present(u->last_name) || sv_present(u->locale) || sv_present(u->city) || sv_present(u->region) ||
-           sv_present(u->zip) || sv_present(u->country) || sv_present(u->phone) || e->rule->profile.n > 0;
+           sv_present(u->zip) || sv_present(u->country) || (sv_present(ids.email) && sv_present(ids.phone)) || e->rule->profile.n > 0;
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
@@ -17,7 +19,7 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
         return false;
     if (!e->rule->identify)
         *ret_reason = SV("the mapping does not identify here");
-    else if (!says_something(e))
+    else if (!says_something(a, e))
         *ret_reason = SV("nothing to tell of the profile");
     else
         return true;

@@ -117,6 +117,12 @@ static void test_profile_applies(void **state) {
     assert_applies(PROFILE, &e, &s, NULL);
     e.user = mail_only;
     assert_applies(PROFILE, &e, &s, "nothing to tell of the profile");
+    e.user.phone = SV("12");  // no number
+    assert_applies(PROFILE, &e, &s, "nothing to tell of the profile");
+    e.user.phone = SV("+4915112345678");
+    assert_applies(PROFILE, &e, &s, NULL);
+    e.user.email = SV_NONE;
+    assert_applies(PROFILE, &e, &s, "nothing to tell of the profile");
     e.user.locale = SV("de");
     assert_applies(PROFILE, &e, &s, NULL);
     e.user = (struct user){.first_name = SV("Ava")};
@@ -248,6 +254,9 @@ static void test_list_applies(void **state) {
         {EVENT_SIGN_UP, CONSENT_UNKNOWN, false, NULL, NULL, "no consent in the event"},
         {EVENT_SIGN_UP, CONSENT_DENIED, false, NULL, NULL, "no consent in the event"},
         {EVENT_SIGN_UP, CONSENT_GRANTED, false, "state", "pending", "waits for the confirmation of the opt-in"},
+        {EVENT_SIGN_UP, CONSENT_UNKNOWN, false, "state", "subscribed", NULL},  // as Shopify says it
+        {EVENT_SIGN_UP, CONSENT_UNKNOWN, true, "state", "subscribed", "waits for the confirmation of the opt-in"},
+        {EVENT_SIGN_UP, CONSENT_GRANTED, false, "state", "not_subscribed", "the mapping's `when` does not hold"},
         {EVENT_SIGN_UP, CONSENT_GRANTED, false, "opt_in_level", "single_opt_in", NULL},
         {EVENT_SIGN_UP, CONSENT_GRANTED, true, NULL, NULL, "waits for the confirmation of the opt-in"},
         {EVENT_SIGN_UP, CONSENT_GRANTED, true, "opt_in_level", "single_opt_in", "waits for the confirmation of the opt-in"},
@@ -267,6 +276,10 @@ static void test_list_applies(void **state) {
         assert_applies(LIST, &e, &s, rows[i].reason);
     }
     struct shop s = shop();
+    struct event account = event_of(EVENT_SIGN_UP);
+    event_property(&account, "state", SV("not_subscribed"));
+    s.rules = rules_over(&arena, SV("version: 1\nrules: { sign_up: { klaviyo: { when: null } } }"));
+    assert_applies(LIST, &account, &s, "no consent in the event");
     struct event joins = event_of(EVENT_SIGN_UP), leaves = event_of(EVENT_CONSENT_REVOKED);
     s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_ANALYTICS, UNKNOWN_DENY};
     assert_applies(LIST, &joins, &s, "consent unknown");

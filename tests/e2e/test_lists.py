@@ -1,0 +1,74 @@
+"""Sign-ups and the shop's list at Klaviyo: subscribed on consent, once; unsubscribed only who was subscribed from here; newest state wins."""
+from service import now
+
+
+
+def with_list(start, store=None, more=""):
+    service = start(store)
+    text = service.config.read_text().replace('klaviyo: { api_key:', f'klaviyo: {{ list_id: "Y6nRLr", {more} api_key:')
+    service.stop()
+    service.config.write_text(text)
+    service.start()
+    return service
+
+
+def consent(customer, state, age=0, level="single_opt_in"):
+    return {"customer_id": customer, "email_address": f"reader{customer}@klaviyo-demo.com",
+            "email_marketing_consent": {"state": state, "opt_in_level": level, "consent_updated_at": now(-age)}}
+
+
+TOPIC = "customers_email_marketing_consent/update"
+
+
+def jobs(destinations, customer):
+    return [s.name.split("-")[3] for s in destinations.of(f"reader{customer}@klaviyo-demo.com", "list", ok=True)]
+
+
+def test_subscribed_once_and_unsubscribed(start, store, destinations):
+    service = with_list(start, store)
+    for customer in (1, 2):
+        assert service.shopify(TOPIC, consent(customer, "subscribed", 60)) == (200, "accepted")
+    destinations.wait(lambda d: jobs(d, 1) == ["create"] and jobs(d, 2) == ["create"], what="both subscriptions")
+    body = destinations.of(destination="list")[0].json["data"]
+    assert body["relationships"]["list"]["data"] == {"type": "list", "id": "Y6nRLr"}
+    assert body["attributes"]["profiles"]["data"][0]["attributes"]["subscriptions"] == {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    assert service.shopify(TOPIC, consent(1, "subscribed", 30)) == (200, "accepted")  # told again: nothing changes there
+    assert service.shopify(TOPIC, consent(1, "unsubscribed", 10)) == (200, "accepted")
+    destinations.wait(lambda d: jobs(d, 1) == ["create", "delete"], what="the unsubscription")
+    assert service.shopify(TOPIC, consent(3, "unsubscribed", 10)) == (200, "accepted")  # never subscribed from here
+    assert service.shopify(TOPIC, consent(1, "subscribed", 0)) == (200, "accepted")
+    destinations.wait(lambda d: jobs(d, 1) == ["create", "delete", "create"], what="the second subscription")
+    service.wait_drained()
+    assert jobs(destinations, 3) == [] and jobs(destinations, 2) == ["create"]
+
+
+def test_an_older_state_does_not_follow_a_newer_one(start, store, destinations):
+    service = with_list(start, store)
+    assert service.shopify(TOPIC, consent(4, "unsubscribed", 5)) == (200, "accepted")
+    service.wait_drained()
+    assert service.shopify(TOPIC, consent(4, "subscribed", 3600)) == (200, "accepted")
+    service.wait_drained()
+    assert jobs(destinations, 4) == []
+    assert {s.name for s in destinations.of(destination="klaviyo")} == {"Consent Revoked"}
+    assert "older than the state that is known" in service.log.read_text()
+
+
+def test_double_opt_in_waits_for_the_confirmation(start, destinations):
+    service = with_list(start, more="double_opt_in: true,")
+    assert service.shopify(TOPIC, consent(5, "pending", 60)) == (200, "accepted")
+    service.wait_drained()
+    assert destinations.of() == []  # no welcome before the confirmation
+    assert service.shopify(TOPIC, consent(5, "subscribed", 10, "confirmed_opt_in")) == (200, "accepted")
+    destinations.wait(lambda d: jobs(d, 5) == ["create"], what="the subscription")
+    attributes = destinations.of(destination="list")[0].json["data"]["attributes"]
+    assert attributes["historical_import"] is True  # no second confirmation
+    assert attributes["profiles"]["data"][0]["attributes"]["subscriptions"]["email"]["marketing"]["consented_at"]
+
+
+def test_nobody_is_subscribed_without_consent(start, destinations):
+    service = with_list(start)
+    assert service.shopify("customers/create", {"id": 6, "email": "reader6@klaviyo-demo.com", "created_at": now(),
+                                                "email_marketing_consent": {"state": "not_subscribed", "opt_in_level": "single_opt_in",
+                                                                            "consent_updated_at": None}}) == (200, "accepted")
+    service.wait_drained()
+    assert jobs(destinations, 6) == []
