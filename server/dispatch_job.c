@@ -207,11 +207,14 @@ static void post(struct task *t, int64_t timeout_ms) {
 
 // send: the step whose turn it is, once the store has everything that precedes it and the lease outlasts the request.
 static void send(struct task *t, const struct action *a) {
+    if (t->event != a->event || t->step != a->step)
+        t->intended = false;  // it is about another request, whose turn has passed
     t->event = a->event;
     t->step = a->step;
     struct step *s = &t->plan.events[a->event].steps[a->step];
     int64_t timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
     if (!s->draft.body.p) {
+        t->probe = false;
         note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
         advance(t);
         return;
@@ -360,7 +363,9 @@ static void tell(struct task *t, const struct change *c) {
 }
 
 // conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.
-static void conflict(struct task *t) {
+static void conflict(struct task *t, const struct change *c) {
+    if (c->kind == CHANGE_ASIDE)
+        t->plan.aside = false;
     t->mark = (struct mark){0};
     t->intending = false;
     if (t->plan.reserved)
@@ -371,7 +376,7 @@ static void conflict(struct task *t) {
 
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms) {
     if (c->result == RC_CONFLICT) {
-        conflict(t);
+        conflict(t, c);
         return;
     }
     if (c->result == RC_OK && c->kind == CHANGE_RECORD) {

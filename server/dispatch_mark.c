@@ -4,15 +4,17 @@
 // intent, after its success what was sent; each step only from what was seen before. Whoever finds another one's intent makes the mark
 // contested: of two requests in flight nobody knows which one came last, so neither is remembered and the next one is sent again. A
 // worker that is late or lost can therefore not leave a wrong mark behind.
-//   d:<fingerprint>   this was sent and taken         i:<job>   a request of that job is under way
-//   u                 it was taken back               c         contested
+//   d:<fingerprint>   this was sent and taken         i:<until>:<job>   a request of that job is under way
+//   u                 nothing is there                c:<until>         contested
+// Until then (wall, ms) somebody may be on the way; after that nobody is, but what they sent may be there: a subscription that may be there
+// is still one to be taken back. So neither is forgotten before the rest.
 #include "server/dispatch_parts.h"
 
 #include "base/clock.h"
 #include "mapping/normalise.h"
 
-#define INTENT_LIFETIME_MS MINUTES_MS(15)    // over everything that a request can take; asked for again with each attempt
-#define CONTEST_LIFETIME_MS MINUTES_MS(15)
+#define UNDER_WAY_MS MINUTES_MS(15)  // over everything that a request can take; asked for again with each attempt
+#define UNDER_WAY_LEAST_MS MINUTES_MS(5)
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
@@ -27,8 +29,22 @@ static struct sv sent_mark(struct task *t) {
     return arena_fmt(&t->arena, "d:%s", fingerprint);
 }
 
-static struct sv own_intent(struct task *t) {
-    return arena_fmt(&t->arena, "i:%s.%zu", t->job.id, t->event);
+static bool is_own_intent(struct task *t, struct sv seen) {
+    return sv_starts(seen, SV("i:")) && sv_ends(seen, arena_fmt(&t->arena, ":%s.%zu", t->job.id, t->event));
+}
+
+// under_way_until: 0: the mark is no intent, and not contested.
+static int64_t under_way_until(struct sv mark) {
+    struct sv kind, rest, until;
+    int64_t ms;
+    bool stamped = sv_cut(mark, ':', &kind, &rest) && (sv_is(kind, "i") || sv_is(kind, "c"));
+    sv_cut(rest, ':', &until, &rest);
+    return stamped && sv_i64(until, &ms) ? ms : 0;
+}
+
+static struct sv intent(struct task *t, bool contested, int64_t until_ms) {
+    return contested ? arena_fmt(&t->arena, "c:%lld", (long long)until_ms)
+                     : arena_fmt(&t->arena, "i:%lld:%s.%zu", (long long)until_ms, t->job.id, t->event);
 }
 
 static bool is_there(struct sv seen) {
@@ -36,23 +52,27 @@ static bool is_there(struct sv seen) {
 }
 
 enum mark_verdict mark_before(struct task *t) {
-    struct sv seen = SV_NONE, own = own_intent(t);
+    struct sv seen = SV_NONE;
+    int64_t now_ms = clock_wall_ms();
     const struct draft *draft = &t->plan.events[t->event].steps[t->step].draft;
     struct err e;
     if (t->mark.key.p)
         return MARK_WAIT;  // one mark a change
-    if (!destinations[t->step]->changes || t->intended || !t->plan.events[t->event].event)
+    if (!destinations[t->step]->changes || !t->plan.events[t->event].event)
         return MARK_SEND;
+    if (t->intended && under_way_until(t->intent) > now_ms + UNDER_WAY_LEAST_MS)
+        return MARK_SEND;  // otherwise the store was away for so long that nobody need believe it any more
     if (store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, mark_key(t), &seen, &e) != RC_OK)
         return MARK_STORE_AWAY;
     if (sv_eq(seen, sent_mark(t)))
         return MARK_SAME;
     if (draft->undoes && !is_there(seen))
         return MARK_NOTHING_THERE;
-    bool contested = sv_is(seen, "c") || (sv_starts(seen, SV("i:")) && !sv_eq(seen, own));
-    t->mark = (struct mark){.key = mark_key(t), .expect = seen, .value = contested ? SV("c") : own,
-                            .lifetime_ms = contested ? CONTEST_LIFETIME_MS : INTENT_LIFETIME_MS};
-    t->contested = contested;
+    bool own = is_own_intent(t, seen);
+    t->contested = !own && under_way_until(seen) > now_ms;
+    t->intent = intent(t, t->contested, now_ms + UNDER_WAY_MS);
+    t->before = own ? SV_NONE : sv_first(seen, SV("u"));
+    t->mark = (struct mark){.key = mark_key(t), .expect = seen, .value = t->intent, .lifetime_ms = SENT_LIFETIME_MS};
     t->intending = true;
     return MARK_WAIT;
 }
@@ -61,10 +81,14 @@ void mark_after(struct task *t, const struct outcome *o) {
     if (!t->intended)
         return;
     t->intended = false;
-    if (o->kind != OUTCOME_SENT || t->contested)
-        return;
     bool undone = t->plan.events[t->event].steps[t->step].draft.undoes;
-    t->mark = (struct mark){.key = mark_key(t), .expect = own_intent(t), .value = undone ? SV("u") : sent_mark(t), .lifetime_ms = SENT_LIFETIME_MS};
+    struct sv there = SV_NONE;  // nobody knows
+    if (o->kind == OUTCOME_SENT)
+        there = undone ? SV("u") : sent_mark(t);
+    if (o->kind == OUTCOME_REJECT)
+        there = t->before;
+    if (there.p && !t->contested)
+        t->mark = (struct mark){.key = mark_key(t), .expect = t->intent, .value = there, .lifetime_ms = SENT_LIFETIME_MS};
 }
 
 // ---- first and repeated purchases

@@ -51,6 +51,7 @@ struct task {
     bool intending;              // ... it is an intent
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
+    struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
     size_t event, step;          // of that request
     struct task *next;           // free ones
 };
