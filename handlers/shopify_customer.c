@@ -54,8 +54,10 @@ void customer_created(struct arena *a, const struct shop *shop, const struct top
     e->user = customer_user(body);
     e->user.external_id = id;
     const struct json *consent = json_get(body, email.member);
-    if (sv_is_nocase(json_str(consent, "state"), "subscribed"))
+    bool subscribed = sv_is_nocase(json_str(consent, "state"), "subscribed");
+    if (subscribed)
         consent_properties(&email, consent, e);
+    event_property(e, "state", subscribed ? SV("subscribed") : SV("not_subscribed"));  // an account alone is no permission to write
     decoded_event(ret, e);
 }
 

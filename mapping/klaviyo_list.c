@@ -17,6 +17,8 @@ static bool by_sms(const struct event *e) {
 // Permission to write to somebody: Shopify's consent topics say it by their state, people's own sign-ups by the event's consent.
 static bool permitted(const struct event *e) {
     struct sv state = event_property_text(e, "state");
+    if (e->consent.marketing == CONSENT_DENIED)
+        return false;
     return sv_present(state) ? sv_is(state, "subscribed") : e->consent.marketing == CONSENT_GRANTED;
 }
 

@@ -44,14 +44,9 @@ struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposi
     return body;
 }
 
-static const char *const mark_names[] = {
-    "source", "event_id", "dedup_scope", "origin", "purpose", "capi_event_id", "capi_status", "capi_reason", "customer_id",
-    "experiment_id", "variant",
-};
-
 static bool is_mark(struct sv name, bool with_money) {
-    for (size_t i = 0; i < COUNTOF(mark_names); i++)
-        if (sv_is(name, mark_names[i]))
+    for (const char *const *mark = rules_marks; *mark; mark++)
+        if (sv_is(name, *mark))
             return true;
     return with_money && (sv_is(name, "value") || sv_is(name, "currency"));
 }

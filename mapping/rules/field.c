@@ -116,6 +116,16 @@ static struct value sum_value(const struct expression *x, const struct scope *s)
     return sum;
 }
 
+bool expression_names_person(const struct expression *x) {
+    for (size_t i = 0; i < x->path_count; i++)
+        if (path_is_person(x->paths[i]))
+            return true;
+    for (size_t i = 0; i < x->fields.n; i++)
+        if (expression_names_person(x->fields.v[i].from))
+            return true;
+    return false;
+}
+
 struct value expression_value(const struct expression *x, const struct scope *s) {
     bool of_items = x->source == OF_LIST || x->source == OF_COUNT || x->source == OF_SUM;
     if (!of_items && !condition_holds(x->when, s))

@@ -46,6 +46,7 @@ struct limits {
     unsigned depth;
 };
 
+bool expression_names_person(const struct expression *x);  // something of the user goes into the value
 struct value expression_value(const struct expression *x, const struct scope *s);  // a scalar or list; NONE for `each` and `fields`
 bool field_write(struct jw *w, const struct field *f, const struct scope *s, const struct limits *limits);  // key and value; false: nothing
 void value_write(struct jw *w, const struct value *v, const struct limits *limits);                         // never NONE

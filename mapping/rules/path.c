@@ -251,6 +251,10 @@ enum rc path_compile(struct arena *a, struct sv text, const struct path **ret, s
     return rc;
 }
 
+bool path_is_person(const struct path *p) {
+    return p->name && sv_starts(sv_of(p->name->text), SV("user."));
+}
+
 bool path_is_item(const struct path *p) {
     return p->name && sv_starts(sv_of(p->name->text), SV("item."));
 }

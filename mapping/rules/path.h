@@ -30,6 +30,7 @@ struct path;
 // path_compile: RC_INVALID says what is wrong and which name is near.
 MUST_CHECK enum rc path_compile(struct arena *a, struct sv text, const struct path **ret, struct err *e);
 struct value path_value(const struct path *p, const struct scope *s);  // NONE: absent or empty
+bool path_is_person(const struct path *p);                             // it begins with "user."
 bool path_is_item(const struct path *p);                               // it begins with "item."
 bool path_is_number(const struct path *p);                             // its value is a number or absent, whatever the event
 

@@ -47,6 +47,8 @@ struct rule {
 
 struct rules;
 
+extern const char *const rules_marks[];  // properties that every Klaviyo event carries, whatever the mapping says; ends with NULL
+
 // rules_compile: own: the text of a shop's file, absent: the default alone. NULL when faults were noted.
 const struct rules *rules_compile(struct arena *a, struct sv own, const char *own_name, struct faults *f);
 // rule_choose sets event->rule, and the purpose that the rule may have. Never NULL: an event that no rule fits is skipped everywhere,

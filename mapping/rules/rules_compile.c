@@ -156,10 +156,19 @@ static void read_use(struct compiler *c, const struct yaml *node, struct fields 
 // What fireorder itself writes there: twice would be once too often.
 static const char *const meta_reserved[] = {"value", "currency", NULL};
 static const char *const profile_reserved[] = {"customer_id", NULL};
-static const char *const klaviyo_reserved[] = {
+const char *const rules_marks[] = {
     "source", "event_id", "dedup_scope", "origin", "purpose", "capi_event_id", "capi_status", "capi_reason", "customer_id",
     "experiment_id", "variant", NULL,
 };
+
+// Meta gets persons hashed, in user_data, and nowhere else.
+static void check_persons(struct compiler *c, const struct fields *fields) {
+    for (size_t i = 0; i < fields->n; i++)
+        if (expression_names_person(fields->v[i].from)) {
+            struct yaml place = {.file = fields->v[i].file, .line = fields->v[i].line};
+            fault(c->faults, &place, "meta: data may not hold anything of the user: Meta gets it hashed");
+        }
+}
 
 static void check_names(struct compiler *c, const struct fields *fields, const char *what, const char *const *reserved) {
     for (size_t i = 0; i < fields->n; i++)
@@ -265,7 +274,8 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
     if (skip && sv_is(skip->text, "true"))
         r->meta.skip = r->klaviyo.skip = true;
     check_names(c, &r->meta.fields, "meta", meta_reserved);
-    check_names(c, &r->klaviyo.fields, "klaviyo", klaviyo_reserved);
+    check_persons(c, &r->meta.fields);
+    check_names(c, &r->klaviyo.fields, "klaviyo", rules_marks);
     check_names(c, &r->profile, "identify", profile_reserved);
     return r;
 }

@@ -42,6 +42,8 @@ static void test_faults(void **state) {
     static const struct {
         const char *own, *fault;  // behind "own.yaml:"
     } rows[] = {
+        {"version: 1\nrules:\n  lead:\n    meta:\n      data: { who: [properties.x, user.phone] }", "5: meta: data may not hold anything of the user: Meta gets it hashed"},
+        {"version: 1\nrules:\n  lead:\n    meta:\n      data: { a: { each: items, fields: { b: user.email } } }", "5: meta: data may not hold anything of the user: Meta gets it hashed"},
         // the file
         {"", "1: the file is empty"},
         {"rules: {}", "1: a mapping file begins with version: 1"},

@@ -89,7 +89,7 @@ static void an_account_is_no_consent(void **state) {
     assert_int_equal(d.count, 1);
     assert_text(d.events->user.city, "Berlin");
     assert_text(d.events->user.external_id, "7345120034982");
-    assert_text(event_property_text(d.events, "state"), NULL);
+    assert_text(event_property_text(d.events, "state"), "not_subscribed");
     assert_text(d.supersedes_key, NULL);
     d = decode("customers/create", body_of("shopify/customers/create/old_api_with_consent"));
     assert_text(event_property_text(d.events, "state"), "subscribed");
