@@ -30,6 +30,7 @@ struct answer {
 // What a destination is to get, made once and kept, so that each attempt sends the same bytes.
 struct draft {
     struct sv body;        // absent: it cannot be made
+    struct sv essence;     // of what changes something there: equal essence, nothing to change. Absent: the body is its own
     bool undoes;           // it takes back what was sent before under the same name (see changes): not sent when nothing was
     size_t tell_at;        // where in body the disposition of the first destination is to be put when it is known; 0: nowhere
 };

@@ -32,6 +32,8 @@ void klaviyo_close(struct jw *w);
 void klaviyo_address(struct arena *a, const struct shop *shop, const char *path, struct request *ret);
 
 struct outcome klaviyo_outcome(struct arena *a, const struct answer *answer, int64_t now_ms);
+// klaviyo_side_outcome: for profiles and lists: a key without their scopes is no reason to keep the events.
+struct outcome klaviyo_side_outcome(struct arena *a, const struct answer *answer, int64_t now_ms);
 struct sv klaviyo_amend(struct arena *a, struct sv body);  // the body without phone numbers, where there is an e-mail
 
 #endif

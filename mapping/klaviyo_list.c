@@ -159,6 +159,9 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     jw_init(&w, &out);
     write_job(&w, a, e, shop, now_ms);
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE, .undoes = is_leaving(e)};
+    // One consent is told once, by whichever webhook it comes; a new one, after they left perhaps, is told again.
+    made.essence = arena_fmt(a, "%s:" SV_FMT ":" SV_FMT, is_leaving(e) ? "left" : "subscribed", SV_ARG(shop->klaviyo.list_id),
+                             SV_ARG(sv_first(event_property_text(e, "consented_at"), time_iso(a, e->time_ms))));
     buf_free(&out);
     return made;
 }
@@ -176,5 +179,5 @@ const struct destination destination_klaviyo_list = {
     .expired = expired,
     .draft = draft,
     .address = address,
-    .outcome = klaviyo_outcome,
+    .outcome = klaviyo_side_outcome,
 };

@@ -83,3 +83,10 @@ struct outcome klaviyo_outcome(struct arena *a, const struct answer *answer, int
         outcome.retry_after_ms = CHALLENGE_WAIT_MS;
     return outcome;
 }
+
+struct outcome klaviyo_side_outcome(struct arena *a, const struct answer *answer, int64_t now_ms) {
+    struct outcome outcome = klaviyo_outcome(a, answer, now_ms);
+    if (answer->status == 403 && outcome.kind == OUTCOME_PAUSE)
+        outcome.kind = OUTCOME_REJECT;
+    return outcome;
+}

@@ -1,6 +1,7 @@
 // klaviyo_profile.c: Klaviyo's profile import: what is known of the person, before the event that flows look at. It answers once the
 // profile is written, so a flow that the event starts sees it.
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "mapping/klaviyo.h"
 
 #define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
@@ -57,6 +58,8 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     write_properties(&w, e, &scope);
     klaviyo_close(&w);
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
+    struct digest digest = sha256(made.body);
+    made.essence = hex_of(a, digest.b, SHA256_LEN);  // also of a body that has to be amended
     buf_free(&out);
     return made;
 }
@@ -76,6 +79,6 @@ const struct destination destination_klaviyo_profile = {
     .expired = expired,
     .draft = draft,
     .address = address,
-    .outcome = klaviyo_outcome,
+    .outcome = klaviyo_side_outcome,
     .amend = klaviyo_amend,
 };

@@ -25,7 +25,8 @@ static struct sv mark_key(struct task *t) {
 
 static struct sv sent_mark(struct task *t) {
     char fingerprint[KEY_LEN + 1];
-    store_fingerprint(t->dispatch->given.store, t->job.shop, t->plan.events[t->event].steps[t->step].draft.body, fingerprint);
+    const struct draft *draft = &t->plan.events[t->event].steps[t->step].draft;
+    store_fingerprint(t->dispatch->given.store, t->job.shop, sv_first(draft->essence, draft->body), fingerprint);
     return arena_fmt(&t->arena, "d:%s", fingerprint);
 }
 

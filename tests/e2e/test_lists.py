@@ -1,5 +1,6 @@
 """Sign-ups and the shop's list at Klaviyo: subscribed on consent, once; unsubscribed only who was subscribed from here; newest state wins."""
-from service import now
+from fakes import klaviyo_error
+from service import now, order, wait_for
 
 
 
@@ -26,13 +27,15 @@ def jobs(destinations, customer):
 
 def test_subscribed_once_and_unsubscribed(start, store, destinations):
     service = with_list(start, store)
+    first = {customer: consent(customer, "subscribed", 60) for customer in (1, 2)}
     for customer in (1, 2):
-        assert service.shopify(TOPIC, consent(customer, "subscribed", 60)) == (200, "accepted")
+        assert service.shopify(TOPIC, first[customer]) == (200, "accepted")
     destinations.wait(lambda d: jobs(d, 1) == ["create"] and jobs(d, 2) == ["create"], what="both subscriptions")
     body = destinations.of(destination="list")[0].json["data"]
     assert body["relationships"]["list"]["data"] == {"type": "list", "id": "Y6nRLr"}
     assert body["attributes"]["profiles"]["data"][0]["attributes"]["subscriptions"] == {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
-    assert service.shopify(TOPIC, consent(1, "subscribed", 30)) == (200, "accepted")  # told again: nothing changes there
+    first[1]["email_marketing_consent"]["opt_in_level"] = "unknown"
+    assert service.shopify(TOPIC, first[1]) == (200, "accepted")  # the same consent, told again: nothing changes there
     assert service.shopify(TOPIC, consent(1, "unsubscribed", 10)) == (200, "accepted")
     destinations.wait(lambda d: jobs(d, 1) == ["create", "delete"], what="the unsubscription")
     assert service.shopify(TOPIC, consent(3, "unsubscribed", 10)) == (200, "accepted")  # never subscribed from here
@@ -72,3 +75,13 @@ def test_nobody_is_subscribed_without_consent(start, destinations):
                                                                             "consent_updated_at": None}}) == (200, "accepted")
     service.wait_drained()
     assert jobs(destinations, 6) == []
+
+
+def test_a_key_that_may_only_send_events_sends_them(start, destinations):
+    service = with_list(start)
+    destinations.always["list"] = destinations.always["profile"] = klaviyo_error(403, "permission_denied")
+    assert service.shopify(TOPIC, consent(7, "subscribed", 60)) == (200, "accepted")
+    assert service.shopify("orders/create", order(4100, email="reader7@klaviyo-demo.com")) == (200, "accepted")
+    destinations.wait_delivered(["ord_4100_purchase"])
+    assert service.metric("fireorder_destination_paused") == 0
+    wait_for(lambda: service.metric("fireorder_dead") == 1, what="the subscription in the dead letter")
