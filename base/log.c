@@ -1,7 +1,7 @@
 // log.c: a line is built on the stack and written with one write(2).
-#include "base/log.h"
 #include "base/clock.h"
 #include "base/json_lex.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 // mapping.c: what it costs to make both destinations' bodies of one order, in CPU time. Usage: bench_mapping FIXTURE [ROUNDS]
 #include "base/clock.h"
 #include "handlers/source.h"
-#include "server/config.h"
-#include "server/fixture.h"
-#include "server/plan.h"
+#include "server/commands/fixture.h"
+#include "server/config/config.h"
+#include "server/dispatch/plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>

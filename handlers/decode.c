@@ -1,6 +1,6 @@
-#include "handlers/decode.h"
 #include "base/clock.h"
 #include "handlers/decimal.h"
+#include "handlers/decode.h"
 #include "mapping/consent.h"
 #include "mapping/normalise.h"
 

@@ -1,8 +1,8 @@
 // recharge_decode.c: charges and subscriptions, as API 2021-11 and 2021-01 write them. Recharge's types drift (a number may come as
 // text, a flag as 0 or 1), so everything is read as text.
+#include "base/clock.h"
 #include "handlers/decimal.h"
 #include "handlers/recharge.h"
-#include "base/clock.h"
 
 #include <inttypes.h>
 

@@ -4,8 +4,8 @@
 // whose state this is (supersedes_key "consent:<channel>:<customer>") and of when (as_of_ms), also for a state that is no event: a
 // sign-up older than what is known must not be sent, whatever came between. The store has to remember one time a key.
 // This is consent to be written to. It says nothing of tracking, so it never becomes the event's `consent`.
-#include "handlers/shopify.h"
 #include "base/clock.h"
+#include "handlers/shopify.h"
 
 #include <inttypes.h>
 

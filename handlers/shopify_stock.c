@@ -1,9 +1,9 @@
 // shopify_stock.c: what can be bought again. Shopify says which variant, never who waits for it: an event needs a person, so only a
 // body to which somebody (a flow, a back-in-stock app) has added one becomes an event. Otherwise people send inventory_restocked
 // themselves, one for each person who waits.
+#include "base/clock.h"
 #include "handlers/decimal.h"
 #include "handlers/shopify.h"
-#include "base/clock.h"
 
 #include <inttypes.h>
 

@@ -1,8 +1,8 @@
 // signature.c: proving who sent a webhook, over the raw bytes. Every configured secret is tried to the end and the results
 // are joined without a branch, so that time does not tell which one matched.
-#include "handlers/signature.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "handlers/signature.h"
 
 #include <inttypes.h>
 

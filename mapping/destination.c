@@ -1,6 +1,6 @@
 // destination.c: the order in which one event is sent, and what all answers have in common.
-#include "mapping/destination.h"
 #include "base/clock.h"
+#include "mapping/destination.h"
 
 #include <stdio.h>
 

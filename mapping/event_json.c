@@ -1,6 +1,6 @@
 // event_json.c: the published JSON form of the canonical event. Members without a value are left out.
-#include "mapping/event.h"
 #include "base/clock.h"
+#include "mapping/event.h"
 
 #include <stddef.h>
 

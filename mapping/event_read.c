@@ -1,8 +1,8 @@
 // event_read.c: one table of members for each object of the schema; one walk that compares an object with its table.
-#include "mapping/event_read.h"
 #include "base/clock.h"
 #include "base/faults.h"
 #include "mapping/amount.h"
+#include "mapping/event_read.h"
 #include "mapping/normalise.h"
 
 #include <arpa/inet.h>

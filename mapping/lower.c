@@ -1,6 +1,6 @@
 // lower.c: UTF-8 and full Unicode lower case, the same that a browser's toLowerCase makes: hashes must agree with the pixel's.
-#include "mapping/unicode.h"
 #include "mapping/normalise.h"
+#include "mapping/unicode.h"
 
 // Every step-th code point of first..last becomes lower case by adding delta. Beyond ASCII, Unicode 17.
 struct case_range {

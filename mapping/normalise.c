@@ -1,7 +1,7 @@
 // normalise.c: e-mail addresses, names, places and click ids in the spelling that Meta's own code hashes.
-#include "mapping/normalise.h"
 #include "base/clock.h"
 #include "mapping/country.h"
+#include "mapping/normalise.h"
 #include "mapping/unicode.h"
 
 #include <string.h>

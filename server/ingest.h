@@ -3,8 +3,8 @@
 #ifndef SERVER_INGEST_H
 #define SERVER_INGEST_H
 
-#include "server/config.h"
-#include "server/http_in.h"
+#include "server/config/config.h"
+#include "server/http/http_in.h"
 #include "server/metrics.h"
 #include "server/store/store.h"
 

@@ -1,6 +1,6 @@
 // main.c: the first word says what to do.
 #include "base/yaml.h"
-#include "server/commands.h"
+#include "server/commands/commands.h"
 
 #include <signal.h>
 #include <stdio.h>

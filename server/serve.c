@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/admin.h"
-#include "server/commands.h"
-#include "server/dispatch.h"
+#include "server/commands/commands.h"
+#include "server/dispatch/dispatch.h"
 #include "server/ingest.h"
 
 #include <getopt.h>

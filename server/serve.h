@@ -2,7 +2,7 @@
 #ifndef SERVER_SERVE_H
 #define SERVER_SERVE_H
 
-#include "server/config.h"
+#include "server/config/config.h"
 #include "server/metrics.h"
 
 struct service;

@@ -1,8 +1,8 @@
 // condition.c: a small recursive-descent compiler. From loose to tight: or, and, not, comparison.
 // How values compare: a number with a number, or with a text that is one, as decimals; texts byte by byte (so ISO times in order);
 // true and false only with == and !=. What is absent equals only what is absent, and "". Lists and objects equal nothing.
-#include "mapping/rules/condition.h"
 #include "base/faults.h"
+#include "mapping/rules/condition.h"
 #include "mapping/rules/number.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
 // path.c: a table of names, each with the place of its value in the event or a function that makes it.
-#include "mapping/rules/path.h"
 #include "base/clock.h"
 #include "base/faults.h"
 #include "mapping/amount.h"
 #include "mapping/content_id.h"
+#include "mapping/rules/path.h"
 
 #include <stddef.h>
 

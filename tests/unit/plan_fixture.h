@@ -3,7 +3,7 @@
 #define TESTS_UNIT_PLAN_FIXTURE_H
 
 #include "base/clock.h"
-#include "server/plan.h"
+#include "server/dispatch/plan.h"
 
 #include <stdlib.h>
 

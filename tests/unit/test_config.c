@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "server/config.h"
+#include "server/config/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,11 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/clock.h"
 #include "handlers/source.h"
-#include "server/config.h"
-#include "server/fixture.h"
-#include "server/plan.h"
+#include "server/config/config.h"
+#include "server/commands/fixture.h"
+#include "server/dispatch/plan.h"
 
 #include <glob.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "server/http_in.h"
+#include "server/http/http_in.h"
 
 #include <arpa/inet.h>
 #include <poll.h>

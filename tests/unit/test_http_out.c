@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "server/http_out.h"
+#include "server/http/http_out.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "mapping/klaviyo.h"
+#include "mapping/klaviyo/klaviyo.h"
 #include "tests/unit/default_rules.h"
 #include "tests/unit/members.h"
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "mapping/klaviyo.h"
+#include "mapping/klaviyo/klaviyo.h"
 #include "tests/unit/default_rules.h"
 #include "tests/unit/members.h"
 

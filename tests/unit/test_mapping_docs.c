@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "mapping/destination.h"
-#include "server/fixture.h"
+#include "server/commands/fixture.h"
 #include "tests/unit/default_rules.h"
 #include "tests/unit/members.h"
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "plan_fixture.h"
-#include "server/dispatch_parts.h"
+#include "server/dispatch/dispatch_parts.h"
 #include "store_env.h"
 
 static struct env *env;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/plan.h"
+#include "server/dispatch/plan.h"
 
 #include <string.h>
 

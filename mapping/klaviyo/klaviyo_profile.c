@@ -1,0 +1,84 @@
+// klaviyo_profile.c: Klaviyo's profile import: what is known of the person, before the event that flows look at. It answers once the
+// profile is written, so a flow that the event starts sees it.
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "mapping/klaviyo/klaviyo.h"
+
+#define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
+
+// More than who it is.
+static bool says_something(struct arena *a, const struct event *e) {
+    const struct user *u = &e->user;
+    struct identifiers ids = klaviyo_identifiers(a, u);
+    return sv_present(u->first_name) || sv_present(u->last_name) || sv_present(u->locale) || sv_present(u->city) || sv_present(u->region) ||
+           sv_present(u->zip) || sv_present(u->country) || (sv_present(ids.email) && sv_present(ids.phone)) || e->rule->profile.n > 0;
+}
+
+static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
+    struct scope scope = scope_of(a, e, shop);
+    if (!klaviyo_allowed(a, e, shop, ret_reason) || !part_applies(&e->rule->klaviyo, &scope, ret_reason))
+        return false;
+    if (!e->rule->identify)
+        *ret_reason = SV("the mapping does not identify here");
+    else if (!says_something(a, e))
+        *ret_reason = SV("nothing to tell of the profile");
+    else
+        return true;
+    return false;
+}
+
+// Old attributes must not replace newer ones.
+static bool expired(int64_t event_ms, int64_t now_ms) {
+    return now_ms - event_ms > DAYS_MS(3);
+}
+
+static struct sv changes(struct arena *a, const struct event *e) {
+    struct identifiers ids = klaviyo_identifiers(a, &e->user);
+    return arena_fmt(a, "profile:" SV_FMT, SV_ARG(klaviyo_name(a, &ids)));
+}
+
+static void write_properties(struct jw *w, const struct event *e, const struct scope *scope) {
+    jw_key(w, "properties");
+    jw_open(w, '{');
+    jw_member(w, "customer_id", e->user.external_id);
+    for (size_t i = 0; i < e->rule->profile.n; i++)
+        (void)field_write(w, &e->rule->profile.v[i], scope, &klaviyo_limits);
+    jw_close(w, '}');
+}
+
+static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
+    (void)now_ms;
+    struct scope scope = scope_of(a, e, shop);
+    struct buf out;
+    struct jw w;
+    buf_init(&out, BODY_BYTES_MOST);
+    jw_init(&w, &out);
+    klaviyo_open(&w, NULL, "profile");
+    klaviyo_person(&w, a, &e->user, false);
+    write_properties(&w, e, &scope);
+    klaviyo_close(&w);
+    struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
+    struct digest digest = sha256(made.body);
+    made.essence = hex_of(a, digest.b, SHA256_LEN);  // also of a body that has to be amended
+    buf_free(&out);
+    return made;
+}
+
+static void address(struct arena *a, const struct shop *shop, const struct draft *sent, struct request *ret) {
+    (void)sent;
+    klaviyo_address(a, shop, "/api/profile-import", ret);
+}
+
+const struct destination destination_klaviyo_profile = {
+    .name = "klaviyo.profile",
+    .account = "klaviyo",
+    .perishable = true,
+    .changes = changes,
+    .allowed = klaviyo_allowed,
+    .applies = applies,
+    .expired = expired,
+    .draft = draft,
+    .address = address,
+    .outcome = klaviyo_side_outcome,
+    .amend = klaviyo_amend,
+};

@@ -1,0 +1,484 @@
+// config_load.c: from the text of the configuration file to a checked snapshot. What may stand in the file is the tables below;
+// each key has a reader. Nothing stops at the first fault: all are collected with file and line. A value is never shown.
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/faults.h"
+#include "base/file.h"
+#include "mapping/content_id.h"
+#include "server/config/config_text.h"
+#include "server/store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_MEMORY = 16 << 20, CONFIG_FILE_LIMIT = 1 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
+#define LONGEST_DURATION DAYS_MS(3650)
+
+struct loader {
+    struct config *config;
+    struct arena *arena;  // the snapshot's
+    const char *file;
+    struct faults faults;
+};
+
+// One key of a map. offset counts from the struct config or struct shop that the map fills.
+struct key {
+    const char *name;
+    void (*read)(struct loader *l, const struct key *key, const struct yaml *node, void *target);
+    size_t offset;
+    bool required;
+    bool may_be_empty;               // text
+    bool (*check)(struct sv s);      // text, list: each value is fine
+    const char *expected;            // text, list: what check wants, in words
+    const char *words[WORDS_MAX];    // choice: the value is the word's place; constant: the only one
+    size_t count_offset, most;       // list: where its length goes, and the greatest
+    const struct key *keys;          // map: its keys; ends with a NULL name
+    bool marks;                      // map: sets the bool at offset
+};
+
+// ---- unknown keys
+
+static size_t key_names(const struct key *keys, const char *names[KEYS_MAX]) {
+    size_t n = 0;
+    while (n < KEYS_MAX && keys[n].name) {
+        names[n] = keys[n].name;
+        n++;
+    }
+    return n;
+}
+
+static void fault_unknown(struct loader *l, const struct yaml *node, const struct key *keys) {
+    const char *names[KEYS_MAX];
+    size_t n = key_names(keys, names);
+    const char *near = nearest_word(node->key, names, n);
+    if (near) {
+        fault(&l->faults, node, "unknown key \"%s\", did you mean \"%s\"?", shown_word(l->arena, node->key), near);
+        return;
+    }
+    struct sv known = sv_of(names[0]);
+    for (size_t i = 1; i < n; i++)
+        known = arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(known), names[i]);
+    fault(&l->faults, node, "unknown key \"%s\", here may stand: " SV_FMT, shown_word(l->arena, node->key), SV_ARG(known));
+}
+
+// ---- readers of values
+
+static void *at(void *target, size_t offset) {
+    return (char *)target + offset;
+}
+
+// The text of a scalar, interpolated; false when a fault was noted.
+static bool scalar(struct loader *l, const struct key *key, const struct yaml *node, struct sv *ret) {
+    struct err e;
+    if (node->type != YAML_SCALAR)
+        fault(&l->faults, node, "%s must be a single value, not a %s", key->name, node->type == YAML_LIST ? "list" : "map");
+    else if (interpolate(l->arena, node->text, ret, &e) != RC_OK)
+        fault(&l->faults, node, "%s: %s", key->name, e.text);
+    else if (!key->may_be_empty && ret->n == 0)
+        fault(&l->faults, node, sv_present(node->text) ? "%s is empty once ${...} is filled in" : "%s is empty", key->name);
+    else
+        return true;
+    return false;
+}
+
+static bool checked(struct loader *l, const struct key *key, const struct yaml *node, struct sv *ret) {
+    if (!scalar(l, key, node, ret))
+        return false;
+    if (ret->n == 0 || !key->check || key->check(*ret))
+        return true;
+    fault(&l->faults, node, "%s must be %s", key->name, key->expected);
+    return false;
+}
+
+static void read_text(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    if (checked(l, key, node, &text))
+        *(struct sv *)at(target, key->offset) = text;
+}
+
+// A base URL is put before paths that begin with a slash.
+static void read_url(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    if (!checked(l, key, node, &text))
+        return;
+    while (sv_ends(text, SV("/")))
+        text.n--;
+    *(struct sv *)at(target, key->offset) = text;
+}
+
+static void read_store(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    struct err e;
+    if (!scalar(l, key, node, &text))
+        return;
+    if (store_url_check(text, &e) != RC_OK)
+        fault(&l->faults, node, "%s", e.text);
+    else
+        *(struct sv *)at(target, key->offset) = text;
+}
+
+static void read_mapping(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv name;
+    if (scalar(l, key, node, &name) && !sv_is(name, "default"))
+        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->faults, node);
+}
+
+static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    int64_t ms;
+    if (!scalar(l, key, node, &text))
+        return;
+    if (duration_parse(text, &ms) && ms >= 0 && ms <= LONGEST_DURATION)
+        *(int64_t *)at(target, key->offset) = ms;
+    else
+        fault(&l->faults, node, "%s must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", key->name);
+}
+
+// The place of the value among the key's words; false when a fault was noted.
+static bool choose(struct loader *l, const struct key *key, const struct yaml *node, size_t *ret) {
+    struct sv text, list = SV_NONE;
+    size_t n = 0;
+    if (!scalar(l, key, node, &text))
+        return false;
+    for (; n < WORDS_MAX && key->words[n]; n++) {
+        if (sv_is(text, key->words[n])) {
+            *ret = n;
+            return true;
+        }
+        list = n == 0 ? sv_of(key->words[0]) : arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(list), key->words[n]);
+    }
+    const char *near = nearest_word(text, key->words, n);
+    fault(&l->faults, node, "%s must be %s" SV_FMT "%s%s%s", key->name, n > 1 ? "one of " : "", SV_ARG(list), near ? ", did you mean \"" : "",
+          near ? near : "", near ? "\"?" : "");
+    return false;
+}
+
+static void read_enum(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    size_t place;
+    if (!choose(l, key, node, &place))
+        return;
+    unsigned value = (unsigned)place;
+    memcpy(at(target, key->offset), &value, sizeof value);
+}
+
+static void read_bool(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    size_t place;
+    if (choose(l, key, node, &place))
+        *(bool *)at(target, key->offset) = place == 1;
+}
+
+static void read_constant(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    (void)target;
+    size_t place;
+    (void)choose(l, key, node, &place);
+}
+
+static void read_seal_key(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    if (!scalar(l, key, node, &text))
+        return;
+    unsigned char *bytes = arena_alloc(l->arena, SEAL_KEY_LEN);
+    if (base64_bytes(text, bytes, SEAL_KEY_LEN))
+        *(struct sv *)at(target, key->offset) = (struct sv){(const char *)bytes, SEAL_KEY_LEN};
+    else
+        fault(&l->faults, node, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
+}
+
+// ---- readers of lists
+
+// A list with as many values as there is room for; false when it cannot be read.
+static bool is_list(struct loader *l, const struct key *key, const struct yaml *node) {
+    size_t n = 0;
+    if (node->type != YAML_LIST) {
+        fault(&l->faults, node, "%s must be a list: [first, second]", key->name);
+        return false;
+    }
+    YAML_EACH(item, node)
+        n++;
+    if (n > key->most)
+        fault(&l->faults, node, "%s has %zu values, at most %zu are possible", key->name, n, key->most);
+    if (n == 0 && !key->may_be_empty)
+        fault(&l->faults, node, "%s has no value", key->name);
+    return n <= key->most;
+}
+
+static void read_list(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv *values = at(target, key->offset);
+    size_t *count = at(target, key->count_offset);
+    if (!is_list(l, key, node))
+        return;
+    YAML_EACH(item, node)
+        if (checked(l, key, item, &values[*count]))
+            ++*count;
+}
+
+static void read_proxies(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct config *config = target;
+    config->trusted_proxy_count = 0;
+    if (!is_list(l, key, node))
+        return;
+    YAML_EACH(item, node) {
+        struct sv text;
+        if (!scalar(l, key, item, &text))
+            continue;
+        if (cidr_parse(text, &config->trusted_proxies[config->trusted_proxy_count]))
+            config->trusted_proxy_count++;
+        else
+            fault(&l->faults, item, "%s must be networks such as 127.0.0.1/32, 10.0.0.0/8 or fd00::/8", key->name);
+    }
+}
+
+// ---- readers of maps
+
+static const struct key *key_named(const struct key *keys, struct sv name) {
+    for (; keys->name; keys++)
+        if (sv_is(name, keys->name))
+            return keys;
+    return NULL;
+}
+
+static void read_keys(struct loader *l, const struct key *keys, const struct yaml *map, const char *name, void *target) {
+    if (map->type != YAML_MAP) {
+        fault(&l->faults, map, "%s must be a map of keys", name);
+        return;
+    }
+    YAML_EACH(member, map) {
+        const struct key *key = key_named(keys, member->key);
+        if (key)
+            key->read(l, key, member, target);
+        else
+            fault_unknown(l, member, keys);
+    }
+    for (const struct key *key = keys; key->name; key++)
+        if (key->required && !yaml_get(map, key->name))
+            fault(&l->faults, map, "%s: %s is missing", name, key->name);
+}
+
+static void read_map(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    if (key->marks)
+        *(bool *)at(target, key->offset) = true;
+    read_keys(l, key->keys, node, key->name, target);
+}
+
+static void read_shops(struct loader *l, const struct key *key, const struct yaml *node, void *target);
+
+// ---- the tables
+
+#define SHOP(field) .offset = offsetof(struct shop, field)
+#define CONFIG(field) .offset = offsetof(struct config, field)
+#define COUNT(field) .count_offset = offsetof(struct shop, field)
+#define SECRETS(field)                                                                                                         \
+    {"secrets", read_list, SHOP(field.v), COUNT(field.n), .most = SECRETS_MAX, .required = true, .check = is_line,             \
+     .expected = "texts of one line"}
+#define BASE_URL "a URL that begins with https:// (http:// only in the private network), without query"
+#define TOKEN "visible ASCII characters without spaces"
+
+static const struct key shopify_keys[] = {
+    SECRETS(shopify.secrets),
+    {"purchase_on", read_bool, SHOP(shopify.purchase_on_paid), .words = {"orders/create", "orders/paid"}},
+    {0},
+};
+
+static const struct key recharge_keys[] = {
+    SECRETS(recharge.secrets),
+    {"signature", read_enum, SHOP(recharge.signature), .words = {"auto", "timestamped", "legacy"}},
+    {0},
+};
+
+static const struct key meta_keys[] = {
+    {"pixel_id", read_text, SHOP(meta.pixel_id), .required = true, .check = is_digits, .expected = "digits only"},
+    {"access_token", read_text, SHOP(meta.access_token), .required = true, .check = is_token, .expected = TOKEN},
+    {"api_version", read_text, SHOP(meta.api_version), .check = is_api_version, .expected = "a version such as v25.0"},
+    {"base_url", read_url, SHOP(meta.base_url), .check = is_base_url, .expected = BASE_URL},
+    {"content_id", read_text, SHOP(meta.content_id), .check = content_id_valid,
+     .expected = "a text with {variant_id}, {product_id} or {sku} in it, and {country} if wanted"},
+    {"test_event_code", read_text, SHOP(meta.test_event_code), .may_be_empty = true, .check = is_token, .expected = TOKEN},
+    {0},
+};
+
+static const struct key klaviyo_keys[] = {
+    {"api_key", read_text, SHOP(klaviyo.api_key), .required = true, .check = is_token, .expected = TOKEN},
+    {"revision", read_text, SHOP(klaviyo.revision), .check = is_revision, .expected = "a date such as 2026-07-15"},
+    {"base_url", read_url, SHOP(klaviyo.base_url), .check = is_base_url, .expected = BASE_URL},
+    {"list_id", read_text, SHOP(klaviyo.list_id), .may_be_empty = true, .check = is_token, .expected = TOKEN},
+    {"double_opt_in", read_bool, SHOP(klaviyo.double_opt_in), .words = {"false", "true"}},
+    {"native_integration", read_bool, SHOP(klaviyo.native_integration), .words = {"false", "true"}},
+    {0},
+};
+
+static const struct key events_keys[] = {
+    SECRETS(events.secrets),
+    {0},
+};
+
+static const struct key context_keys[] = {
+    {"origins", read_list, SHOP(context.origins), COUNT(context.origin_count), .required = true, .most = 8, .check = is_origin,
+     .expected = "origins such as https://shop.example, without a path"},
+    {"lifetime", read_duration, SHOP(context.lifetime_ms)},
+    {0},
+};
+
+#define PURPOSES {"none", "marketing", "analytics"}
+#define UNKNOWNS {"allow", "deny", "region"}
+
+static const struct key consent_meta_keys[] = {
+    {"purpose", read_enum, SHOP(consent.meta.purpose), .words = PURPOSES},
+    {"unknown", read_enum, SHOP(consent.meta.unknown), .words = UNKNOWNS},
+    {0},
+};
+
+static const struct key consent_klaviyo_keys[] = {
+    {"purpose", read_enum, SHOP(consent.klaviyo.purpose), .words = PURPOSES},
+    {"unknown", read_enum, SHOP(consent.klaviyo.unknown), .words = UNKNOWNS},
+    {0},
+};
+
+static const struct key consent_keys[] = {
+    {"meta", read_map, .keys = consent_meta_keys},
+    {"klaviyo", read_map, .keys = consent_klaviyo_keys},
+    {0},
+};
+
+static const struct key shop_keys[] = {
+    {"domain", read_text, SHOP(domain), .check = is_domain, .expected = "a host name such as acme.myshopify.com"},
+    {"shopify", read_map, .keys = shopify_keys},
+    {"recharge", read_map, .keys = recharge_keys},
+    {"meta", read_map, SHOP(meta.configured), .marks = true, .keys = meta_keys},
+    {"klaviyo", read_map, SHOP(klaviyo.configured), .marks = true, .keys = klaviyo_keys},
+    {"events", read_map, .keys = events_keys},
+    {"context", read_map, .keys = context_keys},
+    {"consent", read_map, .keys = consent_keys},
+    {"mapping", read_mapping, .offset = 0},
+    {0},
+};
+
+static const struct key top_keys[] = {
+    {"version", read_constant, .required = true, .words = {"1"}},
+    {"listen", read_text, CONFIG(listen), .check = is_address, .expected = "host:port, :port or port"},
+    {"admin", read_text, CONFIG(admin), .check = is_address, .expected = "host:port, :port or port"},
+    {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
+    {"store", read_store, CONFIG(store)},
+    {"seal_key", read_seal_key, CONFIG(seal_key)},
+    {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
+    {"retention", read_duration, CONFIG(retention_ms)},
+    {"identity_lifetime", read_duration, CONFIG(identity_lifetime_ms)},
+    {"trusted_proxies", read_proxies, .may_be_empty = false, .most = COUNTOF(((struct config *)0)->trusted_proxies)},
+    {"shops", read_shops, .required = true},
+    {0},
+};
+
+// ---- defaults, and what no single key can tell
+
+static const struct config config_defaults = {
+    .references = 1,
+    .listen = {"0.0.0.0:8080", 12},
+    .admin = {"127.0.0.1:9090", 14},
+    .store = {"sqlite:fireorder.db", 19},
+    .retention_ms = HOURS_MS(24),
+    .identity_lifetime_ms = DAYS_MS(60),
+    .trusted_proxies = {{.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}, .bits = 128}},
+    .trusted_proxy_count = 1,
+};
+
+static const struct shop shop_defaults = {
+    .recharge.signature = RECHARGE_AUTO,
+    .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
+    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {"https://a.klaviyo.com", 21}},
+    .context.lifetime_ms = DAYS_MS(7),
+    .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW}},
+};
+
+static void read_shops(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct config *config = target;
+    size_t n = 0;
+    if (node->type != YAML_MAP) {
+        fault(&l->faults, node, "%s must be a map: a name for each shop, and its keys below", key->name);
+        return;
+    }
+    YAML_EACH(member, node)
+        n++;
+    config->shops = ARENA_ARRAY(l->arena, struct shop, n);
+    const struct rules *standard = rules_compile(l->arena, SV_NONE, NULL, &l->faults);
+    YAML_EACH(member, node) {
+        struct shop *shop = &config->shops[config->shop_count++];
+        *shop = shop_defaults;
+        shop->name = member->key;
+        if (!is_shop_name(member->key))
+            fault(&l->faults, member, "shop \"%s\": a shop's name is 1 to 64 characters of a-z, 0-9, _ and -", shown_word(l->arena, member->key));
+        read_keys(l, shop_keys, member, shown_word(l->arena, member->key), shop);
+        if (!shop->rules)
+            shop->rules = standard;
+    }
+}
+
+static void check_whole(struct loader *l, const struct yaml *root) {
+    const struct yaml *store = yaml_get(root, "store"), *shops = yaml_get(root, "shops");
+    if (store && !yaml_get(root, "seal_key") && sv_starts(l->config->store, SV("redis")))
+        fault(&l->faults, store, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
+    if (shops && shops->type == YAML_MAP && !shops->child)
+        fault(&l->faults, shops, "shops: there must be at least one shop");
+}
+
+// ---- loading
+
+static void read_document(struct loader *l, struct sv bytes) {
+    struct yaml *root;
+    struct err e;
+    if (yaml_parse(l->arena, bytes, l->file, &root, &e) != RC_OK) {
+        fault_placed(&l->faults, &e);
+        return;
+    }
+    read_keys(l, top_keys, root, "the file", l->config);
+    if (root->type == YAML_MAP)
+        check_whole(l, root);
+}
+
+static struct config *config_new(const char *file) {
+    struct arena arena;
+    arena_init(&arena, CONFIG_MEMORY);
+    struct config *config = ARENA_NEW(&arena, struct config);
+    *config = config_defaults;
+    config->file = arena_dup(&arena, sv_of(file));
+    config->arena = arena;
+    return config;
+}
+
+static enum rc finish(struct loader *l, struct config **ret, struct err *e) {
+    const struct faults *faults = &l->faults;
+    const struct yaml whole = {.file = l->file, .line = 1};
+    if (!faults->count && !arena_ok(l->arena))
+        fault(&l->faults, &whole, "the file and what it names take more memory than a configuration may");
+    if (faults->count > FAULTS_SHOWN)
+        buf_fmt(faults->out, "%s: %zu faults more\n", l->file, faults->count - FAULTS_SHOWN);
+    if (!faults->count) {
+        *ret = l->config;
+        return RC_OK;
+    }
+    config_drop(l->config);
+    return err_set(e, RC_INVALID, "%s: %zu fault%s in the configuration", l->file, faults->count, faults->count == 1 ? "" : "s");
+}
+
+enum rc config_parse(struct sv bytes, const char *file, struct config **ret, struct buf *faults, struct err *e) {
+    *ret = NULL;
+    struct config *config = config_new(file);
+    struct loader l = {.config = config, .arena = &config->arena, .file = file, .faults = {.out = faults}};
+    read_document(&l, bytes);
+    return finish(&l, ret, e);
+}
+
+enum rc config_load(const char *file, struct config **ret, struct buf *faults, struct err *e) {
+    *ret = NULL;
+    struct arena scratch;
+    struct sv bytes;
+    struct err own;
+    arena_init(&scratch, (size_t)CONFIG_FILE_LIMIT + 4096);
+    enum rc rc = file_read(&scratch, file, CONFIG_FILE_LIMIT, &bytes, &own);
+    if (rc == RC_OK) {
+        rc = config_parse(bytes, file, ret, faults, e);
+    } else {
+        buf_fmt(faults, "%s\n", own.text);
+        rc = err_set(e, rc, "%s", own.text);
+    }
+    arena_free(&scratch);
+    return rc;
+}

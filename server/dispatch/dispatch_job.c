@@ -1,0 +1,391 @@
+// dispatch_job.c: the way of one job: planned, recorded, sent step by step, finished. Each call ends with a change for the next
+// commit, or with a request on its way; nothing is sent that differs from what the store has.
+#include "server/dispatch/dispatch_parts.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+
+#define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
+#define LEASE_MARGIN_MS 2000
+#define JITTER_MS 1000
+
+static void advance(struct task *t);
+
+static const char *const outcomes[] = {
+    [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
+};
+
+static void change(struct task *t, struct change c) {
+    if (t->dirty)
+        c.plan = plan_write(&t->arena, &t->plan);
+    c.marks = &t->mark;
+    c.mark_count = t->mark.key.p != NULL;
+    if (!arena_ok(&t->arena))  // then the plan may be anything
+        c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
+    dispatch_change(t, c);
+}
+
+static void finish(struct task *t, enum job_state state, struct sv reason) {
+    change(t, (struct change){.kind = CHANGE_FINISH, .state = state, .reason = reason});
+}
+
+// ---- planning
+
+static struct sv person_key(struct arena *a, struct sv name) {
+    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
+}
+
+// recall fills in who an event is about, where its webhook does not say it, from an earlier one that did.
+static enum rc recall(struct task *t, struct event *event, struct err *e) {
+    for (size_t i = 0; i < event->recall_count; i++) {
+        struct sv kept = SV_NONE;
+        struct json *json;
+        struct user known = {0};
+        enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, person_key(&t->arena, event->recall[i]), &kept, e);
+        if (rc == RC_UNAVAILABLE)
+            return rc;
+        if (rc != RC_OK || !kept.p || json_parse(&t->arena, kept, &json, NULL) != RC_OK)
+            continue;
+        user_read(&t->arena, json, &known);
+        user_fill(&event->user, &known);
+        break;
+    }
+    return RC_OK;
+}
+
+static enum rc decode(struct task *t, struct err *e) {
+    const struct source *source = source_named(t->job.source);
+    if (source)
+        source_decode(&t->arena, source, t->shop, t->job.topic, t->job.body, &t->decoded);
+    else
+        t->decoded.undecodable = SV("its sender is not known here");
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < t->decoded.count && rc == RC_OK; i++)
+        rc = recall(t, &t->decoded.events[i], e);
+    return rc;
+}
+
+static struct sv person_json(struct task *t) {
+    struct buf out;
+    struct jw w;
+    buf_init(&out, (size_t)1 << 20);
+    jw_init(&w, &out);
+    user_write(&w, &t->decoded.person);
+    struct sv json = arena_dup(&t->arena, buf_sv(&out));
+    buf_free(&out);
+    return json;
+}
+
+static void add_remembered(struct task *t, struct change *c) {
+    if (t->decoded.remember_count == 0)
+        return;
+    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count);
+    struct sv person = person_json(t);
+    for (size_t i = 0; i < t->decoded.remember_count; i++)
+        all[i] = (struct remembered){person_key(&t->arena, t->decoded.remember[i]), person, t->config->identity_lifetime_ms};
+    c->remember = all;
+    c->remember_count = t->decoded.remember_count;
+}
+
+static void add_reservations(struct task *t, struct change *c) {
+    struct sv *ids = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count);
+    for (size_t i = 0; i < t->plan.event_count; i++)
+        ids[i] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(t->plan.events[i].id));
+    c->reserve = ids;
+    c->reserve_count = t->plan.event_count;
+    c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
+}
+
+static void record(struct task *t) {
+    struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS};
+    if (!t->plan.reserved) {
+        add_remembered(t, &c);
+        add_reservations(t, &c);
+    }
+    change(t, c);
+}
+
+// ask_marks: what the store knows that decides what these events are. False: the way ended here.
+static bool ask_marks(struct task *t) {
+    struct err e;
+    bool outdated = false;
+    enum rc rc = mark_newest(t, &outdated, &e);
+    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
+        rc = mark_first_purchase(t, &t->decoded.events[i], &e);
+    if (rc != RC_OK)
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+    else if (outdated)
+        finish(t, JOB_IGNORED, SV("older than the state that is known"));
+    return rc == RC_OK && !outdated;
+}
+
+static void make_plan(struct task *t) {
+    _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
+    if (sv_present(t->decoded.undecodable)) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
+        return;
+    }
+    if (t->decoded.count > PLAN_EVENTS_MAX) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        return;
+    }
+    if (!ask_marks(t))
+        return;
+    if (t->decoded.count == 0)
+        t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
+    if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
+        finish(t, JOB_IGNORED, t->ignored);
+        return;
+    }
+    if (t->decoded.count > 0)
+        plan_make(&t->arena, t->shop, &t->decoded, clock_wall_ms(), &t->plan);
+    t->dirty = t->decoded.count > 0;
+    record(t);
+}
+
+void task_begin(struct task *t) {
+    struct err e = {0};
+    if (sv_present(t->job.unreadable)) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: " SV_FMT, SV_ARG(t->job.unreadable)));
+    } else if (t->job.claims > CLAIMS_MOST) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
+    } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
+    } else if (decode(t, &e)) {
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+    } else if (!t->job.plan.p) {
+        make_plan(t);
+    } else {
+        t->recorded = t->plan;
+        t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
+        advance(t);
+    }
+}
+
+// ---- sending
+
+// note: what an attempt gave; a gate that it closed is told how long the step waits.
+static void note(struct task *t, const struct outcome *o) {
+    mark_after(t, o);
+    int64_t delay = plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
+    gate_note(t, o, delay);
+    metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcomes[o->kind]);
+    t->dirty = true;
+}
+
+static void answered(void *ctx, const struct answer *answer) {
+    struct task *t = ctx;
+    struct outcome o = destinations[t->step]->outcome(&t->arena, answer, clock_wall_ms());
+    t->sending = false;
+    note(t, &o);
+    advance(t);
+}
+
+static void measure_gap(struct task *t, int64_t now_ms) {
+    const struct step *steps = t->plan.events[t->event].steps;
+    if (destinations[t->step] == &destination_klaviyo && steps[t->step].first_ms == 0 && steps[0].state == STEP_SENT)
+        metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
+}
+
+static void post(struct task *t, int64_t timeout_ms) {
+    struct err e = {0};
+    struct step *s = &t->plan.events[t->event].steps[t->step];
+    struct request request = {0};
+    destinations[t->step]->address(&t->arena, t->shop, &s->draft, &request);
+    request.body = s->draft.body;
+    int64_t now_ms = clock_wall_ms();
+    measure_gap(t, now_ms);
+    s->first_ms = s->first_ms ? s->first_ms : now_ms;
+    t->probe = gate_pass(t->work, t->step);
+    t->sending = http_client_post(t->dispatch->http, &request, timeout_ms, answered, t, &e) == RC_OK;
+    if (t->sending)
+        return;
+    note(t, &(struct outcome){.kind = OUTCOME_RETRY, .reason = arena_dup(&t->arena, sv_of(e.text))});
+    advance(t);
+}
+
+// send: the step whose turn it is, once the store has everything that precedes it and the lease outlasts the request.
+static void send(struct task *t, const struct action *a) {
+    if (t->event != a->event || t->step != a->step)
+        t->intended = false;  // it is about another request, whose turn has passed
+    t->event = a->event;
+    t->step = a->step;
+    struct step *s = &t->plan.events[a->event].steps[a->step];
+    int64_t timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
+    if (!s->draft.body.p) {
+        t->probe = false;
+        note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
+        advance(t);
+        return;
+    }
+    t->dirty |= plan_tell(&t->arena, &t->plan, a->event, a->step);
+    enum mark_verdict verdict = mark_before(t);
+    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
+        plan_skip_step(&t->plan, a->event, a->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
+        t->dirty = true;
+        advance(t);
+        return;
+    }
+    if (verdict == MARK_STORE_AWAY) {
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+        return;
+    }
+    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS) {
+        record(t);
+        return;
+    }
+    if (!plan_in_order(&t->recorded, a->event, a->step)) {
+        metrics_order_violation(t->dispatch->given.metrics);
+        log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[a->step]->name);
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
+        return;
+    }
+    post(t, timeout_ms);
+}
+
+// hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
+static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
+    static const struct outcome held_back = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
+    plan_outcome(&t->arena, &t->plan, a->event, a->step, &held_back, now_ms, 0);
+    t->dirty = true;
+}
+
+static void wait(struct task *t, const struct action *a, bool closed) {
+    int64_t jitter = closed ? (int64_t)random_below(JITTER_MS) : 0;  // so that not all of a shop's lanes come back at once
+    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = a->wait_ms + jitter});
+}
+
+void task_give_back(struct task *t) {
+    change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
+}
+
+static void act(struct task *t, const struct action *a, const struct closed *closed) {
+    switch (a->kind) {
+    case ACTION_SEND:
+        if (dispatch_stopping(t->dispatch))
+            task_give_back(t);
+        else
+            send(t, a);
+        break;
+    case ACTION_WAIT:
+        wait(t, a, closed->until_ms[a->step] != 0);
+        break;
+    case ACTION_ASIDE:
+        t->plan.aside = t->dirty = true;
+        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = a->wait_ms});
+        break;
+    case ACTION_FINISH:
+        finish(t, a->dead ? JOB_DEAD : JOB_DONE,
+               a->dead ? arena_fmt(&t->arena, "%s: " SV_FMT, destinations[a->step]->name, SV_ARG(a->reason)) : SV_NONE);
+        break;
+    }
+}
+
+static void advance(struct task *t) {
+    if (!t->plan.reserved) {
+        record(t);
+        return;
+    }
+    int64_t now_ms = clock_wall_ms();
+    struct closed closed;
+    gates_closed(t->work, now_ms, &closed);
+    t->dirty |= plan_expire(&t->plan, now_ms);
+    struct action a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
+    if (a.kind == ACTION_WAIT && t->plan.events[a.event].steps[a.step].state == STEP_PENDING) {
+        hold_back(t, &a, now_ms);
+        a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
+    }
+    act(t, &a, &closed);
+}
+
+// ---- what the store has confirmed
+
+// settle: events that another job has are not ours to send. Says whether any is left.
+static bool settle(struct task *t, const struct change *c) {
+    bool left = false;
+    for (size_t i = 0; i < c->reserve_count; i++) {
+        if (c->taken[i])
+            plan_skip(&t->plan, i, SV("duplicate event"));
+        t->dirty |= c->taken[i];
+        left |= !c->taken[i];
+    }
+    t->plan.reserved = true;
+    return left;
+}
+
+static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
+    t->lease_from_ms = sent_ms;
+    t->dirty = false;
+    t->intended = t->intending;
+    t->intending = false;
+    t->mark = (struct mark){0};
+    if (t->ignored.p) {
+        finish(t, JOB_IGNORED, t->ignored);
+        return;
+    }
+    if (c->reserve_count > 0 && !settle(t, c)) {
+        finish(t, JOB_IGNORED, SV("duplicate event"));
+        return;
+    }
+    t->recorded = t->plan;
+    advance(t);
+}
+
+// Checkout and cart tokens open somebody's checkout, so an id made of one is told by its beginning only.
+static void tell_event_id(struct buf *line, struct sv id) {
+    const size_t shown = 12;
+    bool has_token = sv_starts(id, SV("chk_")) || sv_starts(id, SV("cart_"));
+    buf_fmt(line, " event=" SV_FMT "%s", SV_ARG(has_token ? sv_sub(id, 0, shown) : id), has_token && id.n > shown ? "..." : "");
+}
+
+static void tell(struct task *t, const struct change *c) {
+    static const char *const states[] = {[JOB_DONE] = "done", [JOB_DEAD] = "dead", [JOB_IGNORED] = "ignored"};
+    struct buf line;
+    buf_init(&line, 1 << 14);
+    buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
+            SV_ARG(t->job.topic), t->job.id);
+    for (size_t i = 0; i < t->plan.event_count; i++) {
+        tell_event_id(&line, t->plan.events[i].id);
+        for (size_t s = 0; s < PLAN_STEPS; s++) {
+            const struct step *step = &t->plan.events[i].steps[s];
+            buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));
+            if (sv_present(step->reason))
+                buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
+            if (step->state == STEP_SKIPPED)
+                metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name, "skipped");
+        }
+    }
+    if (sv_present(c->reason))
+        buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
+    log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
+    buf_free(&line);
+}
+
+// conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.
+static void conflict(struct task *t, const struct change *c) {
+    if (c->kind == CHANGE_ASIDE)
+        t->plan.aside = false;
+    t->mark = (struct mark){0};
+    t->intending = false;
+    if (t->plan.reserved)
+        advance(t);
+    else
+        make_plan(t);
+}
+
+void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms) {
+    if (c->result == RC_CONFLICT) {
+        conflict(t, c);
+        return;
+    }
+    if (c->result == RC_OK && c->kind == CHANGE_RECORD) {
+        recorded(t, c, sent_ms);
+        return;
+    }
+    if (c->result != RC_OK)
+        log_warn("job dropped shop=%s job=%s: its lease ended and somebody else has it", t->work->name, t->job.id);
+    else if (c->kind == CHANGE_FINISH)
+        tell(t, c);
+    dispatch_ended(t);
+}

@@ -1,0 +1,95 @@
+// dispatch_pause.c: destinations that take nothing from a shop for now. Throttled: until the time they said. Paused (a credential or
+// an account is wrong): until one event, tried every PAUSE_PROBE_MS, gets through. The events wait in the store meanwhile.
+#include "server/dispatch/dispatch_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <string.h>
+
+// Steps of one account are closed together: its gate is the one of the account's first step.
+static size_t gate_of(size_t step) {
+    size_t i = 0;
+    while (strcmp(destinations[i]->account, destinations[step]->account) != 0)
+        i++;
+    return i;
+}
+
+void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret) {
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < PLAN_STEPS; i++) {
+        const struct gate *g = &w->gates[gate_of(i)];
+        ret->until_ms[i] = g->state != GATE_OPEN && g->until_ms > now ? wall_ms + g->until_ms - now : 0;
+    }
+}
+
+bool gate_pass(struct shop_work *w, size_t step) {
+    struct gate *g = &w->gates[gate_of(step)];
+    if (g->state == GATE_PAUSED)
+        g->until_ms = clock_mono_ms() + PAUSE_PROBE_MS;
+    return g->state == GATE_PAUSED;
+}
+
+static void close_until(struct gate *g, enum gate_state state, int64_t until_ms) {
+    g->state = state;
+    g->until_ms = until_ms > g->until_ms ? until_ms : g->until_ms;
+}
+
+// One line when a destination begins to fail, and one when it works again: what fails in between is in the metrics.
+static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o) {
+    const char *account = destinations[t->step]->account;
+    bool trouble = o->kind == OUTCOME_RETRY || o->kind == OUTCOME_THROTTLED;
+    if (o->kind == OUTCOME_PAUSE || trouble == g->troubled)
+        return;
+    g->troubled = trouble;
+    if (trouble)
+        log_warn("retrying shop=%s destination=%s reason=\"" SV_FMT "\"", t->work->name, account, SV_ARG(o->reason));
+    else
+        log_info("answers again shop=%s destination=%s", t->work->name, account);
+}
+
+void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
+    struct gate *g = &t->work->gates[gate_of(t->step)];
+    const char *account = destinations[t->step]->account;
+    int64_t until_ms = clock_mono_ms() + delay_ms;
+    tell_trouble(t, g, o);
+    switch (o->kind) {
+    case OUTCOME_PAUSE:
+        if (g->state != GATE_PAUSED) {
+            log_error("paused shop=%s destination=%s reason=\"" SV_FMT "\": its events are kept; correct it and reload (SIGHUP)", t->work->name,
+                      account, SV_ARG(o->reason));
+            metrics_paused(t->dispatch->given.metrics, t->shop->name, account, true);
+        }
+        close_until(g, GATE_PAUSED, until_ms);
+        break;
+    case OUTCOME_THROTTLED:
+        close_until(g, g->state == GATE_PAUSED ? GATE_PAUSED : GATE_THROTTLED, until_ms);
+        break;
+    case OUTCOME_SENT:
+    case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
+        if (g->state == GATE_PAUSED && t->probe) {
+            *g = (struct gate){.state = GATE_OPEN};
+            t->work->wake = true;
+            log_info("resumed shop=%s destination=%s", t->work->name, account);
+            metrics_paused(t->dispatch->given.metrics, t->shop->name, account, false);
+        }
+        break;
+    case OUTCOME_RETRY:
+        break;
+    }
+}
+
+void gates_probe(struct dispatch *d) {
+    for (size_t i = 0; i < d->shop_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            if (d->shops[i]->gates[s].state == GATE_PAUSED) {
+                d->shops[i]->gates[s].until_ms = 0;
+                d->shops[i]->wake = true;
+            }
+}
+
+void gates_show(const struct dispatch *d, const struct shop_work *w) {
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (gate_of(i) == i)
+            metrics_paused(d->given.metrics, sv_of(w->name), destinations[i]->account, w->gates[i].state == GATE_PAUSED);
+}

@@ -1,0 +1,142 @@
+// plan_json.c: the stored form of a plan:
+// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","essence","undoes","amended","attempts","first","last","next"}}}]}
+// A body is kept as a string, so that it comes back byte for byte.
+#include "server/dispatch/plan.h"
+
+#define PLAN_BYTES_MOST ((size_t)64 << 20)
+#define TIME_MOST_MS (INT64_MAX / 8)
+
+static const char *const states[] = {
+    [STEP_PENDING] = "pending", [STEP_RETRYING] = "retrying", [STEP_SENT] = "sent", [STEP_SKIPPED] = "skipped", [STEP_FAILED] = "failed",
+};
+
+const char *step_state_text(enum step_state state) {
+    return states[state];
+}
+
+static void write_moment(struct jw *w, const char *key, int64_t n) {
+    if (n == 0)
+        return;
+    jw_key(w, key);
+    jw_int(w, n);
+}
+
+static void write_step(struct jw *w, const struct step *s) {
+    jw_open(w, '{');
+    jw_member(w, "state", sv_of(states[s->state]));
+    jw_member(w, "reason", s->reason);
+    jw_member(w, "body", s->draft.body);
+    write_moment(w, "tell_at", (int64_t)s->draft.tell_at);
+    jw_member(w, "essence", s->draft.essence);
+    write_moment(w, "undoes", s->draft.undoes);
+    write_moment(w, "amended", s->amended);
+    write_moment(w, "attempts", s->attempts);
+    write_moment(w, "first", s->first_ms);
+    write_moment(w, "last", s->last_ms);
+    write_moment(w, "next", s->next_ms);
+    jw_close(w, '}');
+}
+
+static void write_event(struct jw *w, const struct planned_event *e) {
+    jw_open(w, '{');
+    jw_member(w, "id", e->id);
+    jw_member(w, "name", e->name);
+    jw_key(w, "time");
+    jw_int(w, e->time_ms);
+    jw_key(w, "on_fail");
+    jw_int(w, e->patience.on_fail);
+    write_moment(w, "max_wait", e->patience.max_wait_ms);
+    jw_key(w, "steps");
+    jw_open(w, '{');
+    for (size_t i = 0; i < PLAN_STEPS; i++) {
+        jw_key(w, destinations[i]->name);
+        write_step(w, &e->steps[i]);
+    }
+    jw_close(w, '}');
+    jw_close(w, '}');
+}
+
+struct sv plan_write(struct arena *a, const struct plan *p) {
+    struct buf out;
+    struct jw w;
+    buf_init(&out, PLAN_BYTES_MOST);
+    jw_init(&w, &out);
+    jw_open(&w, '{');
+    jw_key(&w, "reserved");
+    jw_bool(&w, p->reserved);
+    jw_key(&w, "aside");
+    jw_bool(&w, p->aside);
+    jw_key(&w, "events");
+    jw_open(&w, '[');
+    for (size_t i = 0; i < p->event_count; i++)
+        write_event(&w, &p->events[i]);
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    struct sv json = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
+    buf_free(&out);
+    return json;
+}
+
+// Sums and differences of what is read cannot overflow.
+static bool read_time(const struct json *node, const char *key, int64_t *ret) {
+    return sv_i64(json_str(node, key), ret) && *ret >= -TIME_MOST_MS && *ret <= TIME_MOST_MS;
+}
+
+static bool read_moment(const struct json *node, const char *key, int64_t *ret) {
+    *ret = 0;
+    return !json_str(node, key).p || (read_time(node, key, ret) && *ret >= 0);
+}
+
+static bool read_step(const struct json *node, struct step *ret) {
+    struct sv state = json_str(node, "state");
+    int64_t tell_at = 0, undoes = 0, amended = 0;
+    *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence")};
+    if (!node) {  // a destination that did not exist when this was planned
+        *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
+        return true;
+    }
+    size_t i = 0;
+    while (i < COUNTOF(states) && !sv_is(state, states[i]))
+        i++;
+    ret->state = (enum step_state)i;
+    if (!read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "amended", &amended) ||
+        (size_t)tell_at > ret->draft.body.n)
+        return false;
+    ret->draft.tell_at = (size_t)tell_at;
+    ret->draft.undoes = undoes != 0;
+    ret->amended = amended != 0;
+    return i < COUNTOF(states) && read_moment(node, "attempts", &ret->attempts) && read_moment(node, "first", &ret->first_ms) &&
+           read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
+}
+
+static bool read_event(const struct json *node, struct planned_event *ret) {
+    *ret = (struct planned_event){.id = json_str(node, "id"), .name = json_str(node, "name")};
+    const struct json *steps = json_get(node, "steps");
+    int64_t on_fail = 0;
+    if (!read_moment(node, "on_fail", &on_fail) || on_fail > ON_FAIL_STOP ||
+        !read_moment(node, "max_wait", &ret->patience.max_wait_ms))
+        return false;
+    ret->patience.on_fail = (enum on_fail)on_fail;
+    if (!sv_present(ret->id) || !read_time(node, "time", &ret->time_ms) || !json_is_object(steps))
+        return false;
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (!read_step(json_get(steps, destinations[i]->name), &ret->steps[i]))
+            return false;
+    return true;
+}
+
+enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e) {
+    struct json *root;
+    *ret = (struct plan){0};
+    if (json_parse(a, json, &root, e))
+        return err_wrap(e, "stored plan");
+    const struct json *events = json_get(root, "events");
+    if (!json_is_array(events) || events->count > PLAN_EVENTS_MAX)
+        return err_set(e, RC_INVALID, "stored plan: no list of at most %d events", PLAN_EVENTS_MAX);
+    ret->reserved = json_is_true(json_get(root, "reserved"));
+    ret->aside = json_is_true(json_get(root, "aside"));
+    JSON_EACH(item, events)
+        if (!read_event(item, &ret->events[ret->event_count++]))
+            return err_set(e, RC_INVALID, "stored plan: event %zu cannot be understood", ret->event_count);
+    return RC_OK;
+}
