@@ -119,7 +119,7 @@ static struct service *service_new(struct config *config) {
     return s;
 }
 
-// Webhooks come last: once they can arrive, everything behind them works.
+// Once webhooks can arrive, everything behind them works; once /readyz answers, they can arrive.
 enum rc service_start(struct config *config, struct service **ret, struct err *e) {
     struct service *s = service_new(config);
     config = config_current(s->config);
@@ -129,9 +129,9 @@ enum rc service_start(struct config *config, struct service **ret, struct err *e
     if (rc == RC_OK)
         rc = start_purger(s, e);
     if (rc == RC_OK)
-        rc = start_administration(s, config, e);
-    if (rc == RC_OK)
         rc = start_webhooks(s, config, e);
+    if (rc == RC_OK)
+        rc = start_administration(s, config, e);
     config_drop(config);
     if (rc != RC_OK) {
         service_stop(s);
