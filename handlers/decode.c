@@ -129,3 +129,15 @@ void decoded_remember(struct arena *a, struct decoded *ret, const char *kind, st
     ret->person = *person;
     ret->remember[ret->remember_count++] = arena_fmt(a, "%s:" SV_FMT, kind, SV_ARG(id));
 }
+
+void discount_codes(struct arena *a, const struct json *list, struct event *e) {
+    struct sv *codes = ARENA_ARRAY(a, struct sv, json_is_array(list) ? list->count + 1 : 1);
+    size_t n = 0;
+    JSON_EACH(discount, json_is_array(list) ? list : NULL) {
+        struct sv code = json_str(discount, "code");
+        if (code.p)
+            codes[n++] = code;
+    }
+    event_property(e, "discount_code", n > 0 ? codes[0] : SV_NONE);
+    event_property_list(e, "discount_codes", codes, n);
+}

@@ -34,4 +34,7 @@ void decoded_event(struct decoded *ret, struct event *e);
 // decoded_remember keeps the person under "<kind>:<id>", when both say something. What a browser left is not part of a person.
 void decoded_remember(struct arena *a, struct decoded *ret, const char *kind, struct sv id, const struct user *person);
 
+// discount_codes: the codes of a list of discounts, each {"code": ...}; the first one also alone.
+void discount_codes(struct arena *a, const struct json *list, struct event *e);
+
 #endif

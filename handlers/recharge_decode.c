@@ -112,17 +112,7 @@ static void charge_discounts(struct arena *a, const struct json *charge, struct 
     const struct json *list = json_get(charge, "discounts");
     if (!json_is_array(list))
         list = json_get(charge, "discount_codes");
-    struct sv *codes = ARENA_ARRAY(a, struct sv, json_is_array(list) ? list->count : 0);
-    size_t n = 0;
-    JSON_EACH(discount, json_is_array(list) ? list : NULL) {
-        struct sv code = json_str(discount, "code");
-        if (code.p)
-            codes[n++] = code;
-    }
-    if (n == 0)
-        return;
-    event_property(e, "discount_code", codes[0]);
-    event_property_list(e, "discount_codes", codes, n);
+    discount_codes(a, list, e);
 }
 
 static struct event *charge_event(struct arena *a, const struct shop *shop, const struct topic *topic, const struct delivery *d) {

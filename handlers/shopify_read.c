@@ -113,19 +113,7 @@ static void take_discounts(struct arena *a, const struct json *body, struct even
     struct decimal total;
     if (decimal_of(json_str(body, "total_discounts"), &total) && total.units > 0)
         event_property_number(e, "discount_value", decimal_text(a, total));
-    if (!json_is_array(discounts) || discounts->count == 0)
-        return;
-    struct sv *codes = ARENA_ARRAY(a, struct sv, discounts->count);
-    size_t n = 0;
-    JSON_EACH(discount, discounts) {
-        struct sv code = json_str(discount, "code");
-        if (code.p)
-            codes[n++] = code;
-    }
-    if (n == 0)
-        return;
-    event_property(e, "discount_code", codes[0]);
-    event_property_list(e, "discount_codes", codes, n);
+    discount_codes(a, discounts, e);
 }
 
 void shopify_basket(struct arena *a, const struct json *body, struct event *e) {

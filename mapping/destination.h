@@ -62,7 +62,7 @@ struct destination {
     // and the event's rule has it go there. Otherwise false, and *ret_reason says why it is skipped.
     bool (*allowed)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
     bool (*applies)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
-    // expired: it is too late to send an event of that time now.
+    // expired: it is too late to send an event of that time now. NULL: never.
     bool (*expired)(int64_t event_ms, int64_t now_ms);
     struct draft (*draft)(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms);
     // address: URL and headers, made anew for each attempt from the configuration (they hold the credential; never stored).

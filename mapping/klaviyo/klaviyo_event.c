@@ -29,13 +29,6 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
     return false;
 }
 
-// Old events are never too late for Klaviyo: they come as backfill.
-static bool expired(int64_t event_ms, int64_t now_ms) {
-    (void)event_ms;
-    (void)now_ms;
-    return false;
-}
-
 // Without a unique_id only one event per person, metric and second would survive; too long an id is replaced by its hash.
 static struct sv unique_id(struct arena *a, struct sv id) {
     if (id.n <= UNIQUE_ID_MOST)
@@ -98,7 +91,6 @@ const struct destination destination_klaviyo = {
     .account = "klaviyo",
     .allowed = klaviyo_allowed,
     .applies = applies,
-    .expired = expired,
     .draft = draft,
     .address = address,
     .outcome = klaviyo_outcome,

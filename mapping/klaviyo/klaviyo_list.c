@@ -57,12 +57,6 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
     return false;
 }
 
-static bool expired(int64_t event_ms, int64_t now_ms) {
-    (void)event_ms;
-    (void)now_ms;
-    return false;
-}
-
 static struct sv changes(struct arena *a, const struct event *e) {
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
     return arena_fmt(a, "list:%s:" SV_FMT, by_sms(e) ? "sms" : "email", SV_ARG(by_sms(e) ? ids.phone : ids.email));
@@ -176,7 +170,6 @@ const struct destination destination_klaviyo_list = {
     .changes = changes,
     .allowed = allowed,
     .applies = applies,
-    .expired = expired,
     .draft = draft,
     .address = address,
     .outcome = klaviyo_side_outcome,

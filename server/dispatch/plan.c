@@ -46,7 +46,7 @@ static bool expire(struct planned_event *e, size_t step, int64_t now_ms) {
     struct step *s = &e->steps[step];
     if (step_decided(s))
         return false;
-    if (destinations[step]->expired(e->time_ms, now_ms)) {
+    if (destinations[step]->expired && destinations[step]->expired(e->time_ms, now_ms)) {
         decide(s, STEP_SKIPPED, SV("expired"));
         stop_after(e, step, SV("the destination before it expired"));
         return true;
