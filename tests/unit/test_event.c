@@ -246,7 +246,7 @@ static void test_destination_order(void **state) {
         assert_string_equal(d->name, names[i]);
         assert_string_equal(d->account, i == 0 ? "meta" : "klaviyo");
         assert_int_equal(d->leads, i == 0);
-        assert_true(d->allowed && d->applies && d->expired && d->draft && d->address && d->outcome);
+        assert_true(d->allowed && d->applies && d->draft && d->address && d->outcome);
     }
 }
 
