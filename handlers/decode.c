@@ -141,3 +141,10 @@ void discount_codes(struct arena *a, const struct json *list, struct event *e) {
     event_property(e, "discount_code", n > 0 ? codes[0] : SV_NONE);
     event_property_list(e, "discount_codes", codes, n);
 }
+
+void decoded_as_of(struct arena *a, struct decoded *ret, const char *channel, struct sv address, struct sv id, int64_t as_of_ms) {
+    bool by_email = sv_is(sv_of(channel), "email");
+    struct sv normal = by_email ? normal_email(a, address) : normal_phone(a, address, SV_NONE);
+    ret->supersedes_key = arena_fmt(a, "consent:%s:" SV_FMT, channel, SV_ARG(sv_first(normal, id)));
+    ret->as_of_ms = as_of_ms;
+}

@@ -37,4 +37,8 @@ void decoded_remember(struct arena *a, struct decoded *ret, const char *kind, st
 // discount_codes: the codes of a list of discounts, each {"code": ...}; the first one also alone.
 void discount_codes(struct arena *a, const struct json *list, struct event *e);
 
+// decoded_as_of: what the webhook says of somebody's consent was so at as_of_ms; whoever tells of the same address and channel is
+// compared with it. address: e-mail or phone, in any spelling; without one id names the person.
+void decoded_as_of(struct arena *a, struct decoded *ret, const char *channel, struct sv address, struct sv id, int64_t as_of_ms);
+
 #endif

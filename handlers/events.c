@@ -43,6 +43,18 @@ static const struct topic topics[] = {
 };
 _Static_assert(COUNTOF(topics) == EVENT_NAME_COUNT, "a topic for every name");
 
+// A sign-up or a revocation is compared with what is known of that address, whoever told it.
+static void tell_consent(struct arena *a, const struct event *e, struct decoded *ret) {
+    struct sv since = sv_first(event_property_text(e, "consented_at"), event_property_text(e, "revoked_at"));
+    bool by_sms = sv_is(event_property_text(e, "channel"), "sms");
+    int64_t as_of_ms = e->time_ms;
+    if (e->name != EVENT_SIGN_UP && e->name != EVENT_CONSENT_REVOKED)
+        return;
+    if (since.p && !time_parse(since, 0, &as_of_ms))
+        as_of_ms = e->time_ms;
+    decoded_as_of(a, ret, by_sms ? "sms" : "email", by_sms ? e->user.phone : e->user.email, e->user.external_id, as_of_ms);
+}
+
 static void own_event(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
     (void)topic;
     struct event *e = ARENA_NEW(a, struct event);
@@ -54,6 +66,7 @@ static void own_event(struct arena *a, const struct shop *shop, const struct top
     }
     e->shop = shop->name;
     e->source = sv_of(source_events.name);
+    tell_consent(a, e, ret);
     if (e->name == EVENT_INVENTORY_RESTOCKED && !user_has_identifier(&e->user))
         ret->ignored = SV("restocked: it says nobody who waits for it");
     else

@@ -53,11 +53,7 @@ void customer_created(struct arena *a, const struct shop *shop, const struct top
     e->id = arena_fmt(a, "cus_" SV_FMT "_sign_up", SV_ARG(id));
     e->user = customer_user(body);
     e->user.external_id = id;
-    const struct json *consent = json_get(body, email.member);
-    bool subscribed = sv_is_nocase(json_str(consent, "state"), "subscribed");
-    if (subscribed)
-        consent_properties(&email, consent, e);
-    event_property(e, "state", subscribed ? SV("subscribed") : SV("not_subscribed"));  // an account alone is no permission to write
+    event_property(e, "state", SV("not_subscribed"));  // an account is no permission to write; the topics of consent tell that
     decoded_event(ret, e);
 }
 
@@ -69,7 +65,7 @@ static const struct {
 } states[] = {
     {"subscribed", EVENT_SIGN_UP, NULL},
     {"unsubscribed", EVENT_CONSENT_REVOKED, NULL},
-    {"pending", EVENT_CUSTOM, "consent is not confirmed yet: the second opt-in will come"},
+    {"pending", EVENT_SIGN_UP, NULL},  // the second opt-in will come; until then nobody is subscribed
     {"not_subscribed", EVENT_CUSTOM, "never subscribed: nothing begins and nothing ends"},
     {"invalid", EVENT_CUSTOM, "the address is not valid"},
     {"redacted", EVENT_CUSTOM, "the person was erased"},
@@ -96,7 +92,8 @@ static struct sv lower(struct arena *a, struct sv text) {
     return sv_of(copy);
 }
 
-static void consent_changed(struct arena *a, const struct shop *shop, const struct channel *channel, const struct json *body, struct decoded *ret) {
+static void consent_changed(struct arena *a, const struct shop *shop, const struct topic *topic, const struct channel *channel,
+                            const struct json *body, struct decoded *ret) {
     const struct json *consent = json_get(body, channel->member);
     struct sv id = decimal_id(first_text(body, channel->id)), state = lower(a, json_str(consent, "state"));
     enum event_name name = EVENT_CUSTOM;
@@ -111,8 +108,7 @@ static void consent_changed(struct arena *a, const struct shop *shop, const stru
             ret->undecodable = SV("consent has no consent_updated_at: whether it is the newest cannot be told");
         return;
     }
-    ret->supersedes_key = arena_fmt(a, "consent:%s:" SV_FMT, channel->name, SV_ARG(id));
-    ret->as_of_ms = as_of_ms;
+    decoded_as_of(a, ret, channel->name, first_text(body, channel->address), id, as_of_ms);
     if (!telling)
         return;
     struct event *e = event_new(a, shop, "shopify", name);
@@ -122,16 +118,15 @@ static void consent_changed(struct arena *a, const struct shop *shop, const stru
     *(channel == &email ? &e->user.email : &e->user.phone) = first_text(body, channel->address);
     consent_properties(channel, consent, e);
     event_property(e, "state", state);
+    event_property(e, "told_by", sv_of(topic->name));  // the account was told of by itself
     decoded_event(ret, e);
 }
 
 void email_consent_changed(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
-    (void)topic;
-    consent_changed(a, shop, &email, body, ret);
+    consent_changed(a, shop, topic, &email, body, ret);
 }
 
 // Shopify calls the consent to SMS "marketing consent".
 void sms_consent_changed(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
-    (void)topic;
-    consent_changed(a, shop, &sms, body, ret);
+    consent_changed(a, shop, topic, &sms, body, ret);
 }

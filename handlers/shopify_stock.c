@@ -2,6 +2,7 @@
 // body to which somebody (a flow, a back-in-stock app) has added one becomes an event. Otherwise people send inventory_restocked
 // themselves, one for each person who waits.
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "handlers/decimal.h"
 #include "handlers/shopify.h"
 
@@ -11,8 +12,10 @@
 
 static void restocked(struct arena *a, struct event *e, const char *what, struct sv id, struct decoded *ret) {
     e->id = arena_fmt(a, "%s_" SV_FMT "_restocked_%" PRId64, what, SV_ARG(id), e->time_ms / 1000);
-    if (e->user.external_id.p)  // each of those who wait is told once
-        e->id = arena_fmt(a, SV_FMT "_" SV_FMT, SV_ARG(e->id), SV_ARG(e->user.external_id));
+    struct sv who = sv_first(e->user.external_id, sv_first(e->user.email, e->user.phone));
+    struct digest digest = sha256(who);
+    if (who.p)  // each of those who wait is told once
+        e->id = arena_fmt(a, SV_FMT "_" SV_FMT, SV_ARG(e->id), SV_ARG(sv_first(e->user.external_id, hex_of(a, digest.b, 8))));
     if (user_has_identifier(&e->user))
         decoded_event(ret, e);
     else

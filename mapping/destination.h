@@ -30,7 +30,7 @@ struct answer {
 // What a destination is to get, made once and kept, so that each attempt sends the same bytes.
 struct draft {
     struct sv body;        // absent: it cannot be made
-    struct sv essence;     // of what changes something there: equal essence, nothing to change. Absent: the body is its own
+    struct sv essence;     // of what changes something there: lines "name=value"; sent only when one of them is new there
     bool undoes;           // it takes back what was sent before under the same name (see changes): not sent when nothing was
     size_t tell_at;        // where in body the disposition of the first destination is to be put when it is known; 0: nowhere
 };
@@ -57,7 +57,7 @@ struct destination {
     bool perishable;      // worth nothing once a later step has been sent: dropped when it does not get through in a few seconds
     // changes: what the body leaves behind there, by name: it is sent only when it differs from what was sent last under that
     // name. NULL: sent always.
-    struct sv (*changes)(struct arena *a, const struct event *e);
+    struct sv (*changes)(struct arena *a, const struct event *e, const struct shop *shop);
     // allowed: the shop and the person let it go there; asked again before a step that waited. applies: it is to be sent: allowed,
     // and the event's rule has it go there. Otherwise false, and *ret_reason says why it is skipped.
     bool (*allowed)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);

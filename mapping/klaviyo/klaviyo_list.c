@@ -57,9 +57,9 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
     return false;
 }
 
-static struct sv changes(struct arena *a, const struct event *e) {
+static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    return arena_fmt(a, "list:%s:" SV_FMT, by_sms(e) ? "sms" : "email", SV_ARG(by_sms(e) ? ids.phone : ids.email));
+    return arena_fmt(a, "list:" SV_FMT ":%s:" SV_FMT, SV_ARG(shop->klaviyo.list_id), by_sms(e) ? "sms" : "email", SV_ARG(by_sms(e) ? ids.phone : ids.email));
 }
 
 // Klaviyo: consented_at goes with historical_import only, which sends no confirmation and starts no flow of the list: right for a
@@ -154,7 +154,7 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     write_job(&w, a, e, shop, now_ms);
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE, .undoes = is_leaving(e)};
     // One consent is told once, by whichever webhook it comes; a new one, after they left perhaps, is told again.
-    made.essence = arena_fmt(a, "%s:" SV_FMT ":" SV_FMT, is_leaving(e) ? "left" : "subscribed", SV_ARG(shop->klaviyo.list_id),
+    made.essence = arena_fmt(a, "state=%s " SV_FMT "\n", is_leaving(e) ? "left" : "subscribed",
                              SV_ARG(sv_first(event_property_text(e, "consented_at"), time_iso(a, e->time_ms))));
     buf_free(&out);
     return made;

@@ -1,7 +1,6 @@
 // klaviyo_profile.c: Klaviyo's profile import: what is known of the person, before the event that flows look at. It answers once the
 // profile is written, so a flow that the event starts sees it.
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "mapping/klaviyo/klaviyo.h"
 
 #define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
@@ -32,7 +31,8 @@ static bool expired(int64_t event_ms, int64_t now_ms) {
     return now_ms - event_ms > DAYS_MS(3);
 }
 
-static struct sv changes(struct arena *a, const struct event *e) {
+static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
+    (void)shop;
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
     return arena_fmt(a, "profile:" SV_FMT, SV_ARG(klaviyo_name(a, &ids)));
 }
@@ -44,6 +44,28 @@ static void write_properties(struct jw *w, const struct event *e, const struct s
     for (size_t i = 0; i < e->rule->profile.n; i++)
         (void)field_write(w, &e->rule->profile.v[i], scope, &klaviyo_limits);
     jw_close(w, '}');
+}
+
+static void write_leaves(struct arena *a, struct buf *out, struct sv prefix, const struct json *node) {
+    JSON_EACH(child, node) {
+        struct sv name = arena_fmt(a, SV_FMT "." SV_FMT, SV_ARG(prefix), SV_ARG(child->key));
+        if (child->child)
+            write_leaves(a, out, name, child);
+        else
+            buf_fmt(out, SV_FMT "=" SV_FMT "\n", SV_ARG(name), SV_ARG(child->text));
+    }
+}
+
+// Each attribute by itself, so that an event which says less than the one before it changes nothing.
+static struct sv essence_of(struct arena *a, struct sv body) {
+    struct json *root;
+    struct buf out;
+    buf_init(&out, 2 * BODY_BYTES_MOST);
+    if (json_parse(a, body, &root, NULL) == RC_OK)
+        write_leaves(a, &out, SV(""), json_at(root, "data.attributes"));
+    struct sv essence = arena_dup(a, buf_sv(&out));
+    buf_free(&out);
+    return essence;
 }
 
 static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
@@ -58,8 +80,7 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     write_properties(&w, e, &scope);
     klaviyo_close(&w);
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
-    struct digest digest = sha256(made.body);
-    made.essence = hex_of(a, digest.b, SHA256_LEN);  // also of a body that has to be amended
+    made.essence = essence_of(a, made.body);
     buf_free(&out);
     return made;
 }

@@ -108,6 +108,10 @@ static struct value klaviyo_list(const struct scope *s) {
     return text_value(s->shop ? s->shop->klaviyo.list_id : SV_NONE);
 }
 
+static struct value klaviyo_double_opt_in(const struct scope *s) {
+    return s->shop && s->shop->klaviyo.double_opt_in ? bool_value(true) : (struct value){0};
+}
+
 // ---- names
 
 #define EVENT(path, field) {path, IN_EVENT, VALUE_TEXT, offsetof(struct event, field), NULL}
@@ -157,6 +161,7 @@ static const struct name names[] = {
     ITEM(vendor, VALUE_TEXT),
     MAKE("item.total", VALUE_NUMBER, item_total),
     MAKE("klaviyo.list_id", VALUE_TEXT, klaviyo_list),
+    MAKE("klaviyo.double_opt_in", VALUE_BOOL, klaviyo_double_opt_in),
     MAKE("item.content_id", VALUE_TEXT, item_content_id),
 };
 

@@ -395,6 +395,40 @@ static const struct yaml *read_file(struct compiler *c, struct sv text, const ch
     return root;
 }
 
+// A rule that the default has in alternatives: one rule of a shop is laid over each of them.
+static const struct yaml *over_each(struct compiler *c, const struct yaml *under, const struct yaml *over) {
+    struct yaml *list = ARENA_NEW(c->arena, struct yaml), **end = &list->child;
+    *list = *over;
+    list->type = YAML_LIST;
+    list->child = NULL;
+    YAML_EACH(alternative, under) {
+        struct yaml *item = ARENA_NEW(c->arena, struct yaml);
+        *item = *yaml_overlay(c->arena, alternative, over, LEVELS_OF_RULES - 1);
+        item->next = NULL;
+        *end = item;
+        end = &item->next;
+    }
+    return list;
+}
+
+static const struct yaml *with_alternatives(struct compiler *c, const struct yaml *under, const struct yaml *over) {
+    struct yaml *map = ARENA_NEW(c->arena, struct yaml), **end = &map->child;
+    *map = *over;
+    map->child = NULL;
+    YAML_EACH(rule, over) {
+        const struct yaml *known = under->child;
+        while (known && !sv_eq(known->key, rule->key))
+            known = known->next;
+        bool spread = rule->type == YAML_MAP && known && known->type == YAML_LIST;
+        struct yaml *copy = ARENA_NEW(c->arena, struct yaml);
+        *copy = spread ? *over_each(c, known, rule) : *rule;
+        copy->next = NULL;
+        *end = copy;
+        end = &copy->next;
+    }
+    return map;
+}
+
 const struct rules *rules_compile(struct arena *a, struct sv own, const char *own_name, struct faults *f) {
     struct compiler c = {.arena = a, .faults = f};
     size_t before = f->count;
@@ -406,7 +440,7 @@ const struct rules *rules_compile(struct arena *a, struct sv own, const char *ow
     if (over && yaml_get(over, "sets"))
         sets = overlaid(&c, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
     if (over && yaml_get(over, "rules"))
-        rules = overlaid(&c, rules, without_aliases(&c, yaml_get(over, "rules")), LEVELS_OF_RULES);
+        rules = overlaid(&c, rules, with_alternatives(&c, rules, without_aliases(&c, yaml_get(over, "rules"))), LEVELS_OF_RULES);
     compile_sets(&c, sets);
     const struct rules *compiled = compile_rules(&c, rules);
     if (!arena_ok(a))

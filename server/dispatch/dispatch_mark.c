@@ -4,7 +4,7 @@
 // intent, after its success what was sent; each step only from what was seen before. Whoever finds another one's intent makes the mark
 // contested: of two requests in flight nobody knows which one came last, so neither is remembered and the next one is sent again. A
 // worker that is late or lost can therefore not leave a wrong mark behind.
-//   d:<fingerprint>   this was sent and taken         i:<until>:<job>   a request of that job is under way
+//   d:<fingerprints>  this was sent and taken         i:<until>:<job>   a request of that job is under way
 //   u                 nothing is there                c:<until>         contested
 // Until then (wall, ms) somebody may be on the way; after that nobody is, but what they sent may be there: a subscription that may be there
 // is still one to be taken back. So neither is forgotten before the rest.
@@ -13,6 +13,9 @@
 #include "base/clock.h"
 #include "mapping/normalise.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define UNDER_WAY_MS MINUTES_MS(15)  // over everything that a request can take; asked for again with each attempt
 #define UNDER_WAY_LEAST_MS MINUTES_MS(5)
 #define SENT_LIFETIME_MS DAYS_MS(400)
@@ -20,14 +23,62 @@
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
 
 static struct sv mark_key(struct task *t) {
-    return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event);
+    return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event, t->shop);
 }
 
-static struct sv sent_mark(struct task *t) {
-    char fingerprint[KEY_LEN + 1];
-    const struct draft *draft = &t->plan.events[t->event].steps[t->step].draft;
-    store_fingerprint(t->dispatch->given.store, t->job.shop, sv_first(draft->essence, draft->body), fingerprint);
-    return arena_fmt(&t->arena, "d:%s", fingerprint);
+// One line of what is sent, as it stands in a mark: a fingerprint of its name and one of its value.
+#define NAME_LEN 8
+#define VALUE_LEN 12
+struct entry {
+    char text[NAME_LEN + VALUE_LEN + 1];
+};
+
+static struct entry entry_of(struct task *t, struct sv line) {
+    const struct store *store = t->dispatch->given.store;
+    char name[KEY_LEN + 1], value[KEY_LEN + 1];
+    struct entry entry;
+    struct sv before, after;
+    sv_cut(line, '=', &before, &after);
+    store_fingerprint(store, t->job.shop, before, name);
+    store_fingerprint(store, t->job.shop, line, value);
+    snprintf(entry.text, sizeof entry.text, "%.*s%.*s", NAME_LEN, name, VALUE_LEN, value);
+    return entry;
+}
+
+// entry_in: the entry of that name in a mark of what was sent; absent: none.
+static struct sv entry_in(struct sv mark, const char *name) {
+    for (size_t at = 2; sv_starts(mark, SV("d:")) && at + NAME_LEN + VALUE_LEN <= mark.n; at += NAME_LEN + VALUE_LEN)
+        if (memcmp(mark.p + at, name, NAME_LEN) == 0)
+            return sv_sub(mark, at, NAME_LEN + VALUE_LEN);
+    return SV_NONE;
+}
+
+// sent_mark: what is there once this is sent too: the entries of `before`, with ours in place of those of the same name.
+static struct sv sent_mark(struct task *t, struct sv before) {
+    struct sv line, rest = t->plan.events[t->event].steps[t->step].draft.essence, mark = SV("d:");
+    while (sv_present(rest)) {
+        sv_cut(rest, '\n', &line, &rest);
+        mark = arena_fmt(&t->arena, SV_FMT "%s", SV_ARG(mark), entry_of(t, line).text);
+    }
+    struct sv ours = mark;
+    for (size_t at = 2; sv_starts(before, SV("d:")) && at + NAME_LEN + VALUE_LEN <= before.n; at += NAME_LEN + VALUE_LEN)
+        if (!entry_in(ours, before.p + at).p)
+            mark = arena_fmt(&t->arena, SV_FMT SV_FMT, SV_ARG(mark), SV_ARG(sv_sub(before, at, NAME_LEN + VALUE_LEN)));
+    return mark;
+}
+
+// says_nothing_new: every line was sent before and is there still.
+static bool says_nothing_new(struct task *t, struct sv seen) {
+    struct sv line, rest = t->plan.events[t->event].steps[t->step].draft.essence;
+    if (!sv_starts(seen, SV("d:")))
+        return false;
+    while (sv_present(rest)) {
+        sv_cut(rest, '\n', &line, &rest);
+        struct entry entry = entry_of(t, line);
+        if (!sv_is(entry_in(seen, entry.text), entry.text))
+            return false;
+    }
+    return true;
 }
 
 static bool is_own_intent(struct task *t, struct sv seen) {
@@ -65,7 +116,7 @@ enum mark_verdict mark_before(struct task *t) {
         return MARK_SEND;  // otherwise the store was away for so long that nobody need believe it any more
     if (store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, mark_key(t), &seen, &e) != RC_OK)
         return MARK_STORE_AWAY;
-    if (sv_eq(seen, sent_mark(t)))
+    if (says_nothing_new(t, seen))
         return MARK_SAME;
     if (draft->undoes && !is_there(seen))
         return MARK_NOTHING_THERE;
@@ -85,7 +136,7 @@ void mark_after(struct task *t, const struct outcome *o) {
     bool undone = t->plan.events[t->event].steps[t->step].draft.undoes;
     struct sv there = SV_NONE;  // nobody knows
     if (o->kind == OUTCOME_SENT)
-        there = undone ? SV("u") : sent_mark(t);
+        there = undone ? SV("u") : sent_mark(t, t->before);
     if (o->kind == OUTCOME_REJECT)
         there = t->before;
     if (there.p && !t->contested)
@@ -98,7 +149,7 @@ void mark_after(struct task *t, const struct outcome *o) {
 enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e) {
     const struct user *u = &event->user;
     struct sv who = sv_first(u->external_id, normal_email(&t->arena, u->email)), seen = SV_NONE;
-    if (event->name != EVENT_PURCHASE || !sv_present(who) || t->mark.key.p)
+    if (event->name != EVENT_PURCHASE || sv_is(event->origin, "test") || !sv_present(who) || t->mark.key.p)
         return RC_OK;
     struct sv key = arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(who));
     enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
@@ -123,9 +174,12 @@ enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e) {
     enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
     if (rc != RC_OK)
         return rc;
-    *ret_outdated = sv_i64(seen, &newest) && newest > t->decoded.as_of_ms;
+    // Of two that are equally new the one that takes consent back counts.
+    bool revokes = t->decoded.count > 0 && t->decoded.events[0].name == EVENT_CONSENT_REVOKED;
+    int64_t rank = t->decoded.as_of_ms * 2 + revokes;
+    *ret_outdated = sv_i64(seen, &newest) && newest > rank;
     if (!*ret_outdated)
-        t->mark = (struct mark){.key = key, .expect = seen, .value = arena_fmt(&t->arena, "%lld", (long long)t->decoded.as_of_ms),
+        t->mark = (struct mark){.key = key, .expect = seen, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
                                 .lifetime_ms = NEWEST_LIFETIME_MS};
     return RC_OK;
 }

@@ -1,4 +1,6 @@
 """Sign-ups and the shop's list at Klaviyo: subscribed on consent, once; unsubscribed only who was subscribed from here; newest state wins."""
+import signal
+
 from fakes import klaviyo_error
 from service import now, order, wait_for
 
@@ -60,7 +62,7 @@ def test_double_opt_in_waits_for_the_confirmation(start, destinations):
     service = with_list(start, more="double_opt_in: true,")
     assert service.shopify(TOPIC, consent(5, "pending", 60)) == (200, "accepted")
     service.wait_drained()
-    assert destinations.of() == []  # no welcome before the confirmation
+    assert [(s.destination, s.name) for s in destinations.of()] == [("klaviyo", "Signed Up")]  # no welcome before the confirmation
     assert service.shopify(TOPIC, consent(5, "subscribed", 10, "confirmed_opt_in")) == (200, "accepted")
     destinations.wait(lambda d: jobs(d, 5) == ["create"], what="the subscription")
     attributes = destinations.of(destination="list")[0].json["data"]["attributes"]
@@ -85,3 +87,30 @@ def test_a_key_that_may_only_send_events_sends_them(start, destinations):
     destinations.wait_delivered(["ord_4100_purchase"])
     assert service.metric("fireorder_destination_paused") == 0
     wait_for(lambda: service.metric("fireorder_dead") == 1, what="the subscription in the dead letter")
+
+
+def test_a_changed_list_is_not_named_for_who_was_not_in_it(start, destinations):
+    service = with_list(start)
+    assert service.shopify(TOPIC, consent(8, "subscribed", 60)) == (200, "accepted")
+    destinations.wait(lambda d: jobs(d, 8) == ["create"], what="the subscription")
+    service.wait_drained()
+    service.config.write_text(service.config.read_text().replace("Y6nRLr", "NEWLST"))
+    service.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded" in service.log.read_text(), what="the reload")
+    assert service.shopify(TOPIC, consent(8, "unsubscribed", 10)) == (200, "accepted")
+    service.wait_drained()
+    assert jobs(destinations, 8) == ["create"]  # an unsubscription that names NEWLST would be one from everything
+
+
+def test_late_news_of_any_sender_brings_nobody_back(start, store, destinations):
+    service = with_list(start, store)
+    assert service.shopify(TOPIC, consent(9, "subscribed", 200)) == (200, "accepted")
+    assert service.shopify(TOPIC, consent(9, "unsubscribed", 20)) == (200, "accepted")
+    service.wait_drained()
+    account = {"id": 9, "email": "reader9@klaviyo-demo.com", "created_at": now(-300),
+               "email_marketing_consent": {"state": "subscribed", "opt_in_level": "single_opt_in", "consent_updated_at": now(-100)}}
+    assert service.shopify("customers/create", account) == (200, "accepted")
+    own = {"id": "form_9", "name": "sign_up", "time": now(-100), "user": {"email": "Reader9@klaviyo-demo.com"}, "consent": {"marketing": "granted"}}
+    assert service.events(own)[0] == 200
+    service.wait_drained()
+    assert jobs(destinations, 9) == ["create", "delete"]

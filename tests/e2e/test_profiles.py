@@ -37,6 +37,29 @@ def test_a_profile_is_sent_when_it_changed_and_before_its_event(start, store, de
     assert len(destinations.of("buyer0@klaviyo-demo.com", "profile")) == 2
 
 
+def test_an_event_that_says_less_changes_no_profile(service, destinations):
+    for n in range(5):
+        assert service.shopify("orders/create", bought(2150 + n, 0)) == (200, "accepted")
+        less = bought(2170 + n, 0)
+        del less["customer"]["first_name"]
+        assert service.shopify("orders/create", less) == (200, "accepted")
+    destinations.wait_delivered([f"ord_{base + n}_purchase" for n in range(5) for base in (2150, 2170)])
+    service.wait_drained()
+    assert len(destinations.of(destination="profile")) == 1
+
+
+def test_a_test_order_is_nobodys_first(start, destinations):
+    service = start()
+    service.stop()
+    service.config.write_text(service.config.read_text().replace("meta: {", "meta: { test_event_code: TEST1,"))
+    service.start()
+    assert service.shopify("orders/create", bought(2190, 0, test=True)) == (200, "accepted")
+    service.wait_drained()
+    assert service.shopify("orders/create", bought(2191, 0)) == (200, "accepted")
+    destinations.wait_delivered(["ord_2191_purchase"])
+    assert [s.name for s in destinations.of(destination="klaviyo")] == ["post_purchase_ready"]
+
+
 def test_a_profile_outlives_a_restart(start, destinations):
     service = start()
     assert service.shopify("orders/create", bought(2200, 0)) == (200, "accepted")

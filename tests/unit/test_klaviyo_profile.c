@@ -149,9 +149,9 @@ static void test_profile_changes(void **state) {
     same.user.email = SV("ava@klaviyo-demo.com");
     same.id = SV("something else");
     other.user.email = SV("eve@klaviyo-demo.com");
-    struct sv name = destination_klaviyo_profile.changes(&arena, &e);
-    assert_true(sv_eq(name, destination_klaviyo_profile.changes(&arena, &same)));
-    assert_false(sv_eq(name, destination_klaviyo_profile.changes(&arena, &other)));
+    struct sv name = destination_klaviyo_profile.changes(&arena, &e, &s);
+    assert_true(sv_eq(name, destination_klaviyo_profile.changes(&arena, &same, &s)));
+    assert_false(sv_eq(name, destination_klaviyo_profile.changes(&arena, &other, &s)));
     assert_true(sv_eq(draft_of(PROFILE, &e, &s).body, draft_of(PROFILE, &same, &s).body));
     same.user.city = SV("Bonn");
     assert_false(sv_eq(draft_of(PROFILE, &e, &s).body, draft_of(PROFILE, &same, &s).body));
@@ -234,7 +234,7 @@ static void test_sms(void **state) {
     assert_member(person, "email", NULL);
     assert_member(person, "subscriptions.sms.marketing.consent", "SUBSCRIBED");
     assert_null(json_at(person, "subscriptions.email"));
-    assert_false(sv_eq(destination_klaviyo_list.changes(&arena, &e), destination_klaviyo_list.changes(&arena, &mail)));
+    assert_false(sv_eq(destination_klaviyo_list.changes(&arena, &e, &s), destination_klaviyo_list.changes(&arena, &mail, &s)));
     e.user.phone = SV("12");
     assert_applies(LIST, &e, &s, "no phone number");
     e.name = EVENT_CONSENT_REVOKED;
@@ -256,7 +256,7 @@ static void test_list_applies(void **state) {
         {EVENT_SIGN_UP, CONSENT_GRANTED, false, "state", "pending", "waits for the confirmation of the opt-in"},
         {EVENT_SIGN_UP, CONSENT_UNKNOWN, false, "state", "subscribed", NULL},  // as Shopify says it
         {EVENT_SIGN_UP, CONSENT_UNKNOWN, true, "state", "subscribed", "waits for the confirmation of the opt-in"},
-        {EVENT_SIGN_UP, CONSENT_GRANTED, false, "state", "not_subscribed", "the mapping's `when` does not hold"},
+        {EVENT_SIGN_UP, CONSENT_GRANTED, false, "state", "not_subscribed", "no consent in the event"},
         {EVENT_SIGN_UP, CONSENT_GRANTED, false, "opt_in_level", "single_opt_in", NULL},
         {EVENT_SIGN_UP, CONSENT_GRANTED, true, NULL, NULL, "waits for the confirmation of the opt-in"},
         {EVENT_SIGN_UP, CONSENT_GRANTED, true, "opt_in_level", "single_opt_in", "waits for the confirmation of the opt-in"},

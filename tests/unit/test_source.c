@@ -68,7 +68,7 @@ static const struct row rows[] = {
     {"shopify/customers/create/old_api_with_consent", PLAIN, "cus_7345120039001_sign_up", "sign_up", "2026-11-20T09:15:30Z", NULL, NULL, "customer email"},
     {"shopify/customers_email_marketing_consent/update/subscribed", PLAIN, "cus_7345120034982_email_subscribed_1795165360", "sign_up", "2026-11-20T09:02:40Z", NULL, NULL, "customer email"},
     {"shopify/customers_email_marketing_consent/update/unsubscribed", PLAIN, "cus_7345120034982_email_unsubscribed_1795195805", "consent_revoked", "2026-11-20T17:30:05Z", NULL, NULL, "customer email"},
-    {"shopify/customers_email_marketing_consent/update/pending", PLAIN, .reason = "consent is not confirmed yet: the second opt-in will come", .identity = "customer email"},
+    {"shopify/customers_email_marketing_consent/update/pending", PLAIN, "cus_7345120034982_email_pending_1795165332", "sign_up", "2026-11-20T09:02:12Z", NULL, NULL, "customer email"},
     {"shopify/customers_email_marketing_consent/update/redacted", PLAIN, .reason = "the person was erased", .identity = "customer"},
     {"shopify/customers_marketing_consent/update/subscribed", PLAIN, "cus_7345120034982_sms_subscribed_1795165395", "sign_up", "2026-11-20T09:03:15Z", NULL, NULL, "customer phone"},
     {"shopify/customers_marketing_consent/update/unsubscribed", PLAIN, "cus_7345120034982_sms_unsubscribed_1795201860", "consent_revoked", "2026-11-20T19:11:00Z", NULL, NULL, "customer phone"},
