@@ -21,10 +21,21 @@ SEAL_KEY = base64.b64encode(b"k" * 32).decode()
 _counter = itertools.count(1)
 
 
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.count(int(time.time() * 10) % 1000)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, below those that outgoing connections take; each worker has a thousand of its own."""
+    for n in _ports:
+        port = 10000 + _worker % 20 * 1000 + n % 1000
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_for(condition, deadline=20.0, what="the condition"):

@@ -112,7 +112,7 @@ static void stock(void **state) {
         {"inventory_levels/update", LEVEL("0") "}", NULL, SOLD_OUT, NULL},
         {"inventory_levels/update", LEVEL("-2") "}", NULL, SOLD_OUT, NULL},
         {"inventory_levels/update", LEVEL("null") "}", NULL, SOLD_OUT, NULL},
-        {"inventory_levels/update", LEVEL("3") ",\"email\":\"ava@klaviyo-demo.com\"}", "inv_7_8_restocked_1795165360", NULL, NULL},
+        {"inventory_levels/update", LEVEL("3") ",\"email\":\"ava@klaviyo-demo.com\"}", "inv_7_8_restocked_1795165360_02a4dc94a69d25ae", NULL, NULL},
         {"inventory_levels/update", LEVEL("3") ",\"customer\":{\"id\":5}}", "inv_7_8_restocked_1795165360_5", NULL, NULL},
         {"inventory_levels/update", "{\"inventory_item_id\":7}", NULL, NULL, "body is not an inventory level: no inventory_item_id or no location_id"},
         {"inventory_levels/update", "{\"inventory_item_id\":7,\"location_id\":8,\"available\":1}", NULL, NULL, "inventory level has no updated_at"},
