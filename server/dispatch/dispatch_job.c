@@ -353,7 +353,8 @@ static void tell(struct task *t, const struct change *c) {
             if (sv_present(step->reason))
                 buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
             if (step->state == STEP_SKIPPED)
-                metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name, "skipped");
+                metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name,
+                             sv_is(step->reason, "expired") ? "expired" : "skipped");
         }
     }
     if (sv_present(c->reason))

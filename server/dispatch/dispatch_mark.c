@@ -148,7 +148,7 @@ void mark_after(struct task *t, const struct outcome *o) {
 // A customer's first order is remembered by its event's id, so that order counts as the first however often it is reported.
 enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e) {
     const struct user *u = &event->user;
-    struct sv who = sv_first(u->external_id, normal_email(&t->arena, u->email)), seen = SV_NONE;
+    struct sv who = sv_first(normal_email(&t->arena, u->email), u->external_id), seen = SV_NONE;  // a guest has no id yet
     if (event->name != EVENT_PURCHASE || sv_is(event->origin, "test") || !sv_present(who) || t->mark.key.p)
         return RC_OK;
     struct sv key = arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(who));

@@ -171,3 +171,13 @@ def test_a_faulty_mapping_stops_the_start_and_says_where(start, tmp_path, conten
     with pytest.raises(AssertionError, match="shop.yaml"):
         start(shop_extra=f"    mapping: {tmp_path / 'shop.yaml'}")
     assert said in (tmp_path / "service0" / "serve.log").read_text()
+
+
+def test_a_guest_who_opens_an_account_stays_the_same_buyer(service, destinations):
+    guest = bought(2700, 0)
+    guest["customer"] = None
+    assert service.shopify("orders/create", guest) == (200, "accepted")
+    destinations.wait_delivered(["ord_2700_purchase"])
+    assert service.shopify("orders/create", bought(2701, 0)) == (200, "accepted")
+    destinations.wait_delivered(["ord_2701_purchase"])
+    assert destinations.of("ord_2701_purchase", "klaviyo")[0].name == "Placed Repeat Order"
