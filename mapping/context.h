@@ -23,25 +23,41 @@ struct context {
 struct posted_context {
     struct sv cart_token, checkout_token;
     struct context context;
+    size_t dropped;                         // cookies and click ids that were malformed and left out
 };
 
-// context_parse: the body of POST /context/<shop>, strictly: unknown members, wrong forms and sizes are RC_INVALID. ip and user_agent
-// come from the connection, never from the body. Where marketing consent is denied only the denial is left.
+// context_parse: the body of POST /context/<shop>, strictly: unknown members, wrong forms and sizes are RC_INVALID; null and "" count
+// as absent, a malformed cookie is dropped. ip comes from the connection, never from the body; user_agent is the connection's where
+// the body names none. Where marketing consent is denied only the denial is left.
 MUST_CHECK enum rc context_parse(struct arena *a, struct sv body, struct sv ip, struct sv user_agent, int64_t now_ms,
                                  struct posted_context *ret, struct err *e);
 
-// context_merge lays newer over known, field by field by time; a denial takes everything else away.
+// context_merge lays newer over known, field by field by time; a denial takes everything else away. A click that was seen before keeps
+// the time of that.
 void context_merge(struct context *known, const struct context *newer);
 
 struct sv context_write(struct arena *a, const struct context *c);                    // the stored form
 MUST_CHECK enum rc context_read(struct arena *a, struct sv json, struct context *ret, struct err *e);
 
+#define CONTEXT_KEYS_MAX 3
+
+struct context_place {
+    const char *from;  // "context:checkout", "context:cart", "context:customer"
+    struct sv key;
+};
+
 // context_keys: the names under which an event's context may have been kept, the most telling first: checkout, cart, customer.
-size_t context_keys(struct arena *a, const struct event *e, struct sv ret[3]);
+size_t context_keys(struct arena *a, const struct event *e, struct context_place ret[CONTEXT_KEYS_MAX]);
 struct sv context_key(struct arena *a, const char *kind, struct sv token);            // "context:checkout:<token>"
 
-// context_apply fills what the event lacks, and replaces consent by a newer signal. A renewal takes consent alone.
-// Each identifier that it fills is noted in event->origins (see event.h).
-void context_apply(struct arena *a, const struct context *c, struct event *e);
+struct known_context {
+    const char *from;
+    struct context context;
+};
+
+// context_apply fills what the event lacks from the contexts that were kept, the most telling first, and replaces consent by a newer
+// signal. Consent comes first: where it is denied nothing is filled. A renewal takes consent alone. A customer's other visit tells
+// click ids and consent, never address, agent or e-mail. Each identifier that is filled is noted in event->origins.
+void context_apply(struct arena *a, const struct known_context *known, size_t n, struct event *e);
 
 #endif

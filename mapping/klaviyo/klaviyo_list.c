@@ -19,7 +19,7 @@ static bool permitted(const struct event *e) {
     struct sv state = event_property_text(e, "state");
     if (e->consent.marketing == CONSENT_DENIED)
         return false;
-    return sv_present(state) ? sv_is(state, "subscribed") : e->consent.marketing == CONSENT_GRANTED;
+    return sv_present(state) ? sv_is(state, "subscribed") : e->consent.marketing == CONSENT_GRANTED && !e->origins.consent;
 }
 
 static bool waits_for_confirmation(const struct event *e, const struct shop *shop) {

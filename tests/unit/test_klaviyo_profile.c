@@ -281,7 +281,7 @@ static void test_list_applies(void **state) {
     s.rules = rules_over(&arena, SV("version: 1\nrules: { sign_up: { klaviyo: { when: null } } }"));
     assert_applies(LIST, &account, &s, "no consent in the event");
     struct event joins = event_of(EVENT_SIGN_UP), leaves = event_of(EVENT_CONSENT_REVOKED);
-    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_ANALYTICS, UNKNOWN_DENY};
+    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_ANALYTICS, UNKNOWN_DENY, OPT_OUT_SKIP};
     assert_applies(LIST, &joins, &s, "consent unknown");
     assert_applies(LIST, &leaves, &s, NULL);  // who leaves is let go
     leaves.user = (struct user){.external_id = SV("7")};

@@ -36,7 +36,7 @@ static struct shop shop(void) {
         .name = SV("acme"), .domain = SV("acme.myshopify.com"), .rules = rules,
         .meta = {.configured = true, .pixel_id = SV("1234567890"), .access_token = SV("secret-token"), .api_version = SV("v25.0"),
                  .base_url = SV("https://graph.facebook.com/")},
-        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION},
+        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP},
     };
 }
 
