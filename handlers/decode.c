@@ -76,8 +76,8 @@ struct sv attribute(const struct json *list, const char *name) {
 
 void attributes_consent(struct arena *a, const struct json *list, struct event *e) {
     struct sv text = attribute(list, "_consent");
-    if (sv_present(text) && consent_read(a, text, &e->consent))
-        e->origins.consent = "note attribute";
+    if (sv_present(text))
+        consent_read(a, text, &e->consent);
 }
 
 static struct sv either(const struct json *list, const char *name, const char *hidden) {

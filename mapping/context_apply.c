@@ -38,8 +38,10 @@ static void apply_consent(const struct known_context *k, struct event *e) {
         merged = c->consent;
         consent_apply(&merged, e->consent);
     }
-    if (merged.marketing != e->consent.marketing)
+    if (merged.marketing != e->consent.marketing) {
+        e->said = e->origins.consent ? e->said : e->consent.marketing;
         e->origins.consent = k->from;
+    }
     e->consent = merged;
 }
 

@@ -69,6 +69,7 @@ struct event {
     struct origins origins;   // of what is in user, and of consent
     struct consent consent;
     int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
+    enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of
     struct sv value, currency;
     struct item *items;
     size_t item_count;

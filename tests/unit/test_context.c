@@ -305,6 +305,7 @@ static void test_fills_and_says_from_where(void **state) {
     assert_null(e.origins.external_id);
     assert_int_equal(e.consent.marketing, CONSENT_GRANTED);
     assert_string_equal(e.origins.consent, "context:cart");
+    assert_int_equal(e.said, CONSENT_UNKNOWN);
 }
 
 static void test_what_the_event_says_stays(void **state) {
@@ -448,6 +449,12 @@ static void test_own_consent_keeps_its_origin(void **state) {
     struct known_context one = known("context:checkout", full(NOW + 9));
     context_apply(&arena, &one, 1, &e);
     assert_null(e.origins.consent);
+    struct event denied = e;
+    one.context.consent.marketing = CONSENT_DENIED;
+    one.context.consent_at_ms = NOW + 99;
+    context_apply(&arena, &one, 1, &denied);
+    assert_string_equal(denied.origins.consent, "context:checkout");
+    assert_int_equal(denied.said, CONSENT_GRANTED);
     one.context.consent = (struct consent){.opt_out_of_sale = true};
     context_apply(&arena, &one, 1, &e);
     assert_true(e.consent.opt_out_of_sale);
