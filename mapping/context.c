@@ -183,6 +183,7 @@ enum rc context_parse(struct arena *a, struct sv body, struct sv ip, struct sv u
     if (!sv_present(c->user_agent.text) && sv_present(user_agent) && is_agent(a, user_agent))
         c->user_agent = (struct seen_text){user_agent, now_ms};
     cut_page(c);
+    posted.customer_id = c->customer_id.text;
     context_merge(c, &(struct context){0});
     *ret = posted;
     return RC_OK;

@@ -21,7 +21,7 @@ struct context {
 
 // What the browser says: the tokens it is to be found by, and the context. Views live as long as body and arena.
 struct posted_context {
-    struct sv cart_token, checkout_token;
+    struct sv cart_token, checkout_token, customer_id;  // customer_id also with a denial, which is to be found for renewals too
     struct context context;
     size_t dropped;                         // cookies and click ids that were malformed and left out
 };

@@ -188,8 +188,10 @@ static bool only_consent(const struct context *c) {
 
 static void test_denied_leaves_only_the_denial(void **state) {
     (void)state;
-    struct context c = parsed("{\"cart_token\":\"c\",\"fbp\":\"" FBP "\",\"fbclid\":\"Iw\",\"email\":\"ava@klaviyo-demo.com\",\"customer_id\":1,"
-                              "\"page_url\":\"https://acme.example/\",\"consent\":\"denied\"}").context;
+    struct posted_context p = parsed("{\"cart_token\":\"c\",\"fbp\":\"" FBP "\",\"fbclid\":\"Iw\",\"email\":\"ava@klaviyo-demo.com\",\"customer_id\":1,"
+                                     "\"page_url\":\"https://acme.example/\",\"consent\":\"denied\"}");
+    struct context c = p.context;
+    expect(p.customer_id, "1", "where it is kept", 0);
     assert_int_equal(c.consent.marketing, CONSENT_DENIED);
     assert_true(only_consent(&c));
 }
