@@ -1,6 +1,6 @@
-// fireorder: hands a cart the click ids and the consent its order will need. Explained line by line in docs/context.md.
+// fireorder: see docs/context.md
 (function (w, d, now) {
-  var me = d.currentScript, last, click = (w.location.search.match(/[?&]fbclid=([\w-]+)/) || [])[1];
+  var me = d.currentScript, last, sent, click = (w.location.search.match(/[?&]fbclid=([\w-]+)/) || [])[1];
 
   function cookie(name) {
     return (d.cookie.match('(?:^|; )' + name + '=([^;]*)') || [])[1] || '';
@@ -37,9 +37,10 @@
       if (!cookie('_fbp')) keep('_fbp', 'fb.1.' + now + '.' + Math.floor(1e9 + Math.random() * 9e9), 7776e3);
     }
     fetch(root + 'cart.js').then(function (r) { return r.json(); }).then(function (cart) {
-      var fbp = denied ? '' : cookie('_fbp'), fbc = denied ? '' : cookie('_fbc'), had = cart.attributes,
+      var fbp = denied ? '' : cookie('_fbp'), fbc = denied ? '' : cookie('_fbc'), had = cart.attributes, want = [fbp, fbc, marketing].join(),
         body = { cart_token: cart.token, consent: consent };
-      if (!cart.item_count || [had._fbp, had._fbc, had._consent].join() == [fbp, fbc, marketing].join()) return;
+      if (!cart.item_count || [had._fbp, had._fbc, had._consent].join() == want || sent == want) return;
+      sent = want;
       if (!denied) {
         body.fbp = fbp;
         body.fbc = fbc;
