@@ -101,7 +101,7 @@ static const char everything[] =
     "            content_id: 'shopify_{country}_{product_id}_{variant_id}' }\n"
     "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
     "    events: { secrets: [e] }\n"
-    "    context: { origins: ['https://a.example', 'https://b.example:444'], lifetime: 1h }\n"
+    "    context: { origins: ['https://a.example', 'https://b.example:444', 'null'], lifetime: 1h }\n"
     "    consent: { meta: { purpose: none, unknown: deny, opt_out: ldu }, klaviyo: { purpose: analytics, unknown: allow } }\n"
     "    mapping: default\n"
     "  other: {}\n";
@@ -144,8 +144,9 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(s->klaviyo.list_id, "L1"));
     assert_false(s->klaviyo.native_integration);
     assert_true(sv_is(s->events.secrets.v[0], "e"));
-    assert_int_equal(s->context.origin_count, 2);
+    assert_int_equal(s->context.origin_count, 3);
     assert_true(sv_is(s->context.origins[1], "https://b.example:444"));
+    assert_true(sv_is(s->context.origins[2], "null"));
     assert_int_equal(s->context.lifetime_ms, HOURS_MS(1));
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_NOTHING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_DENY);
