@@ -155,7 +155,8 @@ def plain_order(number, **more):
     return order(number, note_attributes=[], browser_ip=None, client_details=None, **more)
 
 
-def test_an_order_gets_what_its_browser_told(service, destinations):
+def test_an_order_gets_what_its_browser_told(start, store, destinations):
+    service = start(store, shop_extra=SHOP)
     agent = "Mozilla/5.0 (Test)"
     body = {"cart_token": "c-77", "fbp": "fb.1.1760000000000.1098115397", "fbc": f"{CLICKED}.click_77", "consent": {"marketing": "granted"},
             "page_url": "https://acme.example/products/serum"}
@@ -187,7 +188,8 @@ def test_posts_of_one_visit_are_merged(service, destinations):
     service.wait_drained()
 
 
-def test_a_denial_takes_the_rest_away(service, destinations):
+def test_a_denial_takes_the_rest_away(start, store, destinations):
+    service = start(store, shop_extra=SHOP)
     assert send(service, body={**CONTEXT, "cart_token": "c-80"})[0] == 204
     assert send(service, body={"cart_token": "c-80", "fbp": CONTEXT["fbp"], "consent": {"marketing": "denied"}})[0] == 204
     assert counted(service, "denied", shop="acme") == 1
