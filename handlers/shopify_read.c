@@ -58,10 +58,12 @@ struct user shopify_user(const struct json *body) {
 
 // The click id's cookie when the theme passed it on, else one made from the page the visit began with. That page was seen before
 // the order was, but when is not known; a click id must not be younger than its event, and the two times of an order differ by seconds.
-static struct sv click_id(struct arena *a, const struct json *body, const struct json *attributes, int64_t event_ms) {
+static struct sv click_id(struct arena *a, const struct json *body, const struct json *attributes, int64_t event_ms, const char **ret_from) {
     struct sv cookie = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
+    *ret_from = "note attribute";
     if (valid_fbc(cookie, event_ms))
         return cookie;
+    *ret_from = "landing_site";
     int64_t created_ms;
     if (!first_time(body, PATHS("created_at"), 0, &created_ms) || created_ms > event_ms)
         created_ms = event_ms;
@@ -73,7 +75,8 @@ void shopify_browser(struct arena *a, const struct json *body, struct event *e) 
     const struct json *attributes = json_get(body, "note_attributes");
     struct sv fbp = sv_first(attribute(attributes, "_fbp"), attribute(attributes, "fbp"));
     e->user.fbp = valid_fbp(fbp) ? fbp : SV_NONE;
-    e->user.fbc = click_id(a, body, attributes, e->time_ms);
+    e->origins.fbp = "note attribute";
+    e->user.fbc = click_id(a, body, attributes, e->time_ms, &e->origins.fbc);
     e->user.ip = first_text(body, PATHS("browser_ip", "client_details.browser_ip"));
     e->user.user_agent = json_str(body, "client_details.user_agent");
     attributes_consent(a, attributes, e);

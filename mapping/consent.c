@@ -12,12 +12,16 @@ static const char *const asks_first[] = {
 
 // ---- reading
 
-static void apply(struct consent *consent, struct consent signal) {
+void consent_apply(struct consent *consent, struct consent signal) {
     if (signal.marketing != CONSENT_UNKNOWN)
         consent->marketing = signal.marketing;
     if (signal.analytics != CONSENT_UNKNOWN)
         consent->analytics = signal.analytics;
     consent->opt_out_of_sale |= signal.opt_out_of_sale;
+}
+
+bool consent_told(const struct consent *consent) {
+    return consent->marketing != CONSENT_UNKNOWN || consent->analytics != CONSENT_UNKNOWN || consent->opt_out_of_sale;
 }
 
 static bool read_word(struct sv text, enum consent_state *ret) {
@@ -74,25 +78,108 @@ static bool read_plain(struct sv text, struct consent *signal) {
     return true;
 }
 
+// What an object may say, by member. Shopify's Customer Privacy API has three names for its answers: those of the theme's event, those of
+// the web pixel, and currentVisitorConsent with yes, no or nothing. Preferences are none of our business.
+enum says { SAYS_MARKETING, SAYS_ANALYTICS, SAYS_SALE, SAYS_OPT_OUT, SAYS_ALL, SAYS_NOTHING };
+
+static const struct form {
+    const char *member;
+    enum says says;
+    bool flag;  // true or false; otherwise a text
+} forms[] = {
+    {"marketing", SAYS_MARKETING, false},
+    {"analytics", SAYS_ANALYTICS, false},
+    {"preferences", SAYS_NOTHING, false},
+    {"sale_of_data", SAYS_SALE, false},
+    {"marketingAllowed", SAYS_MARKETING, true},
+    {"analyticsAllowed", SAYS_ANALYTICS, true},
+    {"analyticsProcessingAllowed", SAYS_ANALYTICS, true},
+    {"preferencesAllowed", SAYS_NOTHING, true},
+    {"preferencesProcessingAllowed", SAYS_NOTHING, true},
+    {"saleOfDataAllowed", SAYS_SALE, true},
+    {"onetrust", SAYS_ALL, false},
+    {"gcs", SAYS_ALL, false},
+    {"gpc", SAYS_OPT_OUT, true},
+};
+
+static bool read_answer(const struct form *f, const struct json *value, enum consent_state *ret) {
+    struct sv text = sv_trim(json_text(value));
+    if (f->flag && (value->type == JSON_TRUE || value->type == JSON_FALSE))
+        *ret = value->type == JSON_TRUE ? CONSENT_GRANTED : CONSENT_DENIED;
+    else if (!f->flag && sv_is_nocase(text, "yes"))
+        *ret = CONSENT_GRANTED;
+    else if (!f->flag && sv_is_nocase(text, "no"))
+        *ret = CONSENT_DENIED;
+    else
+        return !f->flag && read_word(text, ret);
+    return true;
+}
+
+static bool read_form(const struct form *f, const struct json *value, struct consent *signal) {
+    enum consent_state answer = CONSENT_UNKNOWN;
+    if (f->says == SAYS_ALL)
+        return read_plain(sv_trim(json_text(value)), signal);
+    if (f->says == SAYS_OPT_OUT) {
+        signal->opt_out_of_sale |= json_is_true(value);
+        return json_is_true(value);
+    }
+    if (f->says == SAYS_NOTHING || !read_answer(f, value, &answer))
+        return false;
+    if (f->says == SAYS_MARKETING)
+        signal->marketing = answer;
+    else if (f->says == SAYS_ANALYTICS)
+        signal->analytics = answer;
+    else
+        signal->opt_out_of_sale |= answer == CONSENT_DENIED;
+    return true;
+}
+
 static bool read_members(const struct json *object, struct consent *signal) {
-    bool readable = read_word(sv_trim(json_str(object, "marketing")), &signal->marketing);
-    readable |= read_word(sv_trim(json_str(object, "analytics")), &signal->analytics);
-    readable |= read_plain(sv_trim(json_str(object, "onetrust")), signal);
-    readable |= read_plain(sv_trim(json_str(object, "gcs")), signal);
-    signal->opt_out_of_sale = json_is_true(json_get(object, "gpc"));
-    return readable || signal->opt_out_of_sale;
+    bool readable = false;
+    for (size_t i = 0; i < COUNTOF(forms); i++) {
+        const struct json *value = json_get(object, forms[i].member);
+        struct consent said = {0};
+        if (value && read_form(&forms[i], value, &said)) {
+            consent_apply(signal, said);
+            readable = true;
+        }
+    }
+    return readable;
 }
 
 // A storefront's context may hold its consent one level down, beside the browser's `gpc`.
-static bool read_object(const struct json *object, struct consent *signal) {
+bool consent_read_object(const struct json *object, struct consent *consent) {
     const struct json *inner = json_get(object, "consent");
-    struct consent within = {0};
-    bool readable = read_members(object, signal);
+    struct consent signal = {0}, within = {0};
+    bool readable = read_members(object, &signal);
     if (json_is_object(inner) ? read_members(inner, &within) : read_plain(sv_trim(json_text(inner)), &within)) {
-        apply(signal, within);
+        consent_apply(&signal, within);
         readable = true;
     }
+    consent_apply(consent, signal);
     return readable;
+}
+
+static bool is_form_member(const struct json *value) {
+    struct consent said = {0};
+    for (size_t i = 0; i < COUNTOF(forms); i++) {
+        if (!sv_is(value->key, forms[i].member))
+            continue;
+        bool flag = value->type == JSON_TRUE || value->type == JSON_FALSE;
+        bool nothing = value->type == JSON_NULL || (value->type == JSON_STRING && value->text.n == 0);
+        return nothing || (forms[i].flag ? flag : value->type == JSON_STRING && (forms[i].says == SAYS_NOTHING || read_form(&forms[i], value, &said)));
+    }
+    return false;
+}
+
+bool consent_is_form(struct arena *a, const struct json *node) {
+    struct consent said = {0};
+    if (!json_is_object(node))
+        return node && node->type == JSON_STRING && consent_read(a, node->text, &said);
+    bool fine = true;
+    JSON_EACH(value, node)
+        fine &= is_form_member(value);
+    return fine;
 }
 
 bool consent_read(struct arena *a, struct sv text, struct consent *consent) {
@@ -101,11 +188,11 @@ bool consent_read(struct arena *a, struct sv text, struct consent *consent) {
     text = sv_trim(text);
     bool readable;
     if (sv_starts(text, SV("{")))
-        readable = json_parse(a, text, &object, NULL) == RC_OK && read_object(object, &signal);
+        readable = json_parse(a, text, &object, NULL) == RC_OK && consent_read_object(object, &signal);
     else
         readable = read_plain(text, &signal);
     if (readable)
-        apply(consent, signal);
+        consent_apply(consent, signal);
     return readable;
 }
 
@@ -118,8 +205,24 @@ static bool country_asks_first(struct sv country) {
     return false;
 }
 
+// region_of: the region of a locale: de of "de-DE", tw of "zh-Hant_TW"; absent where it has none.
+static struct sv region_of(struct arena *a, struct sv locale) {
+    struct sv part, rest = trim_utf8(locale);
+    for (bool more = true, first = true; more; first = false) {
+        size_t n = 0;
+        while (n < rest.n && rest.p[n] != '-' && rest.p[n] != '_')
+            n++;
+        part = sv_sub(rest, 0, n);
+        more = n < rest.n;
+        rest = sv_sub(rest, n + 1, rest.n);
+        if (!first && part.n == 2)
+            return normal_country(a, part);
+    }
+    return SV_NONE;
+}
+
 static bool unknown_allows(struct arena *a, const struct consent_policy *policy, const struct event *event, struct sv *ret_reason) {
-    struct sv country = normal_country(a, event->user.country);
+    struct sv country = sv_first(normal_country(a, event->user.country), region_of(a, event->user.locale));
     switch (policy->unknown) {
     case UNKNOWN_ALLOW: return true;
     case UNKNOWN_DENY: *ret_reason = SV("consent unknown"); return false;
@@ -131,14 +234,15 @@ static bool unknown_allows(struct arena *a, const struct consent_policy *policy,
     return false;
 }
 
-// An opt-out of sale (Global Privacy Control) is a denial of marketing, whatever a banner was answered.
+// An opt-out of sale (Global Privacy Control) keeps marketing from being sent whatever a banner was answered, unless the shop sends it
+// for limited use; then the banner's answer counts as ever.
 bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct rule_part *part, const struct event *event,
                     struct sv *ret_reason) {
     const struct consent *consent = &event->consent;
     enum consent_purpose purpose = part && part->has_consent ? part->consent : policy->purpose;
     if (purpose == CONSENT_FOR_NOTHING)
         return true;
-    if (purpose == CONSENT_FOR_MARKETING && consent->opt_out_of_sale) {
+    if (purpose == CONSENT_FOR_MARKETING && consent->opt_out_of_sale && policy->opt_out == OPT_OUT_SKIP) {
         *ret_reason = SV("opted out of sale and sharing");
         return false;
     }

@@ -32,6 +32,7 @@ struct draft {
     struct sv body;        // absent: it cannot be made
     struct sv essence;     // of what changes something there: lines "name=value"; sent only when one of them is new there
     bool undoes;           // it takes back what was sent before under the same name (see changes): not sent when nothing was
+    struct sv identity;    // where each identifier in the body came from, for people: "em=webhook, fbc=landing_site"; absent: not told
     size_t tell_at;        // where in body the disposition of the first destination is to be put when it is known; 0: nowhere
 };
 
@@ -62,6 +63,8 @@ struct destination {
     // and the event's rule has it go there. Otherwise false, and *ret_reason says why it is skipped.
     bool (*allowed)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
     bool (*applies)(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
+    // outdated: a body that was made before must not be sent any more, for what its event says now. NULL: never.
+    bool (*outdated)(const struct draft *draft, const struct event *e);
     // expired: it is too late to send an event of that time now. NULL: never.
     bool (*expired)(int64_t event_ms, int64_t now_ms);
     struct draft (*draft)(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms);

@@ -134,6 +134,19 @@ static bool has_address(const struct user *u) {
     return sv_present(u->address1) || sv_present(u->city) || sv_present(u->region) || sv_present(u->zip);
 }
 
+static void note_filled(const char **origin, struct sv before, struct sv now, const char *from) {
+    if (!sv_present(before) && sv_present(now))
+        *origin = from;
+}
+
+void event_fill(struct event *e, const struct user *known, const char *from) {
+    const struct user before = e->user;
+    user_fill(&e->user, known);
+    note_filled(&e->origins.email, before.email, e->user.email, from);
+    note_filled(&e->origins.phone, before.phone, e->user.phone, from);
+    note_filled(&e->origins.external_id, before.external_id, e->user.external_id, from);
+}
+
 // Two people are not mixed: where e-mail or customer id contradict, nothing is taken. Names and addresses are taken whole, never in parts.
 void user_fill(struct user *u, const struct user *known) {
     if (contradict(u->email, known->email) || contradict(u->external_id, known->external_id))

@@ -34,6 +34,12 @@ struct user {
     struct sv ip, user_agent, fbp, fbc;              // the buyer's, never the webhook sender's
 };
 
+// Where an identifier came from: "note attribute", "landing_site", "context:checkout", "order" (remembered with an order).
+// NULL: from what the sender said of the event itself.
+struct origins {
+    const char *email, *phone, *external_id, *ip, *user_agent, *fbp, *fbc, *consent;
+};
+
 struct item {
     struct sv product_id, variant_id, sku, title, variant_title, price, url, image_url, category, vendor;
     struct sv quantity;
@@ -60,7 +66,10 @@ struct event {
     struct sv shop, source, origin;
     enum purpose purpose;
     struct user user;
+    struct origins origins;   // of what is in user, and of consent
     struct consent consent;
+    int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
+    enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of
     struct sv value, currency;
     struct item *items;
     size_t item_count;
@@ -83,6 +92,7 @@ struct sv event_property_text(const struct event *e, const char *name);         
 void event_write(struct jw *w, const struct event *e);                           // the published JSON form
 void user_write(struct jw *w, const struct user *u);
 void user_read(struct arena *a, const struct json *node, struct user *ret);      // what user_write wrote
+void event_fill(struct event *e, const struct user *known, const char *from);    // user_fill, and notes in origins what it filled
 void user_fill(struct user *u, const struct user *known);                        // identity that u lacks, from known: never ip, agent, fbp, fbc
 bool user_has_identifier(const struct user *u);                                  // e-mail, phone or external_id
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/faults.h"
 #include "mapping/amount.h"
+#include "mapping/consent.h"
 #include "mapping/event_read.h"
 #include "mapping/normalise.h"
 
@@ -435,6 +436,8 @@ void event_read(struct arena *a, const struct json *node, struct event *ret, str
     const struct json *purpose = json_get(node, "purpose");
     if (!purpose || purpose->type == JSON_NULL)
         ret->purpose = purpose_of(ret->name);
+    if (consent_told(&ret->consent))
+        ret->consent_at_ms = ret->time_ms;
     const struct place user = {NULL, SV("user"), 0}, fbc = {&user, SV("fbc"), 0};
     if (ret->user.fbc.p && ret->time_ms > 0 && !valid_fbc(ret->user.fbc, ret->time_ms))
         wrong(&r, &fbc, "younger than the event, or older by more than 90 days");

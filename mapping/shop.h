@@ -17,9 +17,12 @@ enum recharge_signature { RECHARGE_AUTO, RECHARGE_TIMESTAMPED, RECHARGE_LEGACY }
 enum consent_purpose { CONSENT_FOR_NOTHING, CONSENT_FOR_MARKETING, CONSENT_FOR_ANALYTICS };
 enum consent_unknown { UNKNOWN_ALLOW, UNKNOWN_DENY, UNKNOWN_BY_REGION };
 
+enum consent_opt_out { OPT_OUT_SKIP, OPT_OUT_LIMITED };  // LIMITED: sent all the same, for limited data use (Meta)
+
 struct consent_policy {
     enum consent_purpose purpose;
     enum consent_unknown unknown;
+    enum consent_opt_out opt_out;  // what is done for who opted out of sale and sharing
 };
 
 struct rules;

@@ -11,12 +11,13 @@
 
 enum { LABELS_MAX = 4, SLOTS = 8192, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
 
-enum family { WEBHOOKS, STEPS, PAUSED, FAMILY_COUNT };
+enum family { WEBHOOKS, CONTEXTS, STEPS, PAUSED, FAMILY_COUNT };
 
 static const struct {
     const char *name, *type, *help, *labels[LABELS_MAX];
 } families[FAMILY_COUNT] = {
     [WEBHOOKS] = {"fireorder_webhooks_total", "counter", "Webhook requests by what became of them.", {"shop", "source", "topic", "result"}},
+    [CONTEXTS] = {"fireorder_context_total", "counter", "What browsers posted about their visits, by what became of it.", {"shop", "result"}},
     [STEPS] = {"fireorder_steps_total", "counter", "Attempts to send an event to a destination, by outcome.", {"shop", "destination", "outcome"}},
     [PAUSED] = {"fireorder_destination_paused", "gauge", "1 while a destination is paused because of its credentials or account.",
                 {"shop", "destination"}},
@@ -160,6 +161,10 @@ static void count(struct metrics *m, enum family family, const struct sv labels[
 
 void metrics_webhook(struct metrics *m, struct sv shop, struct sv source, struct sv topic, const char *result) {
     count(m, WEBHOOKS, (struct sv[LABELS_MAX]){shop, source, topic, sv_of(result)});
+}
+
+void metrics_context(struct metrics *m, struct sv shop, const char *result) {
+    count(m, CONTEXTS, (struct sv[LABELS_MAX]){shop, sv_of(result)});
 }
 
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome) {

@@ -6,7 +6,7 @@
 #include "server/admin.h"
 #include "server/commands/commands.h"
 #include "server/dispatch/dispatch.h"
-#include "server/ingest.h"
+#include "server/front.h"
 
 #include <getopt.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@ struct service {
     struct store *store;
     struct metrics *metrics;
     struct dispatch *dispatch;
-    struct ingest ingest;
+    struct front front;          // what answers on the webhook address
     struct admin admin;
     struct http_server *webhooks, *administration;
     volatile int stopping;       // read by the admin address
@@ -91,9 +91,10 @@ static enum rc start_dispatch(struct service *s, struct err *e) {
 }
 
 static enum rc start_webhooks(struct service *s, const struct config *c, struct err *e) {
-    s->ingest = (struct ingest){.config = s->config, .store = s->store, .metrics = s->metrics, .accepted = accepted, .accepted_ctx = s->dispatch};
+    s->front.ingest = (struct ingest){.config = s->config, .store = s->store, .metrics = s->metrics, .accepted = accepted, .accepted_ctx = s->dispatch};
+    s->front.context = context_in_new(s->config, s->store, s->metrics);
     struct http_server_config config = {.listen = c->listen, .body_limit = INGEST_BODY_LIMIT, .threads = INGEST_THREADS,
-                                        .early = ingest_early, .handle = ingest_handle, .refused = ingest_refused, .ctx = &s->ingest};
+                                        .early = front_early, .handle = front_handle, .refused = front_refused, .ctx = &s->front};
     return http_server_start(&config, &s->webhooks, e) ? err_wrap(e, "listen: " SV_FMT, SV_ARG(c->listen)) : RC_OK;
 }
 
@@ -155,6 +156,7 @@ void service_stop(struct service *s) {
     http_server_stop(s->administration);
     if (s->purging)
         pthread_join(s->purger, NULL);
+    context_in_free(s->front.context);
     store_close(s->store);
     metrics_free(s->metrics);
     config_slot_free(s->config);

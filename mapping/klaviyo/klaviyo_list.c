@@ -14,12 +14,14 @@ static bool by_sms(const struct event *e) {
     return sv_is(event_property_text(e, "channel"), "sms");
 }
 
-// Permission to write to somebody: Shopify's consent topics say it by their state, people's own sign-ups by the event's consent.
+// Permission to write to somebody: Shopify's consent topics say it by their state, people's own sign-ups by the event's consent. What
+// the storefront's banner was answered is consent to be tracked, another matter.
 static bool permitted(const struct event *e) {
     struct sv state = event_property_text(e, "state");
-    if (e->consent.marketing == CONSENT_DENIED)
+    enum consent_state marketing = e->origins.consent ? e->said : e->consent.marketing;
+    if (marketing == CONSENT_DENIED)
         return false;
-    return sv_present(state) ? sv_is(state, "subscribed") : e->consent.marketing == CONSENT_GRANTED;
+    return sv_present(state) ? sv_is(state, "subscribed") : marketing == CONSENT_GRANTED;
 }
 
 static bool waits_for_confirmation(const struct event *e, const struct shop *shop) {

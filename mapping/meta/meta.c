@@ -3,6 +3,7 @@
 #include "mapping/amount.h"
 #include "mapping/consent.h"
 #include "mapping/meta/meta.h"
+#include "mapping/normalise.h"
 #include "mapping/rules/rules.h"
 
 #include <string.h>
@@ -109,16 +110,35 @@ static void write_custom_data(struct jw *w, struct arena *a, const struct event 
     jw_close(w, '}');
 }
 
-// Limited data use, the country and state left to Meta: for those who opted out where the shop sends nevertheless.
-static void write_limited_data_use(struct jw *w) {
+// Meta's numbers for the states of the US in which limited data use works.
+static const struct {
+    const char *code;
+    int number;
+} states[] = {
+    {"ca", 1000}, {"co", 1001}, {"ct", 1002}, {"fl", 1003}, {"or", 1004}, {"tx", 1005}, {"mt", 1006}, {"de", 1007},
+    {"ne", 1008}, {"nh", 1009}, {"nj", 1010}, {"mn", 1011}, {"md", 1012}, {"ri", 1013},
+};
+
+static int state_of(struct arena *a, const struct user *u) {
+    struct sv state = normal_region(a, u->region, u->country);
+    for (size_t i = 0; i < COUNTOF(states); i++)
+        if (sv_is(normal_country(a, u->country), "us") && sv_is(state, states[i].code))
+            return states[i].number;
+    return 0;
+}
+
+// Limited data use, for those who opted out where the shop sends nevertheless. Meta finds out country and state by the address; without
+// one it wants to be told them.
+static void write_limited_data_use(struct jw *w, struct arena *a, const struct event *e, bool browser) {
+    int state = browser && sv_present(e->user.ip) ? 0 : state_of(a, &e->user);
     jw_key(w, "data_processing_options");
     jw_open(w, '[');
     jw_string(w, SV("LDU"));
     jw_close(w, ']');
     jw_key(w, "data_processing_options_country");
-    jw_int(w, 0);
+    jw_int(w, state > 0);
     jw_key(w, "data_processing_options_state");
-    jw_int(w, 0);
+    jw_int(w, state);
 }
 
 static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
@@ -132,7 +152,7 @@ static void write_event(struct jw *w, struct arena *a, const struct event *e, co
     if (strcmp(source->name, "website") == 0)
         jw_member(w, "event_source_url", meta_page_url(a, e, shop));
     if (e->consent.opt_out_of_sale)
-        write_limited_data_use(w);
+        write_limited_data_use(w, a, e, source->browser);
     jw_key(w, "user_data");
     meta_user_write(w, a, e, source->browser);
     jw_key(w, "custom_data");
@@ -154,8 +174,14 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     jw_member(&w, "partner_agent", SV("fireorder_0_1"));
     jw_close(&w, '}');
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
+    made.identity = meta_user_origins(a, e, action_source_of(e)->browser);
     buf_free(&out);
     return made;
+}
+
+// Whoever opted out after the body was made is not in it as one who did.
+static bool outdated(const struct draft *draft, const struct event *e) {
+    return e->consent.opt_out_of_sale && !sv_contains_nocase(draft->body, SV("\"data_processing_options\""));
 }
 
 // ---- address
@@ -180,6 +206,7 @@ const struct destination destination_meta = {
     .leads = true,
     .allowed = allowed,
     .applies = applies,
+    .outdated = outdated,
     .expired = expired,
     .draft = draft,
     .address = address,

@@ -50,20 +50,22 @@ struct parameter {
     size_t offset;  // of the raw value in struct user
     struct sv (*normal)(struct arena *a, struct sv raw, struct sv country);
     unsigned weak;
+    size_t origin;  // of its origin in struct origins plus 1; 0: places and names, which say nobody
 };
 
 #define RAW(field) offsetof(struct user, field)
+#define FROM(field) (offsetof(struct origins, field) + 1)
 
 static const struct parameter hashed[] = {
-    {"em", RAW(email), email, 0},
-    {"ph", RAW(phone), phone, 0},
-    {"fn", RAW(first_name), name, WEAK_FIRST_NAME},
-    {"ln", RAW(last_name), name, WEAK_LAST_NAME},
-    {"ct", RAW(city), city, WEAK_PLACE},
-    {"st", RAW(region), normal_region, WEAK_PLACE},
-    {"zp", RAW(zip), normal_zip, WEAK_PLACE},
-    {"country", RAW(country), country_code, WEAK_PLACE},
-    {"external_id", RAW(external_id), external_id, 0},
+    {"em", RAW(email), email, 0, FROM(email)},
+    {"ph", RAW(phone), phone, 0, FROM(phone)},
+    {"fn", RAW(first_name), name, WEAK_FIRST_NAME, 0},
+    {"ln", RAW(last_name), name, WEAK_LAST_NAME, 0},
+    {"ct", RAW(city), city, WEAK_PLACE, 0},
+    {"st", RAW(region), normal_region, WEAK_PLACE, 0},
+    {"zp", RAW(zip), normal_zip, WEAK_PLACE, 0},
+    {"country", RAW(country), country_code, WEAK_PLACE, 0},
+    {"external_id", RAW(external_id), external_id, 0, FROM(external_id)},
 };
 
 static bool is_hex(struct sv s) {
@@ -104,6 +106,7 @@ struct plain {
     const char *key;
     struct sv value;
     unsigned weak;
+    const char *from;
 };
 
 #define PLAIN_MAX 5
@@ -111,11 +114,11 @@ struct plain {
 static size_t plain_parameters(struct arena *a, const struct event *e, bool browser, struct plain *ret) {
     const struct user *u = &e->user;
     struct plain all[PLAIN_MAX] = {
-        {"client_ip_address", browser ? ip_address(a, u->ip) : SV_NONE, 0},
-        {"client_user_agent", browser ? sv_trim(u->user_agent) : SV_NONE, WEAK_PLACE},
-        {"fbp", browser && valid_fbp(u->fbp) ? u->fbp : SV_NONE, 0},
-        {"fbc", browser && valid_fbc(u->fbc, e->time_ms) ? u->fbc : SV_NONE, 0},
-        {"subscription_id", event_property_text(e, "subscription_id"), 0},
+        {"client_ip_address", browser ? ip_address(a, u->ip) : SV_NONE, 0, e->origins.ip},
+        {"client_user_agent", browser ? sv_trim(u->user_agent) : SV_NONE, WEAK_PLACE, e->origins.user_agent},
+        {"fbp", browser && valid_fbp(u->fbp) ? u->fbp : SV_NONE, 0, e->origins.fbp},
+        {"fbc", browser && valid_fbc(u->fbc, e->time_ms) ? u->fbc : SV_NONE, 0, e->origins.fbc},
+        {"subscription_id", event_property_text(e, "subscription_id"), 0, NULL},
     };
     size_t n = 0;
     for (size_t i = 0; i < PLAIN_MAX; i++)
@@ -150,4 +153,22 @@ void meta_user_write(struct jw *w, struct arena *a, const struct event *e, bool 
     for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++)
         jw_member(w, plain[i].key, plain[i].value);
     jw_close(w, '}');
+}
+
+static void tell_origin(struct buf *out, const char *key, const char *from) {
+    buf_fmt(out, "%s%s=%s", out->n > 0 ? ", " : "", key, from ? from : "webhook");
+}
+
+struct sv meta_user_origins(struct arena *a, const struct event *e, bool browser) {
+    struct plain plain[PLAIN_MAX];
+    struct buf out;
+    buf_init(&out, 1 << 12);
+    for (size_t i = 0; i < COUNTOF(hashed); i++)
+        if (hashed[i].origin > 0 && sv_present(hash(a, &hashed[i], &e->user)))
+            tell_origin(&out, hashed[i].key, *(const char *const *)(const void *)((const char *)&e->origins + hashed[i].origin - 1));
+    for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++)
+        tell_origin(&out, plain[i].key, plain[i].from);
+    struct sv text = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
+    buf_free(&out);
+    return sv_present(text) ? text : SV_NONE;
 }

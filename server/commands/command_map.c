@@ -77,6 +77,7 @@ static void write_step(struct jw *w, struct arena *a, const struct shop *shop, c
             body = NULL;
         jw_node(w, body);
         jw_close(w, '}');
+        jw_member(w, "identity", step->draft.identity);
     }
     jw_close(w, '}');
 }

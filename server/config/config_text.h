@@ -19,7 +19,7 @@ const struct rules *mapping_load(struct arena *a, const char *config_file, struc
 // Checks of one value each; the value is there and not empty.
 bool is_address(struct sv s);       // "host:port", ":port" or "port"
 bool is_base_url(struct sv s);      // https://, or http:// when the host is this machine; no query, no credentials
-bool is_origin(struct sv s);        // a base URL without a path
+bool is_origin(struct sv s);        // a base URL without a path, or null
 bool is_domain(struct sv s);
 bool is_shop_name(struct sv s);     // [a-z0-9_-]{1,64}
 bool is_digits(struct sv s);

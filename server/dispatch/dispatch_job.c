@@ -32,40 +32,6 @@ static void finish(struct task *t, enum job_state state, struct sv reason) {
 
 // ---- planning
 
-static struct sv person_key(struct arena *a, struct sv name) {
-    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
-}
-
-// recall fills in who an event is about, where its webhook does not say it, from an earlier one that did.
-static enum rc recall(struct task *t, struct event *event, struct err *e) {
-    for (size_t i = 0; i < event->recall_count; i++) {
-        struct sv kept = SV_NONE;
-        struct json *json;
-        struct user known = {0};
-        enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, person_key(&t->arena, event->recall[i]), &kept, e);
-        if (rc == RC_UNAVAILABLE)
-            return rc;
-        if (rc != RC_OK || !kept.p || json_parse(&t->arena, kept, &json, NULL) != RC_OK)
-            continue;
-        user_read(&t->arena, json, &known);
-        user_fill(&event->user, &known);
-        break;
-    }
-    return RC_OK;
-}
-
-static enum rc decode(struct task *t, struct err *e) {
-    const struct source *source = source_named(t->job.source);
-    if (source)
-        source_decode(&t->arena, source, t->shop, t->job.topic, t->job.body, &t->decoded);
-    else
-        t->decoded.undecodable = SV("its sender is not known here");
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < t->decoded.count && rc == RC_OK; i++)
-        rc = recall(t, &t->decoded.events[i], e);
-    return rc;
-}
-
 static struct sv person_json(struct task *t) {
     struct buf out;
     struct jw w;
@@ -152,7 +118,7 @@ void task_begin(struct task *t) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
     } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
-    } else if (decode(t, &e)) {
+    } else if (task_decode(t, &e)) {
         change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
     } else if (!t->job.plan.p) {
         make_plan(t);

@@ -2,6 +2,7 @@
 // but for the three flags.
 //   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
 //   dispatch_job.c    the way of one job through its plan
+//   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_mark.c   what is sent only when it changes something there
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
@@ -91,6 +92,10 @@ struct dispatch {
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
+
+// dispatch_join.c
+MUST_CHECK enum rc task_decode(struct task *t, struct err *e);    // into t->decoded; RC_UNAVAILABLE: the store is away
+struct sv person_key(struct arena *a, struct sv name);
 
 // dispatch_mark.c
 // mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change is on its way to the store.

@@ -7,7 +7,7 @@
 static void decide(struct step *s, enum step_state state, struct sv reason) {
     s->state = state;
     s->reason = reason;
-    s->draft = (struct draft){0};
+    s->draft = (struct draft){.identity = state == STEP_SKIPPED ? SV_NONE : s->draft.identity};
     s->next_ms = 0;
 }
 
@@ -75,6 +75,10 @@ bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step) {
     return true;
 }
 
+static bool outdated(size_t step, const struct step *s, const struct event *e) {
+    return destinations[step]->outdated && s->draft.body.p && destinations[step]->outdated(&s->draft, e);
+}
+
 typedef bool verdict(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
 
 // Resumed, an event goes by the mapping that it was planned with; only what was allowed may be allowed no longer.
@@ -83,8 +87,12 @@ static bool review(struct arena *a, const struct shop *shop, struct planned_even
     for (size_t s = 0; s < PLAN_STEPS; s++) {
         struct sv reason = SV_NONE;
         verdict *ask = resumed ? destinations[s]->allowed : destinations[s]->applies;
-        if (step_decided(&e->steps[s]) || ask(a, e->event, shop, &reason))
+        if (step_decided(&e->steps[s]))
             continue;
+        bool allowed = ask(a, e->event, shop, &reason);
+        if (allowed && !(resumed && outdated(s, &e->steps[s], e->event)))
+            continue;
+        reason = allowed ? SV("opted out of sale and sharing after it was planned") : reason;
         decide(&e->steps[s], STEP_SKIPPED, reason);
         changed = true;
     }

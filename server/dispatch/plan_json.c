@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","essence","undoes","amended","attempts","first","last","next"}}}]}
+// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","last","next"}}}]}
 // A body is kept as a string, so that it comes back byte for byte.
 #include "server/dispatch/plan.h"
 
@@ -28,6 +28,7 @@ static void write_step(struct jw *w, const struct step *s) {
     jw_member(w, "body", s->draft.body);
     write_moment(w, "tell_at", (int64_t)s->draft.tell_at);
     jw_member(w, "essence", s->draft.essence);
+    jw_member(w, "identity", s->draft.identity);
     write_moment(w, "undoes", s->draft.undoes);
     write_moment(w, "amended", s->amended);
     write_moment(w, "attempts", s->attempts);
@@ -90,7 +91,8 @@ static bool read_moment(const struct json *node, const char *key, int64_t *ret) 
 static bool read_step(const struct json *node, struct step *ret) {
     struct sv state = json_str(node, "state");
     int64_t tell_at = 0, undoes = 0, amended = 0;
-    *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence")};
+    *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence"),
+                          .draft.identity = json_str(node, "identity")};
     if (!node) {  // a destination that did not exist when this was planned
         *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
         return true;

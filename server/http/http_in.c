@@ -38,6 +38,7 @@ static const struct status statuses[] = {
     {200, "OK", "", ""},
     {202, "Accepted", "", ""},
     {204, "No Content", "", ""},
+    {304, "Not Modified", "", ""},
     {400, "Bad Request", "malformed request", ""},
     {401, "Unauthorized", "unauthorized", ""},
     {403, "Forbidden", "forbidden", ""},
@@ -47,8 +48,9 @@ static const struct status statuses[] = {
     {409, "Conflict", "conflict", ""},
     {411, "Length Required", "Content-Length is required", ""},
     {413, "Content Too Large", "the body is too large", ""},
+    {415, "Unsupported Media Type", "unsupported media type", ""},
     {422, "Unprocessable Content", "unprocessable", ""},
-    {429, "Too Many Requests", "too many requests", ""},
+    {429, "Too Many Requests", "too many requests", "Retry-After: 1\r\n"},
     {500, "Internal Server Error", "internal error", ""},
     {503, "Service Unavailable", "unavailable, try again", "Retry-After: 5\r\n"},
 };
@@ -64,7 +66,7 @@ static const struct status *status_of(int code) {
 // One write: a second one would wait for the client's delayed acknowledgement of the first.
 static void answer(struct mg_connection *conn, struct sv method, const struct http_response *response) {
     struct buf out;
-    bool has_body = response->status != 204;
+    bool has_body = response->status != 204 && response->status != 304;
     buf_init(&out, response->body.n + 4096);
     buf_fmt(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\n", response->status, status_of(response->status)->phrase);
     if (has_body)

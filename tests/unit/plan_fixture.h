@@ -46,7 +46,7 @@ static inline struct shop shop_of_both(void) {
         .meta = {.configured = true, .pixel_id = SV("1"), .access_token = SV("t"), .api_version = SV("v25.0"), .base_url = SV("https://meta.example")},
         .klaviyo = {.configured = true, .api_key = SV("pk_x"), .revision = SV("2026-07-15"), .base_url = SV("https://klaviyo.example"),
                     .list_id = SV("LiSt01")},
-        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION},
+        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP},
     };
 }
 

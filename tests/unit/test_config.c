@@ -76,6 +76,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_int_equal(s->context.lifetime_ms, DAYS_MS(7));
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_MARKETING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_BY_REGION);
+    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_SKIP);
     assert_int_equal(s->consent.klaviyo.purpose, CONSENT_FOR_NOTHING);
     config_drop(c);
 }
@@ -100,8 +101,8 @@ static const char everything[] =
     "            content_id: 'shopify_{country}_{product_id}_{variant_id}' }\n"
     "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
     "    events: { secrets: [e] }\n"
-    "    context: { origins: ['https://a.example', 'https://b.example:444'], lifetime: 1h }\n"
-    "    consent: { meta: { purpose: none, unknown: deny }, klaviyo: { purpose: analytics, unknown: allow } }\n"
+    "    context: { origins: ['https://a.example', 'https://b.example:444', 'null'], lifetime: 1h }\n"
+    "    consent: { meta: { purpose: none, unknown: deny, opt_out: ldu }, klaviyo: { purpose: analytics, unknown: allow } }\n"
     "    mapping: default\n"
     "  other: {}\n";
 
@@ -143,11 +144,13 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(s->klaviyo.list_id, "L1"));
     assert_false(s->klaviyo.native_integration);
     assert_true(sv_is(s->events.secrets.v[0], "e"));
-    assert_int_equal(s->context.origin_count, 2);
+    assert_int_equal(s->context.origin_count, 3);
     assert_true(sv_is(s->context.origins[1], "https://b.example:444"));
+    assert_true(sv_is(s->context.origins[2], "null"));
     assert_int_equal(s->context.lifetime_ms, HOURS_MS(1));
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_NOTHING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_DENY);
+    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_LIMITED);
     assert_int_equal(s->consent.klaviyo.purpose, CONSENT_FOR_ANALYTICS);
     const struct shop *other = config_shop(c, SV("other"));
     assert_false(other->meta.configured || other->klaviyo.configured);
@@ -233,8 +236,9 @@ static const struct {
     {"revision", HEAD "    klaviyo: { api_key: k, revision: latest }\n", {"f.yaml:4: revision must be a date"}},
     {"bool", HEAD "    klaviyo: { api_key: k, native_integration: yes }\n", {"f.yaml:4: native_integration must be one of false, true"}},
     {"origin with path", HEAD "    context: { origins: ['https://a.example/x'] }\n", {"f.yaml:4: origins must be origins such as"}},
-    {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe } }\n",
-     {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region"}},
+    {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe, opt_out: no } }\n",
+     {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region",
+      "f.yaml:4: opt_out must be one of skip, ldu"}},
     {"mapping", HEAD "    mapping: own.yaml\n", {"f.yaml:4: mapping: own.yaml: No such file"}},
     {"domain", HEAD "    domain: 'https://acme.example'\n", {"f.yaml:4: domain must be a host name"}},
     {"list for a value", "version: 1\nlisten: [a]\nshops: { a: {} }\n", {"f.yaml:2: listen must be a single value, not a list"}},

@@ -123,7 +123,7 @@ static void test_allows(void **state) {
         {CONSENT_FOR_ANALYTICS, UNKNOWN_BY_REGION, G, U, false, "AT", "consent unknown in AT"},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
-        struct consent_policy policy = {rows[i].purpose, rows[i].unknown};
+        struct consent_policy policy = {rows[i].purpose, rows[i].unknown, OPT_OUT_SKIP};
         struct event event = {.consent = {rows[i].marketing, rows[i].analytics, rows[i].opt_out}, .user.country = sv_of(rows[i].country)};
         struct sv reason = SV_NONE;
         bool allowed = consent_allows(&arena, &policy, NULL, &event, &reason);
@@ -140,11 +140,11 @@ static void test_purpose_of_the_rule(void **state) {
         struct consent_policy policy;
         const char *reason;
     } rows[] = {
-        {{.has_consent = false}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, "consent denied"},
-        {{.has_consent = true, .consent = CONSENT_FOR_NOTHING}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, NULL},
-        {{.has_consent = true, .consent = CONSENT_FOR_MARKETING}, {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW}, "consent denied"},
-        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW}, NULL},
-        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_DENY}, "consent unknown"},
+        {{.has_consent = false}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, OPT_OUT_SKIP}, "consent denied"},
+        {{.has_consent = true, .consent = CONSENT_FOR_NOTHING}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, OPT_OUT_SKIP}, NULL},
+        {{.has_consent = true, .consent = CONSENT_FOR_MARKETING}, {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}, "consent denied"},
+        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, OPT_OUT_SKIP}, NULL},
+        {{.has_consent = true, .consent = CONSENT_FOR_ANALYTICS}, {CONSENT_FOR_MARKETING, UNKNOWN_DENY, OPT_OUT_SKIP}, "consent unknown"},
     };
     struct event event = {.consent = {.marketing = CONSENT_DENIED}};
     for (size_t i = 0; i < COUNTOF(rows); i++) {
@@ -159,13 +159,98 @@ static void test_purpose_of_the_rule(void **state) {
 static void test_whole_eea(void **state) {
     (void)state;
     static const char codes[] = "ATBEBGHRCYCZDKEEFIFRDEGRHUIEITLVLTLUMTNLPLPTROSKSIESSEISLINO";
-    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION};
+    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP};
     assert_int_equal(sizeof codes - 1, 60);
     for (size_t i = 0; i + 1 < sizeof codes; i += 2) {
         struct event event = {.user.country = {codes + i, 2}};
         struct sv reason;
         assert_false(consent_allows(&arena, &policy, NULL, &event, &reason));
     }
+}
+
+// The region comes from the country, and from the locale only where no country is known.
+static void test_region_of_the_locale(void **state) {
+    (void)state;
+    static const struct {
+        const char *country, *locale, *reason;
+    } rows[] = {
+        {NULL, "de-DE", "consent unknown in DE"},
+        {NULL, "de_AT", "consent unknown in AT"},
+        {NULL, "sr-Latn-SI", "consent unknown in SI"},
+        {NULL, "en-gb", "consent unknown in GB"},
+        {NULL, "en-US", NULL},
+        {NULL, "de", NULL},  // a language is no region
+        {NULL, "-", NULL},
+        {NULL, "de-", NULL},
+        {NULL, "", NULL},
+        {"US", "de-DE", NULL},
+        {"DE", "en-US", "consent unknown in DE"},
+        {"Atlantis", "fr-FR", "consent unknown in FR"},
+    };
+    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event event = {.user = {.country = sv_of(rows[i].country), .locale = sv_of(rows[i].locale)}};
+        struct sv reason = SV_NONE;
+        bool allowed = consent_allows(&arena, &policy, NULL, &event, &reason);
+        if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
+            fail_msg("row %zu: %d " SV_FMT, i, allowed, SV_ARG(reason));
+    }
+}
+
+// The whole truth: every signal, region and policy. A letter for each region (none, US, DE, GB, CH): y allowed; o opted out; d denied;
+// u unknown; r unknown in that region. Rows: what the signal for the purpose says and the opt-out; columns: unknown allow, deny, region.
+static const struct truth {
+    enum consent_state signal;
+    bool opt_out;
+    enum consent_opt_out policy;
+    const char *marketing[3], *analytics[3];
+} truth[] = {
+    {U, false, OPT_OUT_SKIP, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, false, OPT_OUT_SKIP, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, false, OPT_OUT_SKIP, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, true, OPT_OUT_SKIP, {"ooooo", "ooooo", "ooooo"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, true, OPT_OUT_SKIP, {"ooooo", "ooooo", "ooooo"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, true, OPT_OUT_SKIP, {"ooooo", "ooooo", "ooooo"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, false, OPT_OUT_LIMITED, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, false, OPT_OUT_LIMITED, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, false, OPT_OUT_LIMITED, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, true, OPT_OUT_LIMITED, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, true, OPT_OUT_LIMITED, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, true, OPT_OUT_LIMITED, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+};
+
+static const char *const truth_regions[] = {NULL, "US", "DE", "GB", "CH"};
+
+static char verdict_of(const struct truth *t, enum consent_purpose purpose, enum consent_unknown unknown, enum consent_state other, const char *country) {
+    struct consent consent = {.marketing = t->signal, .analytics = other, .opt_out_of_sale = t->opt_out};
+    if (purpose == CONSENT_FOR_ANALYTICS)
+        consent = (struct consent){.marketing = other, .analytics = t->signal, .opt_out_of_sale = t->opt_out};
+    struct consent_policy policy = {purpose, unknown, t->policy};
+    struct event event = {.consent = consent, .user.country = sv_of(country)};
+    struct sv reason = SV_NONE;
+    if (consent_allows(&arena, &policy, NULL, &event, &reason))
+        return 'y';
+    if (sv_starts(reason, SV("consent unknown in ")))
+        return country && sv_ends(reason, sv_of(country)) ? 'r' : '?';
+    return sv_is(reason, "consent unknown") ? 'u' : sv_is(reason, "consent denied") ? 'd' : sv_is(reason, "opted out of sale and sharing") ? 'o' : '?';
+}
+
+static void test_truth_table(void **state) {
+    (void)state;
+    static const enum consent_unknown unknowns[] = {UNKNOWN_ALLOW, UNKNOWN_DENY, UNKNOWN_BY_REGION};
+    size_t asked = 0;
+    for (size_t row = 0; row < COUNTOF(truth); row++)
+        for (size_t u = 0; u < COUNTOF(unknowns); u++)
+            for (size_t region = 0; region < COUNTOF(truth_regions); region++)
+                for (int other = CONSENT_UNKNOWN; other <= CONSENT_DENIED; other++, asked++) {
+                    const char *country = truth_regions[region];
+                    char marketing = verdict_of(&truth[row], CONSENT_FOR_MARKETING, unknowns[u], (enum consent_state)other, country);
+                    char analytics = verdict_of(&truth[row], CONSENT_FOR_ANALYTICS, unknowns[u], (enum consent_state)other, country);
+                    char nothing = verdict_of(&truth[row], CONSENT_FOR_NOTHING, unknowns[u], (enum consent_state)other, country);
+                    if (marketing != truth[row].marketing[u][region] || analytics != truth[row].analytics[u][region] || nothing != 'y')
+                        fail_msg("row %zu, policy %zu, %s: %c %c %c", row, u, country ? country : "nowhere", marketing, analytics, nothing);
+                }
+    assert_int_equal(asked, 12 * 3 * 5 * 3);
 }
 
 int main(void) {
@@ -175,6 +260,8 @@ int main(void) {
         cmocka_unit_test(test_allows),
         cmocka_unit_test(test_purpose_of_the_rule),
         cmocka_unit_test(test_whole_eea),
+        cmocka_unit_test(test_region_of_the_locale),
+        cmocka_unit_test(test_truth_table),
     };
     return cmocka_run_group_tests_name("consent", tests, setup, teardown);
 }

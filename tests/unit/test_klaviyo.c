@@ -242,7 +242,7 @@ static void test_applies(void **state) {
     assert_false(applies(&e, &s, &reason));
     assert_true(sv_is(reason, "test event"));
     e = purchase();
-    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY};
+    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY, OPT_OUT_SKIP};
     assert_false(applies(&e, &s, &reason));
     assert_true(sv_is(reason, "consent unknown"));
     s = shop(true);

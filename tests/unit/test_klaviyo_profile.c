@@ -280,8 +280,25 @@ static void test_list_applies(void **state) {
     event_property(&account, "state", SV("not_subscribed"));
     s.rules = rules_over(&arena, SV("version: 1\nrules: { sign_up: { klaviyo: { when: null } } }"));
     assert_applies(LIST, &account, &s, "no consent in the event");
+    static const struct {
+        enum consent_state said, banner;
+        const char *state, *reason;
+    } banners[] = {
+        {CONSENT_UNKNOWN, CONSENT_GRANTED, NULL, "no consent in the event"},
+        {CONSENT_GRANTED, CONSENT_DENIED, NULL, NULL},
+        {CONSENT_UNKNOWN, CONSENT_DENIED, "subscribed", NULL},
+        {CONSENT_DENIED, CONSENT_GRANTED, NULL, "no consent in the event"},
+    };
+    for (size_t i = 0; i < COUNTOF(banners); i++) {
+        struct event e = event_of(EVENT_SIGN_UP);
+        e.said = banners[i].said;
+        e.consent.marketing = banners[i].banner;
+        e.origins.consent = "context:customer";
+        event_property(&e, "state", sv_of(banners[i].state));
+        assert_applies(LIST, &e, &s, banners[i].reason);
+    }
     struct event joins = event_of(EVENT_SIGN_UP), leaves = event_of(EVENT_CONSENT_REVOKED);
-    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_ANALYTICS, UNKNOWN_DENY};
+    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_ANALYTICS, UNKNOWN_DENY, OPT_OUT_SKIP};
     assert_applies(LIST, &joins, &s, "consent unknown");
     assert_applies(LIST, &leaves, &s, NULL);  // who leaves is let go
     leaves.user = (struct user){.external_id = SV("7")};

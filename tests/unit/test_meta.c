@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "mapping/destination.h"
+#include "mapping/meta/meta.h"
 #include "tests/unit/default_rules.h"
 #include "tests/unit/members.h"
 
@@ -36,7 +37,7 @@ static struct shop shop(void) {
         .name = SV("acme"), .domain = SV("acme.myshopify.com"), .rules = rules,
         .meta = {.configured = true, .pixel_id = SV("1234567890"), .access_token = SV("secret-token"), .api_version = SV("v25.0"),
                  .base_url = SV("https://graph.facebook.com/")},
-        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION},
+        .consent.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP},
     };
 }
 
@@ -156,6 +157,35 @@ static void test_closed_list_of_keys(void **state) {
     assert_member(event, "user_data.subscription_id", "77");
     assert_true(sv_is(json_get(event, "data_processing_options")->child->text, "LDU"));
     assert_member(event, "data_processing_options_state", "0");
+}
+
+// Without an address Meta has to be told where limited data use holds.
+static void test_limited_data_use_without_an_address(void **state) {
+    (void)state;
+    static const struct {
+        const char *country, *region, *ip, *want_country, *want_state;
+    } rows[] = {
+        {"US", "CA", NULL, "1", "1000"}, {"US", "California", NULL, "1", "1000"}, {"US", "DE", NULL, "1", "1007"}, {"US", "NY", NULL, "0", "0"},
+        {"DE", "CA", NULL, "0", "0"},    {NULL, NULL, NULL, "0", "0"},             {"US", "CA", "192.0.2.7", "0", "0"},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = purchase();
+        e.consent.opt_out_of_sale = true;
+        e.user.country = sv_of(rows[i].country);
+        e.user.region = sv_of(rows[i].region);
+        e.user.ip = sv_of(rows[i].ip);
+        assert_member(event_of(&e), "data_processing_options_country", rows[i].want_country);
+        assert_member(event_of(&e), "data_processing_options_state", rows[i].want_state);
+    }
+}
+
+// Only of what is sent, in the words of Meta.
+static void test_identity_is_told(void **state) {
+    (void)state;
+    struct event e = {.user = {.email = SV("ava@klaviyo-demo.com"), .phone = SV("+1"), .ip = SV("192.0.2.7"), .fbp = SV("fb.1.1.2"), .fbc = SV("broken"), .city = SV("Ulm")},
+                      .origins = {.email = "order", .fbp = "note attribute", .fbc = "landing_site", .ip = "context:cart"}};
+    assert_true(sv_is(meta_user_origins(&arena, &e, true), "em=order, client_ip_address=context:cart, fbp=note attribute"));
+    assert_true(sv_is(meta_user_origins(&arena, &e, false), "em=order"));
 }
 
 static void test_time_is_never_in_the_future(void **state) {
@@ -478,6 +508,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_purchase),
         cmocka_unit_test(test_closed_list_of_keys),
+        cmocka_unit_test(test_limited_data_use_without_an_address),
+        cmocka_unit_test(test_identity_is_told),
         cmocka_unit_test(test_time_is_never_in_the_future),
         cmocka_unit_test(test_action_sources),
         cmocka_unit_test(test_page_urls),

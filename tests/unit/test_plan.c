@@ -330,6 +330,15 @@ static void resumed_plans(void **state) {
     expect_text(p.events[0].steps[META].reason, "consent denied", 0);
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
     e.consent.marketing = CONSENT_UNKNOWN;
+    shop.consent.meta.opt_out = OPT_OUT_LIMITED;  // the body was made for unlimited use: it is not sent to whoever opted out since
+    p = plan_of(&shop, &e, 1, T0);
+    e.consent.opt_out_of_sale = true;
+    assert_true(plan_resume(&arena, &shop, &same, &p));
+    expect_text(p.events[0].steps[META].reason, "opted out of sale and sharing after it was planned", 0);
+    p = plan_of(&shop, &e, 1, T0);
+    assert_false(plan_resume(&arena, &shop, &same, &p));
+    assert_int_equal(p.events[0].steps[META].state, STEP_PENDING);
+    e.consent.opt_out_of_sale = false;
     p = plan_of(&shop, &e, 1, T0);  // what is no longer decoded goes on with the bytes that it has
     struct sv body[PLAN_STEPS];
     for (size_t s = 0; s < PLAN_STEPS; s++)
@@ -345,6 +354,7 @@ static void resumed_plans(void **state) {
     shop.meta.configured = false;  // what was sent is not taken back
     assert_false(plan_resume(&arena, &shop, &same, &p));
     assert_int_equal(p.events[0].steps[META].state, STEP_SENT);
+    expect_text(p.events[0].steps[META].draft.identity, "em=webhook, external_id=webhook", 0);  // still told of what was sent
     shop.klaviyo.configured = false;
     assert_true(plan_resume(&arena, &shop, &same, &p));
     expect_text(p.events[0].steps[EVENT].reason, "klaviyo is not configured", 0);

@@ -30,7 +30,7 @@ static struct draft draft_of(size_t i, size_t s) {
     if (i % 3 == 0)
         return (struct draft){0};
     struct sv body = SV("{\"a\":\"\\u00e9\x7f\"}");
-    return (struct draft){.body = body, .tell_at = s % 2 ? body.n - i % 2 : 0, .undoes = (i + s) % 2};
+    return (struct draft){.body = body, .identity = s == 0 ? SV("em=webhook, fbp=note attribute") : SV_NONE, .tell_at = s % 2 ? body.n - i % 2 : 0, .undoes = (i + s) % 2};
 }
 
 // Every state, with and without each of its parts, and texts that need escapes.
@@ -48,7 +48,7 @@ static struct plan full_plan(void) {
 }
 
 static bool same_step(const struct step *a, const struct step *b) {
-    return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->draft.body, b->draft.body) && a->draft.tell_at == b->draft.tell_at &&
+    return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->draft.body, b->draft.body) && a->draft.tell_at == b->draft.tell_at && sv_eq(a->draft.identity, b->draft.identity) &&
            a->draft.undoes == b->draft.undoes && a->amended == b->amended && a->attempts == b->attempts &&
            a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->next_ms == b->next_ms;
 }

@@ -226,7 +226,7 @@ static void test_not_sent(void **state) {
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct shop s = shop_with(rows[i].own);
-        s.consent.meta = s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY};
+        s.consent.meta = s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY, OPT_OUT_SKIP};
         struct event e = event_named("sign_up");
         struct sv reason = SV_NONE;
         rule_choose(&arena, &s, &e);

@@ -1,0 +1,124 @@
+// context_apply.c: what the storefront knew, joined to what the webhook says.
+#include "mapping/consent.h"
+#include "mapping/context.h"
+#include "mapping/normalise.h"
+
+#include <string.h>
+
+#define LANDING_SITE "landing_site"
+
+// Nobody is at a browser when these happen: click ids, address and agent would be those of another moment.
+static bool has_visit(const struct event *e) {
+    static const char *const without[] = {"renewal", "subscription", "pos"};
+    for (size_t i = 0; i < COUNTOF(without); i++)
+        if (sv_is(e->origin, without[i]))
+            return false;
+    return e->name != EVENT_RENEWAL_CHARGED && e->name != EVENT_RENEWAL_FAILED;
+}
+
+static bool of_customer(const struct known_context *k) {
+    return strcmp(k->from, "context:customer") == 0;
+}
+
+// What the event said without a date is older than what its own visit's browser said: a cart's attributes do not change any more in the
+// checkout. It is newer than another visit of the customer before it, but for a renewal, which repeats its first checkout's words.
+static int64_t told_at_ms(const struct event *e, bool same_visit) {
+    return e->consent_at_ms != 0 || same_visit || !has_visit(e) ? e->consent_at_ms : e->time_ms;
+}
+
+static void apply_consent(const struct known_context *k, struct event *e) {
+    const struct context *c = &k->context;
+    struct consent merged = e->consent;
+    if (!consent_told(&c->consent))
+        return;
+    if (!consent_told(&e->consent) || c->consent_at_ms > told_at_ms(e, !of_customer(k))) {
+        consent_apply(&merged, c->consent);
+        e->consent_at_ms = c->consent_at_ms;
+    } else {
+        merged = c->consent;
+        consent_apply(&merged, e->consent);
+    }
+    if (merged.marketing != e->consent.marketing) {
+        e->said = e->origins.consent ? e->said : e->consent.marketing;
+        e->origins.consent = k->from;
+    }
+    e->consent = merged;
+}
+
+// ---- the click
+
+struct click {
+    struct sv id;
+    int64_t seen_ms;
+};
+
+static struct click click_of(struct sv cookie) {
+    struct sv part, rest = cookie;
+    struct click click = {0};
+    sv_cut(rest, '.', &part, &rest);
+    sv_cut(rest, '.', &part, &rest);
+    sv_cut(rest, '.', &part, &rest);
+    (void)sv_i64(part, &click.seen_ms);
+    sv_cut(rest, '.', &click.id, &rest);
+    return click;
+}
+
+// The cookie as it is, unless the click id of a page is of a later click. Meta: the time is when the click was first seen.
+static struct sv fbc_of(struct arena *a, const struct context *c, int64_t event_ms) {
+    struct sv cookie = valid_fbc(c->fbc.text, event_ms) ? c->fbc.text : SV_NONE;
+    struct sv made = arena_fmt(a, "fb.1.%lld." SV_FMT, (long long)c->fbclid.at_ms, SV_ARG(c->fbclid.text));
+    if (!sv_present(c->fbclid.text) || !valid_fbc(made, event_ms))
+        return cookie;
+    struct click click = click_of(cookie);
+    bool later = !sv_eq(click.id, c->fbclid.text) && c->fbclid.at_ms > click.seen_ms;
+    return !cookie.p || later ? made : cookie;
+}
+
+// ---- filling
+
+static void fill(struct sv *field, const char **origin, struct sv value, const char *from) {
+    if (sv_present(*field) || !sv_present(value))
+        return;
+    *field = value;
+    *origin = from;
+}
+
+// The page a visit began with says which click it was, not when; whoever knows the time knows better.
+static void fill_fbc(struct arena *a, const struct known_context *k, struct event *e) {
+    struct sv fbc = fbc_of(a, &k->context, e->time_ms);
+    bool guessed = e->origins.fbc && strcmp(e->origins.fbc, LANDING_SITE) == 0;
+    if (guessed && sv_present(fbc))
+        e->user.fbc = SV_NONE;
+    fill(&e->user.fbc, &e->origins.fbc, fbc, k->from);
+}
+
+static void fill_page(const struct context *c, struct event *e) {
+    static const char *const pages[] = {"page_url", "product_url", "checkout_url", "order_status_url"};
+    for (size_t i = 0; i < COUNTOF(pages); i++)
+        if (sv_present(event_property_text(e, pages[i])))
+            return;
+    event_property(e, "page_url", c->page_url.text);
+}
+
+// Anybody may claim a customer's id, so what is kept under it names no e-mail address.
+static void fill_from(struct arena *a, const struct known_context *k, struct event *e) {
+    const struct context *c = &k->context;
+    if (valid_fbp(c->fbp.text))
+        fill(&e->user.fbp, &e->origins.fbp, c->fbp.text, k->from);
+    fill_fbc(a, k, e);
+    if (of_customer(k))
+        return;
+    fill(&e->user.ip, &e->origins.ip, c->ip.text, k->from);
+    fill(&e->user.user_agent, &e->origins.user_agent, c->user_agent.text, k->from);
+    event_fill(e, &(struct user){.email = c->email.text, .external_id = c->customer_id.text}, k->from);
+    fill_page(c, e);
+}
+
+void context_apply(struct arena *a, const struct known_context *known, size_t n, struct event *e) {
+    for (size_t i = 0; i < n; i++)
+        apply_consent(&known[i], e);
+    if (e->consent.marketing == CONSENT_DENIED || !has_visit(e))
+        return;
+    for (size_t i = 0; i < n; i++)
+        fill_from(a, &known[i], e);
+}

@@ -1,0 +1,232 @@
+// context_in.c: who may post, and what becomes of it.
+//
+// The origin is no secret: it keeps other people's pages from posting with their visitors' browsers, not a program that writes the
+// header itself. Against that stand the rates and the tokens: what is kept is found again only by a cart or checkout token.
+//
+// As with webhooks, a stranger does not learn which shops exist: an unknown shop, a closed one and a foreign origin get one answer.
+#include "server/context/context_in.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "mapping/context.h"
+#include "server/context/address.h"
+#include "server/context/rate.h"
+#include "server/http/http_rules.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMPLAIN_EVERY_MS SECONDS_MS(10)
+enum { MERGES = 64, KEYS_MAX = 3 };
+
+struct context_in {
+    struct config_slot *config;
+    struct store *store;
+    struct metrics *metrics;
+    struct rate *addresses, *shops;
+    pthread_mutex_t merging[MERGES];  // by key: two posts of one visit must not lose each other's word, least of all a denial
+    int64_t complained_ms;            // atomic
+};
+
+enum result {
+    STORED, DENIED, PREFLIGHT,
+    REJECTED_BODY, REJECTED_TYPE, REJECTED_PATH, REJECTED_ORIGIN, REJECTED_ADDRESS_RATE, REJECTED_SHOP_RATE, REJECTED_STORE,
+    REJECTED_HEADERS, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_STOPPING,
+};
+
+#define CONSTANT(text) {text, sizeof(text) - 1}
+
+static const struct {
+    const char *name;
+    int status;
+    struct sv body;
+    const char *headers;
+} results[] = {
+    [STORED] = {"stored", 204, {0}, ""},
+    [DENIED] = {"denied", 204, {0}, ""},
+    [PREFLIGHT] = {"preflight", 204, {0},
+                   "Access-Control-Allow-Methods: POST\r\nAccess-Control-Allow-Headers: Content-Type\r\nAccess-Control-Max-Age: 86400\r\n"},
+    [REJECTED_BODY] = {"rejected_body", 400, CONSTANT("{\"error\":\"malformed context\"}"), ""},
+    [REJECTED_TYPE] = {"rejected_type", 415, CONSTANT("{\"error\":\"text/plain or application/json is expected\"}"), ""},
+    [REJECTED_PATH] = {"rejected_path", 401, CONSTANT("{\"error\":\"unauthorized\"}"), ""},
+    [REJECTED_ORIGIN] = {"rejected_origin", 401, CONSTANT("{\"error\":\"unauthorized\"}"), ""},
+    // A token comes back within a second in either bucket.
+    [REJECTED_ADDRESS_RATE] = {"rejected_address_rate", 429, {0}, ""},
+    [REJECTED_SHOP_RATE] = {"rejected_shop_rate", 429, CONSTANT("{\"error\":\"too many requests\"}"), "Retry-After: 1\r\n"},
+    [REJECTED_STORE] = {"rejected_store", 503, CONSTANT("{\"error\":\"the store cannot take it now, try again\"}"), "Retry-After: 30\r\n"},
+    [REJECTED_HEADERS] = {"rejected_headers", 400, {0}, ""},
+    [REJECTED_LENGTH] = {"rejected_length", 411, {0}, ""},
+    [REJECTED_TOO_LARGE] = {"rejected_too_large", 413, {0}, ""},
+    [REJECTED_TIMEOUT] = {"rejected_timeout", 408, {0}, ""},
+    [REJECTED_STOPPING] = {"rejected_stopping", 503, {0}, ""},
+};
+
+struct context_in *context_in_new(struct config_slot *config, struct store *store, struct metrics *metrics) {
+    struct context_in *in = calloc(1, sizeof *in);
+    if (!in)
+        abort();  // at start only
+    *in = (struct context_in){.config = config, .store = store, .metrics = metrics};
+    in->addresses = rate_new(CONTEXT_ADDRESS_PER_SECOND, CONTEXT_ADDRESS_BURST);
+    in->shops = rate_new(CONTEXT_SHOP_PER_SECOND, CONTEXT_SHOP_BURST);
+    for (size_t i = 0; i < MERGES; i++)
+        pthread_mutex_init(&in->merging[i], NULL);
+    return in;
+}
+
+void context_in_free(struct context_in *in) {
+    if (!in)
+        return;
+    for (size_t i = 0; i < MERGES; i++)
+        pthread_mutex_destroy(&in->merging[i]);
+    rate_free(in->addresses);
+    rate_free(in->shops);
+    free(in);
+}
+
+// ---- who posts
+
+static const struct shop *shop_of(const struct config *config, struct sv path) {
+    return config_shop(config, sv_sub(path, CONTEXT_ROOT.n, path.n));
+}
+
+// The shop's own spelling of the origin, which an answer may repeat; absent when it is not allowed. Origins have one spelling each.
+static struct sv allowed_origin(const struct shop *shop, struct headers headers) {
+    struct sv origin = headers_get(headers, "Origin");
+    if (headers_count(headers, "Origin") == 1)
+        for (size_t i = 0; i < shop->context.origin_count; i++)
+            if (sv_eq(shop->context.origins[i], origin))
+                return shop->context.origins[i];
+    return SV_NONE;
+}
+
+// text/plain is what sendBeacon and a plain fetch send, and what a browser asks no permission for.
+static bool is_accepted_type(struct headers headers) {
+    struct sv type, parameters;
+    sv_cut(headers_get(headers, "Content-Type"), ';', &type, &parameters);
+    type = sv_trim(type);
+    return sv_is_nocase(type, "text/plain") || sv_is_nocase(type, "application/json");
+}
+
+// ---- keeping it
+
+static enum rc merge(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, const struct context *posted, struct err *e) {
+    struct context known;
+    struct sv stored;
+    enum rc rc = store_state_get(in->store, a, shop->name, key, &stored, e);
+    if (rc != RC_OK)
+        return rc;
+    if (!stored.p || context_read(a, stored, &known, NULL) != RC_OK)
+        known = *posted;
+    else
+        context_merge(&known, posted);
+    const struct remembered r = {key, context_write(a, &known), shop->context.lifetime_ms};
+    if (!arena_ok(a))
+        return err_set(e, RC_TOO_LARGE, "a context takes more memory than a request may");
+    return store_state_put(in->store, shop->name, &r, e);
+}
+
+static enum rc merge_alone(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, const struct context *posted, struct err *e) {
+    pthread_mutex_t *lock = &in->merging[sha256(key).b[0] % MERGES];
+    pthread_mutex_lock(lock);
+    enum rc rc = merge(in, a, shop, key, posted, e);
+    pthread_mutex_unlock(lock);
+    return rc;
+}
+
+// The store fails for many requests at once; one line says it.
+static enum result store_failed(struct context_in *in, const struct err *e) {
+    int64_t now_ms = clock_mono_ms(), last_ms = __atomic_load_n(&in->complained_ms, __ATOMIC_RELAXED);
+    if ((last_ms == 0 || now_ms - last_ms >= COMPLAIN_EVERY_MS) &&
+        __atomic_compare_exchange_n(&in->complained_ms, &last_ms, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        log_error("contexts are answered 503: %s", e->text);
+    return REJECTED_STORE;
+}
+
+static enum result keep(struct context_in *in, struct arena *a, const struct shop *shop, const struct posted_context *posted) {
+    const struct {
+        const char *kind;
+        struct sv token;
+    } names[KEYS_MAX] = {
+        {"checkout", posted->checkout_token},
+        {"cart", posted->cart_token},
+        {"customer", posted->customer_id},
+    };
+    struct err e;
+    for (size_t i = 0; i < KEYS_MAX; i++)
+        if (sv_present(names[i].token) && merge_alone(in, a, shop, context_key(a, names[i].kind, names[i].token), &posted->context, &e) != RC_OK)
+            return store_failed(in, &e);
+    return posted->context.consent.marketing == CONSENT_DENIED ? DENIED : STORED;
+}
+
+static enum result take(struct context_in *in, const struct config *config, const struct shop *shop, const struct http_request *r) {
+    struct posted_context posted = {0};
+    struct err e;
+    if (sv_is(r->method, "OPTIONS"))
+        return PREFLIGHT;
+    if (!is_accepted_type(r->headers))
+        return REJECTED_TYPE;
+    if (!rate_take(in->shops, shop->name, clock_mono_us()))
+        return REJECTED_SHOP_RATE;
+    struct client client = address_client(config, r->peer, r->headers);
+    struct sv ip = client.known ? address_text(r->arena, &client.address) : SV_NONE;
+    if (context_parse(r->arena, r->body, ip, headers_get(r->headers, "User-Agent"), clock_wall_ms(), &posted, &e) != RC_OK)
+        return REJECTED_BODY;
+    return keep(in, r->arena, shop, &posted);
+}
+
+// ---- for the HTTP server
+
+static void count(struct context_in *in, const struct shop *shop, enum result result) {
+    metrics_context(in->metrics, shop ? shop->name : SV_NONE, results[result].name);
+}
+
+// The length and the address are looked at before the body is read: a flood keeps no worker waiting for its bodies.
+int context_in_early(void *ctx, const struct http_request *r) {
+    struct context_in *in = ctx;
+    size_t n;
+    if (!sv_is(r->method, "POST") && !sv_is(r->method, "OPTIONS"))
+        return 405;
+    struct config *config = config_current(in->config);
+    struct client client = address_client(config, r->peer, r->headers);
+    config_drop(config);
+    if (!rate_take(in->addresses, address_payer(&client.address), clock_mono_us()))
+        return 429;
+    return http_body_length(r, CONTEXT_BODY_LIMIT, &n);
+}
+
+void context_in_handle(void *ctx, const struct http_request *r, struct http_response *ret) {
+    struct context_in *in = ctx;
+    struct config *config = config_current(in->config);
+    const struct shop *shop = shop_of(config, r->path);
+    struct sv origin = shop ? allowed_origin(shop, r->headers) : SV_NONE;
+    enum result result = REJECTED_PATH;
+    if (origin.p)
+        result = take(in, config, shop, r);
+    else if (shop && shop->context.origin_count > 0)
+        result = REJECTED_ORIGIN;
+    ret->status = results[result].status;
+    if (results[result].body.p)
+        ret->body = results[result].body;
+    ret->extra_headers = arena_fmt(r->arena, "Vary: Origin\r\n%s" SV_FMT "%s%s", origin.p ? "Access-Control-Allow-Origin: " : "", SV_ARG(origin),
+                                   origin.p ? "\r\n" : "", results[result].headers).p;
+    count(in, shop, result);
+    config_drop(config);
+}
+
+void context_in_refused(void *ctx, const struct http_request *r, int status) {
+    struct context_in *in = ctx;
+    enum result result = REJECTED_HEADERS;
+    switch (status) {
+    case 405: result = REJECTED_PATH; break;
+    case 408: result = REJECTED_TIMEOUT; break;
+    case 411: result = REJECTED_LENGTH; break;
+    case 413: result = REJECTED_TOO_LARGE; break;
+    case 429: result = REJECTED_ADDRESS_RATE; break;
+    case 503: result = REJECTED_STOPPING; break;
+    default: break;
+    }
+    struct config *config = config_current(in->config);
+    count(in, shop_of(config, r->path), result);
+    config_drop(config);
+}

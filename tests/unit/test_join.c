@@ -1,0 +1,140 @@
+// The join: what the dispatcher makes of a webhook with what the store knows, each time that it takes the job up.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mapping/context.h"
+#include "plan_fixture.h"
+#include "server/dispatch/dispatch_parts.h"
+#include "store_env.h"
+
+#define FBP "fb.1.1795250000000.123456789"
+#define TOKEN "Z2NwLXVzLWVhc3QxOjAx"
+
+// note and extra: further members of the order
+#define ORDER(extra)                                                                                                                  \
+    "{\"id\":1001,\"created_at\":\"2026-11-21T10:00:00Z\",\"source_name\":\"web\",\"financial_status\":\"paid\",\"total_price\":\"9.50\"," \
+    "\"currency\":\"USD\",\"cart_token\":\"" TOKEN "\",\"checkout_token\":\"k1\",\"browser_ip\":null,\"customer\":{\"id\":42}," extra         \
+    "\"landing_site\":\"/p?fbclid=IwAR0abc\"}"
+
+static struct env *env;
+static struct dispatch dispatch;
+static struct shop shop;
+
+static int open_store(void **state) {
+    setup(state);
+    env = env_make(NULL);
+    env_open(env);
+    dispatch = (struct dispatch){.given.store = env->store};
+    shop = shop_of_both();
+    shop.context.origin_count = 1;
+    return 0;
+}
+
+static int close_store(void **state) {
+    env_free(env);
+    return teardown(state);
+}
+
+static void keep(const char *key, const char *value) {
+    struct err e;
+    MUST(store_state_put(env->store, sv_of(env->shop), &(struct remembered){sv_of(key), sv_of(value), LONG_MS}, &e));
+}
+
+static void claim(struct task *t, const char *source, const char *topic, const char *body) {
+    struct err e;
+    *t = (struct task){.dispatch = &dispatch, .shop = &shop, .job = {.shop = sv_of(env->shop), .source = sv_of(source), .topic = sv_of(topic), .body = sv_of(body)}};
+    arena_init(&t->arena, 4 << 20);
+    MUST(task_decode(t, &e));
+    assert_int_equal(t->decoded.count, 1);
+}
+
+static void context_reaches_an_order(void **state) {
+    (void)state;
+    struct task t;
+    claim(&t, "shopify", "orders/create", ORDER(""));
+    assert_string_equal(t.decoded.events[0].origins.fbc, "landing_site");
+    arena_free(&t.arena);
+    keep("context:cart:" TOKEN, "{\"fbp\":[\"" FBP "\",1],\"fbclid\":[\"IwAR0abc\",1795200000000],\"ip\":[\"192.0.2.7\",1],\"user_agent\":[\"Mozilla\",1],"
+                                "\"consent\":{\"marketing\":\"granted\",\"at\":1795200000000}}");
+    keep("context:checkout:k1", "not a context");
+    claim(&t, "shopify", "orders/create", ORDER(""));
+    const struct event *e = &t.decoded.events[0];
+    expect_text(e->user.fbp, FBP, 0);
+    expect_text(e->user.fbc, "fb.1.1795200000000.IwAR0abc", 0);
+    expect_text(e->user.ip, "192.0.2.7", 0);
+    expect_text(e->user.user_agent, "Mozilla", 0);
+    assert_int_equal(e->consent.marketing, CONSENT_GRANTED);
+    plan_make(&t.arena, &shop, &t.decoded, T0, &t.plan);
+    expect_text(t.plan.events[0].steps[META].draft.identity,
+                "external_id=webhook, client_ip_address=context:cart, client_user_agent=context:cart, fbp=context:cart, fbc=context:cart", 0);
+    arena_free(&t.arena);
+    claim(&t, "shopify", "orders/create", ORDER("\"note_attributes\":[{\"name\":\"_fbc\",\"value\":\"fb.1.1795100000000.Own.AQQAAQMC\"}],"));
+    expect_text(t.decoded.events[0].user.fbc, "fb.1.1795100000000.Own.AQQAAQMC", 0);
+    assert_string_equal(t.decoded.events[0].origins.fbc, "note attribute");
+    arena_free(&t.arena);
+    shop.context.origin_count = 0;  // a shop that takes no contexts asks for none
+    claim(&t, "shopify", "orders/create", ORDER(""));
+    expect_text(t.decoded.events[0].user.fbp, NULL, 0);
+    arena_free(&t.arena);
+}
+
+// Planned, not sent yet, taken back in between.
+static void denial_between_plan_and_request(void **state) {
+    (void)state;
+    struct task t;
+    struct plan again;
+    struct err e;
+    keep("context:checkout:k1", "{\"fbp\":[\"" FBP "\",1],\"consent\":{\"marketing\":\"granted\",\"at\":1795255100000}}");
+    claim(&t, "shopify", "orders/create", ORDER(""));
+    plan_make(&t.arena, &shop, &t.decoded, T0, &t.plan);
+    assert_int_equal(t.plan.events[0].steps[META].state, STEP_PENDING);
+    struct sv stored = arena_dup(&arena, plan_write(&t.arena, &t.plan));
+    arena_free(&t.arena);
+    keep("context:checkout:k1", "{\"consent\":{\"marketing\":\"denied\",\"at\":1795255300000}}");
+    claim(&t, "shopify", "orders/create", ORDER(""));
+    MUST(plan_read(&t.arena, stored, &again, &e));
+    assert_true(plan_resume(&t.arena, &shop, &t.decoded, &again));
+    assert_int_equal(again.events[0].steps[META].state, STEP_SKIPPED);
+    expect_text(again.events[0].steps[META].reason, "consent denied", 0);
+    assert_false(sv_present(again.events[0].steps[META].draft.body));
+    assert_int_equal(again.events[0].steps[EVENT].state, STEP_PENDING);
+    assert_true(plan_tell(&t.arena, &again, 0, EVENT));
+    assert_true(sv_contains_nocase(again.events[0].steps[EVENT].draft.body, SV("\"capi_status\":\"skipped\"")));
+    arena_free(&t.arena);
+}
+
+static void renewal_takes_consent_alone(void **state) {
+    (void)state;
+    struct task t;
+    keep("context:customer:42", "{\"fbp\":[\"" FBP "\",1],\"fbclid\":[\"IwAR0abc\",1795200000000],\"consent\":{\"marketing\":\"denied\",\"at\":1795200000000}}");
+    claim(&t, "shopify", "orders/create", ORDER("\"tags\":\"Subscription Recurring Order\",\"note_attributes\":[{\"name\":\"_consent\",\"value\":\"granted\"}],"));
+    const struct event *e = &t.decoded.events[0];
+    assert_int_equal(e->name, EVENT_RENEWAL_CHARGED);
+    expect_text(e->user.fbp, NULL, 0);
+    expect_text(e->user.fbc, NULL, 0);
+    assert_int_equal(e->consent.marketing, CONSENT_DENIED);
+    arena_free(&t.arena);
+}
+
+static void remembered_person_says_from_where(void **state) {
+    (void)state;
+    struct task t;
+    keep("person:order:1001", "{\"email\":\"ava@klaviyo-demo.com\",\"external_id\":\"42\"}");
+    claim(&t, "shopify", "refunds/create", "{\"id\":7,\"order_id\":1001,\"created_at\":\"2026-11-21T10:00:00Z\"}");
+    expect_text(t.decoded.events[0].user.email, "ava@klaviyo-demo.com", 0);
+    assert_string_equal(t.decoded.events[0].origins.email, "order");
+    assert_string_equal(t.decoded.events[0].origins.external_id, "order");
+    arena_free(&t.arena);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(context_reaches_an_order), CASE(denial_between_plan_and_request), CASE(renewal_takes_consent_alone), CASE(remembered_person_says_from_where),
+    };
+    return cmocka_run_group_tests_name("join", tests, NULL, NULL);
+}
