@@ -55,7 +55,7 @@ def test_an_older_state_does_not_follow_a_newer_one(start, store, destinations):
     service.wait_drained()
     assert jobs(destinations, 4) == []
     assert {s.name for s in destinations.of(destination="klaviyo")} == {"Consent Revoked"}
-    assert "older than the state that is known" in service.log.read_text()
+    wait_for(lambda: "older than the state that is known" in service.log.read_text(), what="the reason in the log")
 
 
 def test_double_opt_in_waits_for_the_confirmation(start, destinations):
