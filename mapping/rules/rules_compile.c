@@ -210,7 +210,13 @@ static void klaviyo_when(struct compiler *c, const struct yaml *node, void *t) {
 static void klaviyo_consent(struct compiler *c, const struct yaml *node, void *t) { read_consent(c, node, &RULE(t)->klaviyo); }
 static void klaviyo_metric(struct compiler *c, const struct yaml *node, void *t) { read_name(c, node, METRIC_BYTES_MOST, &RULE(t)->klaviyo.name); }
 static void klaviyo_trigger(struct compiler *c, const struct yaml *node, void *t) { read_name(c, node, METRIC_BYTES_MOST, &RULE(t)->trigger); }
-static void klaviyo_value(struct compiler *c, const struct yaml *node, void *t) { RULE(t)->value = expression_compile(c->arena, c->faults, node); }
+
+static void klaviyo_value(struct compiler *c, const struct yaml *node, void *t) {
+    RULE(t)->value = expression_compile(c->arena, c->faults, node);
+    if (RULE(t)->value && !expression_may_be_amount(RULE(t)->value))
+        fault(c->faults, node, "value: revenue must be an amount such as 129.95: a path, count, sum or constant");
+}
+
 static void klaviyo_pass(struct compiler *c, const struct yaml *node, void *t) { read_bool(c, node, &RULE(t)->pass); }
 static void klaviyo_window(struct compiler *c, const struct yaml *node, void *t) { read_duration(c, node, DAYS_MS(365), &RULE(t)->flow_window_ms); }
 static void klaviyo_use(struct compiler *c, const struct yaml *node, void *t) { read_use(c, node, &RULE(t)->klaviyo.fields); }
@@ -295,6 +301,8 @@ static void check_event_name(struct compiler *c, const struct yaml *node) {
     const char *near = known ? NULL : nearest_word(node->key, names, n);
     if (near)
         fault(c->faults, node, "event \"%s\": did you mean \"%s\"?", shown_word(c->arena, node->key), near);
+    else if (!known && !event_name_valid(node->key))
+        fault(c->faults, node, "event \"%s\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one", shown_word(c->arena, node->key));
 }
 
 // ---- the files
@@ -312,6 +320,13 @@ static void compile_sets(struct compiler *c, const struct yaml *map) {
         c->sets[c->set_count++] = (struct set){node->key, fields_compile(c->arena, c->faults, node)};
 }
 
+static const struct yaml *first_named(const struct yaml *map, enum event_name name) {
+    YAML_EACH(node, map)
+        if (event_name_of(node->key) == name)
+            return node;
+    return NULL;
+}
+
 // The same rules, each under the event's own name: aliases are one with it, before one file is laid over the other.
 static const struct yaml *without_aliases(struct compiler *c, const struct yaml *map) {
     struct yaml *named = ARENA_NEW(c->arena, struct yaml), **end = &named->child;
@@ -320,10 +335,10 @@ static const struct yaml *without_aliases(struct compiler *c, const struct yaml 
     YAML_EACH(node, map) {
         enum event_name name = event_name_of(node->key);
         const char *text = event_name_text(name);
-        const struct yaml *same = name == EVENT_CUSTOM ? NULL : yaml_get(named, text);
-        if (same)
-            fault(c->faults, node, "%s: it is the same event as %s, which has its rule in line %zu", shown_word(c->arena, node->key), text,
-                  same->line);
+        const struct yaml *same = name == EVENT_CUSTOM ? NULL : first_named(map, name);
+        if (same && same != node)
+            fault(c->faults, node, "%s: it is the same event as %s, which has its rule in line %zu", shown_word(c->arena, node->key),
+                  shown_word(c->arena, same->key), same->line);
         *end = ARENA_NEW(c->arena, struct yaml);
         **end = *node;
         (*end)->next = NULL;
@@ -372,14 +387,12 @@ static const struct yaml *overlaid(struct compiler *c, const struct yaml *under,
     return yaml_overlay(c->arena, under, over, depth);
 }
 
+// NULL: it cannot be read. All other faults are noted, and the rest of the file is as good as any.
 static const struct yaml *read_file(struct compiler *c, struct sv text, const char *name) {
     static const char *const known[] = {"version", "sets", "rules"};
     struct yaml *root;
-    struct err e;
-    if (yaml_parse(c->arena, text, name, &root, &e) != RC_OK) {
-        fault_placed(c->faults, &e);
+    if (yaml_parse(c->arena, text, name, c->faults, &root) != RC_OK)
         return NULL;
-    }
     const struct yaml *version = yaml_get(root, "version");
     if (!version || !sv_is(version->text, "1"))
         fault(c->faults, version ? version : root, "a mapping file begins with version: 1");
@@ -395,18 +408,24 @@ static const struct yaml *read_file(struct compiler *c, struct sv text, const ch
     return root;
 }
 
+// What is no map has been told of already.
+static const struct yaml *part_of(const struct yaml *file, const char *key) {
+    const struct yaml *part = yaml_get(file, key);
+    return part && part->type == YAML_MAP ? part : NULL;
+}
+
 const struct rules *rules_compile(struct arena *a, struct sv own, const char *own_name, struct faults *f) {
     struct compiler c = {.arena = a, .faults = f};
     size_t before = f->count;
     const struct yaml *base = read_file(&c, sv_of(yaml_default), FILE_DEFAULT);
     const struct yaml *sets = yaml_get(base, "sets"), *rules = yaml_get(base, "rules");
     const struct yaml *over = own.p ? read_file(&c, own, own_name) : NULL;
-    if (f->count > before)
+    if (!base || (own.p && !over))
         return NULL;
-    if (over && yaml_get(over, "sets"))
-        sets = overlaid(&c, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
-    if (over && yaml_get(over, "rules"))
-        rules = overlaid(&c, rules, without_aliases(&c, yaml_get(over, "rules")), LEVELS_OF_RULES);
+    if (part_of(over, "sets"))
+        sets = overlaid(&c, sets, part_of(over, "sets"), LEVELS_OF_SETS);
+    if (part_of(over, "rules"))
+        rules = overlaid(&c, rules, without_aliases(&c, part_of(over, "rules")), LEVELS_OF_RULES);
     compile_sets(&c, sets);
     const struct rules *compiled = compile_rules(&c, rules);
     if (!arena_ok(a))

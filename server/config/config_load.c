@@ -423,11 +423,8 @@ static void check_whole(struct loader *l, const struct yaml *root) {
 
 static void read_document(struct loader *l, struct sv bytes) {
     struct yaml *root;
-    struct err e;
-    if (yaml_parse(l->arena, bytes, l->file, &root, &e) != RC_OK) {
-        fault_placed(&l->faults, &e);
+    if (yaml_parse(l->arena, bytes, l->file, &l->faults, &root) != RC_OK)
         return;
-    }
     read_keys(l, top_keys, root, "the file", l->config);
     if (root->type == YAML_MAP)
         check_whole(l, root);
