@@ -166,22 +166,23 @@ static void test_names_of_the_shops_own(void **state) {
     assert_changes(rows, COUNTOF(rows));
 }
 
-// Beside Klaviyo's own Shopify integration what would count twice goes by its trigger name, its money among the properties.
+// Beside Klaviyo's own Shopify integration what would count twice goes by its trigger name, without revenue.
+// Value and currency are properties either way, where the mapping says so.
 static void test_trigger_or_metric(void **state) {
     (void)state;
     static const struct {
         bool native;
         const char *own, *event, *name, *value, *property;
     } rows[] = {
-        {false, NULL, "purchase", "Placed Order", "129.95", NULL},
+        {false, NULL, "purchase", "Placed Order", "129.95", "129.95"},
         {true, NULL, "purchase", "post_purchase_ready", NULL, "129.95"},
-        {true, NULL, "repeat_purchase", "Placed Repeat Order", "129.95", NULL},
-        {true, NULL, "sign_up", "Subscribed to Newsletter", NULL, "129.95"},
+        {true, NULL, "repeat_purchase", "Placed Repeat Order", "129.95", "129.95"},
+        {true, NULL, "sign_up", "Subscribed to Newsletter", NULL, NULL},
         {true, "rules: {purchase: {klaviyo: {metric: Bought}}}", "purchase", "post_purchase_ready", NULL, "129.95"},
         {true, "rules: {purchase: {klaviyo: {trigger: ready}}}", "purchase", "ready", NULL, "129.95"},
-        {true, "rules: {purchase: {klaviyo: {trigger: null}}}", "purchase", "Placed Order", "129.95", NULL},
+        {true, "rules: {purchase: {klaviyo: {trigger: null}}}", "purchase", "Placed Order", "129.95", "129.95"},
         {true, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "lead_seen", NULL, "129.95"},
-        {false, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "Submitted Lead Form", "129.95", NULL},
+        {false, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "Submitted Lead Form", "129.95", "129.95"},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct shop s = shop_with(rows[i].own);

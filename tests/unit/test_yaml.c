@@ -133,6 +133,14 @@ static void assert_refused(struct sv text, enum rc code, const char *where, cons
     assert_told(where, why);
 }
 
+static void assert_doubled(struct sv text, const char *where, const char *why) {
+    struct yaml *root;
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    assert_int_equal(yaml_parse(&arena, text, "f.yaml", &faults, &root), RC_OK);
+    assert_told(where, why);
+}
+
 static void a_key_that_stands_twice_hides_no_other_fault(void **state) {
     (void)state;
     static const struct {
@@ -144,12 +152,8 @@ static void a_key_that_stands_twice_hides_no_other_fault(void **state) {
         {SV("a: 1\n\"a\": 3\n"), "f.yaml:2: ", "\"a\" is here a second time"},
     };
     struct yaml *root;
-    for (size_t i = 0; i < COUNTOF(once); i++) {
-        faults = (struct faults){.out = &told};
-        buf_reset(&told);
-        assert_int_equal(yaml_parse(&arena, once[i].text, "f.yaml", &faults, &root), RC_OK);
-        assert_told(once[i].where, once[i].why);
-    }
+    for (size_t i = 0; i < COUNTOF(once); i++)
+        assert_doubled(once[i].text, once[i].where, once[i].why);
     faults = (struct faults){.out = &told};
     buf_reset(&told);
     assert_int_equal(yaml_parse(&arena, SV("a: 1\na: {x: 1, x: 2}\na: 3\nb: 4\n"), "f.yaml", &faults, &root), RC_OK);
@@ -334,7 +338,7 @@ static void long_key_is_shown_short(void **state) {
     (void)state;
     struct sv text = SV("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa4\xc3\xa4" "bbbb: 1\n"
                         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa4\xc3\xa4" "bbbb: 1\n");
-    assert_refused(text, RC_INVALID, "f.yaml:2: \"", "aaa\" is here");
+    assert_doubled(text, "f.yaml:2: \"", "aaa\" is here");
 }
 
 static void suggestions(void **state) {
