@@ -312,7 +312,7 @@ static void a_fixtures_shop_is_laid_over_the_sample(void **state) {
     assert_true(config->shops[0].klaviyo.native_integration);
     assert_true(sv_is(config->shops[0].name, "acme"));
     config_drop(config);
-    assert_int_equal(config_sample(SV(over), &config, &faults, &e), RC_OK);
+    assert_int_equal(config_sample(sv_of(over), &config, &faults, &e), RC_OK);
     const struct shop *s = &config->shops[0];
     assert_true(sv_is(s->name, "acme") && s->meta.configured && s->klaviyo.configured && sv_is(s->meta.pixel_id, "1234567890"));
     assert_false(s->klaviyo.native_integration);
