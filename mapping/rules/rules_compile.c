@@ -27,10 +27,20 @@ typedef void reader(struct compiler *c, const struct yaml *node, void *target);
 struct key {
     const char *name;
     reader *read;
+    bool has_parts;  // what stands in it has places of its own
 };
 #define KEYS_MAX 16
 
-static void read_map(struct compiler *c, const struct yaml *map, const char *what, const struct key *keys, void *target) {
+static void note_place(struct compiler *c, const char *prefix, const struct yaml *node, struct rule *rule) {
+    struct place **end = &rule->places;
+    while (*end)
+        end = &(*end)->next;
+    *end = ARENA_NEW(c->arena, struct place);
+    **end = (struct place){arena_fmt(c->arena, "%s" SV_FMT, prefix, SV_ARG(node->key)), node->file, node->line, NULL};
+}
+
+// prefix: of its keys, as struct place has it.
+static void read_map(struct compiler *c, const struct yaml *map, const char *what, const char *prefix, const struct key *keys, struct rule *rule) {
     const char *names[KEYS_MAX];
     size_t n = 0;
     for (; n < KEYS_MAX && keys[n].name; n++)
@@ -44,8 +54,10 @@ static void read_map(struct compiler *c, const struct yaml *map, const char *wha
         while (i < n && !sv_is(node->key, names[i]))
             i++;
         const char *near = i < n ? NULL : nearest_word(node->key, names, n);
+        if (i < n && !keys[i].has_parts)
+            note_place(c, prefix, node, rule);
         if (i < n)
-            keys[i].read(c, node, target);
+            keys[i].read(c, node, rule);
         else
             fault(c->faults, node, near ? "%s: unknown key \"%s\", did you mean \"%s\"?" : "%s: unknown key \"%s\"", what,
                   shown_word(c->arena, node->key), near);
@@ -202,7 +214,8 @@ static void meta_use(struct compiler *c, const struct yaml *node, void *t) { rea
 static void meta_data(struct compiler *c, const struct yaml *node, void *t) { read_own_fields(c, node, &RULE(t)->meta.fields); }
 
 static const struct key meta_keys[] = {
-    {"skip", meta_skip}, {"when", meta_when}, {"consent", meta_consent}, {"event", meta_event}, {"use", meta_use}, {"data", meta_data}, {0},
+    {"skip", meta_skip, false}, {"when", meta_when, false}, {"consent", meta_consent, false}, {"event", meta_event, false}, {"use", meta_use, true},
+    {"data", meta_data, true}, {0},
 };
 
 static void klaviyo_skip(struct compiler *c, const struct yaml *node, void *t) { read_bool(c, node, &RULE(t)->klaviyo.skip); }
@@ -233,17 +246,17 @@ static void klaviyo_identify(struct compiler *c, const struct yaml *node, void *
 }
 
 static const struct key klaviyo_keys[] = {
-    {"skip", klaviyo_skip}, {"when", klaviyo_when}, {"consent", klaviyo_consent}, {"metric", klaviyo_metric}, {"trigger", klaviyo_trigger},
-    {"value", klaviyo_value}, {"identify", klaviyo_identify}, {"pass", klaviyo_pass}, {"flow_window", klaviyo_window},
-    {"use", klaviyo_use}, {"properties", klaviyo_properties}, {0},
+    {"skip", klaviyo_skip, false}, {"when", klaviyo_when, false}, {"consent", klaviyo_consent, false}, {"metric", klaviyo_metric, false},
+    {"trigger", klaviyo_trigger, false}, {"value", klaviyo_value, false}, {"identify", klaviyo_identify, true}, {"pass", klaviyo_pass, false},
+    {"flow_window", klaviyo_window, false}, {"use", klaviyo_use, true}, {"properties", klaviyo_properties, true}, {0},
 };
 
 // ---- one rule
 
 static void rule_when(struct compiler *c, const struct yaml *node, void *t) { read_condition(c, node, &RULE(t)->when); }
 static void rule_max_wait(struct compiler *c, const struct yaml *node, void *t) { read_duration(c, node, WAIT_MOST, &RULE(t)->patience.max_wait_ms); }
-static void rule_meta(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "meta", meta_keys, t); }
-static void rule_klaviyo(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "klaviyo", klaviyo_keys, t); }
+static void rule_meta(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "meta", "meta.", meta_keys, t); }
+static void rule_klaviyo(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "klaviyo", "klaviyo.", klaviyo_keys, t); }
 
 static void rule_on_fail(struct compiler *c, const struct yaml *node, void *t) {
     static const char *const words[] = {"continue", "hold", "stop"};  // in the order of enum on_fail
@@ -267,15 +280,15 @@ static void rule_skip(struct compiler *c, const struct yaml *node, void *t) {
 }
 
 static const struct key rule_keys[] = {
-    {"when", rule_when}, {"skip", rule_skip}, {"purpose", rule_purpose}, {"on_fail", rule_on_fail}, {"max_wait", rule_max_wait},
-    {"meta", rule_meta}, {"klaviyo", rule_klaviyo}, {0},
+    {"when", rule_when, false}, {"skip", rule_skip, false}, {"purpose", rule_purpose, false}, {"on_fail", rule_on_fail, false},
+    {"max_wait", rule_max_wait, false}, {"meta", rule_meta, true}, {"klaviyo", rule_klaviyo, true}, {0},
 };
 
 static const struct rule *compile_rule(struct compiler *c, struct sv event, const struct yaml *node, const struct rule *next) {
     struct rule *r = ARENA_NEW(c->arena, struct rule);
     *r = (struct rule){.event = event, .file = node->file, .line = node->line, .next = next, .identify = true, .pass = true,
                        .patience = {ON_FAIL_CONTINUE, SECONDS_MS(10)}, .flow_window_ms = HOURS_MS(72)};
-    read_map(c, node, arena_cstr(c->arena, event), rule_keys, r);
+    read_map(c, node, arena_cstr(c->arena, event), "", rule_keys, r);
     const struct yaml *skip = yaml_get(node, "skip");
     if (skip && sv_is(skip->text, "true"))
         r->meta.skip = r->klaviyo.skip = true;

@@ -41,6 +41,10 @@ static void write_rule(struct jw *w, struct arena *a, const struct rule *r) {
     jw_open(w, '{');
     jw_member(w, "event", r->event);
     jw_member(w, "from", arena_fmt(a, "%s:%zu", r->file, r->line));
+    for (const struct place *p = r->places; p; p = p->next) {
+        jw_key_sv(w, p->key);
+        jw_string(w, arena_fmt(a, "%s:%zu", p->file, p->line));
+    }
     write_origins(w, a, "meta", &r->meta.fields);
     write_origins(w, a, "klaviyo", &r->klaviyo.fields);
     write_origins(w, a, "profile", &r->profile);

@@ -41,6 +41,10 @@ def test_map_lays_the_shop_of_a_fixture_over_the_sample():
     for case, metric in (("placed_order", "Placed Order"), ("beside_native", "post_purchase_ready")):
         mapped = json.loads(run("map", ROOT / "fixtures/events/purchase" / case, "--json").stdout)
         body = next(s["request"]["body"] for s in mapped["events"][0]["steps"] if s["destination"] == "klaviyo.event")
+        default = (ROOT / "mapping/default.yaml").read_text().splitlines()
+        for key, line in (("on_fail", "on_fail: continue"), ("meta.event", "event: Purchase"), ("klaviyo.metric", "metric: Placed Order")):
+            file, number = mapped["events"][0]["rule"][key].split(":")
+            assert file == "default.yaml" and default[int(number) - 1].strip().startswith(line), key
         assert body["data"]["attributes"]["metric"]["data"]["attributes"]["name"] == metric
 
 
