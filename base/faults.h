@@ -16,7 +16,7 @@ struct faults {
 // fault notes one at the place of node.
 void fault(struct faults *f, const struct yaml *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-// fault_placed notes an error whose text names file and line already, as yaml_parse's do.
+// fault_placed notes an error whose text names file and line already.
 void fault_placed(struct faults *f, const struct err *e);
 
 // shown_word: a word of the file as it may be shown: short, and nothing in it that a terminal obeys.

@@ -1,5 +1,5 @@
 // yaml.c: libyaml's events as a tree; what could surprise the writer of a file is refused with file and line.
-#include "base/yaml.h"
+#include "base/faults.h"
 
 #include <string.h>
 #include <yaml.h>
@@ -8,7 +8,6 @@ enum {
     INPUT_LIMIT = 1 << 20,
     DEPTH_LIMIT = 32,
     KEYS_LIMIT = 4096,  // of one map: the search for duplicates compares each with each
-    SHOWN = 48,         // bytes of a key in an error text
 };
 
 struct reader {
@@ -16,7 +15,8 @@ struct reader {
     struct arena *arena;
     struct sv bytes;
     const char *file;
-    struct err *e;
+    struct err *e;          // why it cannot be read on
+    struct faults *faults;  // what else is wrong
 };
 
 static size_t line_of(const yaml_event_t *event) {
@@ -45,17 +45,8 @@ static enum rc syntax_error(struct reader *r) {
                    p->context ? ", " : "", problem);
 }
 
-static enum rc fault(struct reader *r, size_t line, const char *what) {
+static enum rc refuse(struct reader *r, size_t line, const char *what) {
     return err_set(r->e, RC_INVALID, "%s:%zu: %s", r->file, line, what);
-}
-
-static struct sv shown(struct sv key) {
-    if (key.n <= SHOWN)
-        return key;
-    size_t n = SHOWN;
-    while (n > 0 && ((unsigned char)key.p[n] & 0xc0) == 0x80)  // not through the middle of a character
-        n--;
-    return sv_sub(key, 0, n);
 }
 
 // ---- events
@@ -65,7 +56,7 @@ static enum rc check_plain(struct reader *r, const yaml_event_t *event) {
     const yaml_char_t *anchor = NULL, *tag = NULL;
     switch (event->type) {
     case YAML_ALIAS_EVENT:
-        return fault(r, line_of(event), "aliases (*name) are not supported: write the value out, or put it in quotes");
+        return refuse(r, line_of(event), "aliases (*name) are not supported: write the value out, or put it in quotes");
     case YAML_SCALAR_EVENT:
         anchor = event->data.scalar.anchor;
         tag = event->data.scalar.tag;
@@ -82,9 +73,9 @@ static enum rc check_plain(struct reader *r, const yaml_event_t *event) {
         break;
     }
     if (anchor)
-        return fault(r, line_of(event), "anchors (&name) are not supported: write the value out, or put it in quotes");
+        return refuse(r, line_of(event), "anchors (&name) are not supported: write the value out, or put it in quotes");
     if (tag)
-        return fault(r, line_of(event), "tags (!name) are not supported: leave it out, or put the value in quotes");
+        return refuse(r, line_of(event), "tags (!name) are not supported: leave it out, or put the value in quotes");
     return RC_OK;
 }
 
@@ -108,7 +99,7 @@ static enum rc check_memory(struct reader *r, size_t line) {
 static enum rc copy_scalar(struct reader *r, const yaml_event_t *event, struct sv *ret) {
     struct sv text = {(const char *)event->data.scalar.value, event->data.scalar.length};
     if (memchr(text.p, '\0', text.n))
-        return fault(r, line_of(event), "a text holds a NUL character");
+        return refuse(r, line_of(event), "a text holds a NUL character");
     *ret = arena_dup(r->arena, text);
     return check_memory(r, line_of(event));
 }
@@ -138,12 +129,13 @@ static enum rc build_list(struct reader *r, struct yaml *list, size_t depth) {
     }
 }
 
-static enum rc check_unique(struct reader *r, const struct yaml *map, const struct yaml *member) {
+// *ret: a member before it has its key: it is a fault and no part of the tree, what comes after it is read all the same.
+static enum rc check_unique(struct reader *r, const struct yaml *map, const struct yaml *member, bool *ret) {
     size_t before = 0;
-    for (const struct yaml *other = map->child; other != member; other = other->next, before++)
-        if (sv_eq(other->key, member->key))
-            return err_set(r->e, RC_INVALID, "%s:%zu: \"" SV_FMT "\" is here a second time, it was set in line %zu", r->file,
-                           member->line, SV_ARG(shown(member->key)), other->line);
+    *ret = false;
+    for (const struct yaml *other = map->child; other != member && !*ret; other = other->next, before++)
+        if ((*ret = sv_eq(other->key, member->key)))
+            fault(r->faults, member, "\"%s\" is here a second time, it was set in line %zu", shown_word(r->arena, member->key), other->line);
     if (before >= KEYS_LIMIT)
         return err_set(r->e, RC_TOO_LARGE, "%s:%zu: a map of more than %d keys", r->file, member->line, KEYS_LIMIT);
     return RC_OK;
@@ -152,15 +144,16 @@ static enum rc check_unique(struct reader *r, const struct yaml *map, const stru
 static enum rc take_key(struct reader *r, const yaml_event_t *event, struct yaml *member) {
     member->line = line_of(event);
     if (event->type != YAML_SCALAR_EVENT)
-        return fault(r, member->line, "a key must be a word or a text, not a list or a map (braces in a value need quotes)");
+        return refuse(r, member->line, "a key must be a word or a text, not a list or a map (braces in a value need quotes)");
     if (event->data.scalar.length == 0)
-        return fault(r, member->line, "a key is missing before ':'");
+        return refuse(r, member->line, "a key is missing before ':'");
     return copy_scalar(r, event, &member->key);
 }
 
 static enum rc build_map(struct reader *r, struct yaml *map, size_t depth) {
-    for (struct yaml **end = &map->child;; end = &(*end)->next) {
+    for (struct yaml **end = &map->child;;) {
         yaml_event_t event;
+        bool repeated;
         enum rc rc = next_event(r, &event);
         if (rc != RC_OK)
             return rc;
@@ -172,12 +165,16 @@ static enum rc build_map(struct reader *r, struct yaml *map, size_t depth) {
         yaml_event_delete(&event);
         if (last || rc != RC_OK)
             return rc;
-        if ((rc = check_unique(r, map, *end)) != RC_OK || (rc = next_event(r, &event)) != RC_OK)
+        if ((rc = check_unique(r, map, *end, &repeated)) != RC_OK || (rc = next_event(r, &event)) != RC_OK)
             return rc;
         rc = build_value(r, &event, *end, depth + 1);
         yaml_event_delete(&event);
         if (rc != RC_OK)
             return rc;
+        if (repeated)
+            *end = NULL;
+        else
+            end = &(*end)->next;
     }
 }
 
@@ -203,7 +200,7 @@ static enum rc build_value(struct reader *r, const yaml_event_t *event, struct y
         node->type = YAML_MAP;
         return build_map(r, node, depth);
     default:
-        return fault(r, line_of(event), "a value is expected here");
+        return refuse(r, line_of(event), "a value is expected here");
     }
 }
 
@@ -216,7 +213,7 @@ static enum rc expect(struct reader *r, yaml_event_type_t type, const char *what
     if (rc != RC_OK)
         return rc;
     if (event.type != type)
-        rc = fault(r, line_of(&event), what);
+        rc = refuse(r, line_of(&event), what);
     yaml_event_delete(&event);
     return rc;
 }
@@ -236,20 +233,26 @@ static enum rc build_document(struct reader *r, struct yaml *root) {
     return expect(r, YAML_STREAM_END_EVENT, "a second document begins here: one file holds one document");
 }
 
-enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, struct yaml **ret, struct err *e) {
-    *ret = NULL;
-    if (bytes.n > INPUT_LIMIT)
-        return err_set(e, RC_TOO_LARGE, "%s:1: the file has %zu bytes, at most %d are allowed", file_name, bytes.n, INPUT_LIMIT);
-    struct reader r = {.arena = a, .bytes = bytes, .file = arena_cstr(a, sv_of(file_name)), .e = e};
-    if (!yaml_parser_initialize(&r.parser))
-        return err_set(e, RC_IO, "%s:1: out of memory", file_name);
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(bytes.p ? bytes.p : ""), bytes.n);
+static enum rc read_bytes(struct reader *r, struct yaml *root) {
+    if (r->bytes.n > INPUT_LIMIT)
+        return err_set(r->e, RC_TOO_LARGE, "%s:1: the file has %zu bytes, at most %d are allowed", r->file, r->bytes.n, INPUT_LIMIT);
+    if (!yaml_parser_initialize(&r->parser))
+        return err_set(r->e, RC_IO, "%s:1: out of memory", r->file);
+    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)(r->bytes.p ? r->bytes.p : ""), r->bytes.n);
+    enum rc rc = build_document(r, root);
+    yaml_parser_delete(&r->parser);
+    return rc;
+}
+
+enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, struct faults *f, struct yaml **ret) {
+    struct err e;
+    struct reader r = {.arena = a, .bytes = bytes, .file = arena_cstr(a, sv_of(file_name)), .e = &e, .faults = f};
     struct yaml *root = node_new(&r);
-    enum rc rc = build_document(&r, root);
-    yaml_parser_delete(&r.parser);
-    if (rc == RC_OK)
-        *ret = root;
+    enum rc rc = read_bytes(&r, root);
+    *ret = rc == RC_OK ? root : NULL;
+    if (rc != RC_OK)
+        fault_placed(f, &e);
     return rc;
 }
 

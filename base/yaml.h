@@ -1,5 +1,5 @@
 // yaml.h: a YAML file as a tree with line numbers; the only module that sees libyaml.
-// One document, no anchors, aliases or tags (they are errors). Duplicate keys are errors. Texts live in the arena.
+// One document, no anchors, aliases or tags (they are faults, as duplicate keys are). Texts live in the arena.
 #ifndef BASE_YAML_H
 #define BASE_YAML_H
 
@@ -18,7 +18,11 @@ struct yaml {
     struct yaml *child, *next;
 };
 
-MUST_CHECK enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, struct yaml **ret, struct err *e);
+struct faults;
+
+// yaml_parse: when it cannot be read to its end, the reason is noted and *ret is NULL. A key that stands twice is noted too, and its
+// second value is no part of the tree; it does not keep the rest from being read (RC_OK), so that all faults can be told at once.
+MUST_CHECK enum rc yaml_parse(struct arena *a, struct sv bytes, const char *file_name, struct faults *f, struct yaml **ret);
 const struct yaml *yaml_get(const struct yaml *map, const char *key);
 #define YAML_EACH(item, node) for (const struct yaml *item = (node) ? (node)->child : NULL; item; item = item->next)
 

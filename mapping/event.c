@@ -66,6 +66,15 @@ enum event_name event_name_of(struct sv text) {
     return EVENT_CUSTOM;
 }
 
+bool event_name_valid(struct sv text) {
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+    }
+    return text.n >= 1 && text.n <= 64;
+}
+
 struct sv event_label(const struct event *e) {
     bool has_own = e->name == EVENT_CUSTOM && sv_present(e->custom_name);
     return has_own ? e->custom_name : sv_of(event_name_text(e->name));

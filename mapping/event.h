@@ -18,6 +18,8 @@ enum event_name {
 const char *event_name_text(enum event_name name);     // "purchase"
 enum event_name event_name_of(struct sv text);         // aliases too (begin_checkout, view_content, view_item, started_checkout); else EVENT_CUSTOM
 
+bool event_name_valid(struct sv text);                 // 1 to 64 of a-z, 0-9 and _: what an event may be called
+
 enum purpose { PURPOSE_MARKETING, PURPOSE_TRANSACTIONAL };
 enum purpose purpose_of(enum event_name name);         // what an event of that name is for, unless it says otherwise itself
 

@@ -96,10 +96,6 @@ static bool printable(char c) {
     return c > ' ' && c < 0x7f;
 }
 
-static bool name_character(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 static bool is_id(struct arena *a, struct sv text) {
     (void)a;
     return all_of(text, EVENT_ID_MOST, printable);
@@ -107,7 +103,7 @@ static bool is_id(struct arena *a, struct sv text) {
 
 static bool is_name(struct arena *a, struct sv text) {
     (void)a;
-    return all_of(text, 64, name_character);
+    return event_name_valid(text);
 }
 
 static bool is_amount(struct arena *a, struct sv text) {

@@ -18,8 +18,7 @@ bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *
 bool klaviyo_is_backfill(const struct event *e, int64_t now_ms);
 
 // klaviyo_properties writes the object `properties` of an event; its return is where the disposition of Meta is to be put.
-// with_money: value and currency are told here, where they are no revenue.
-size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, bool with_money);
+size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop);
 struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposition *before);
 
 // klaviyo_person writes members of a profile: identifiers, and names, locale and location unless bare.

@@ -47,12 +47,12 @@ static void write_value(struct jw *w, struct arena *a, const struct event *e, co
 }
 
 static size_t write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
-    bool trigger = rule_trigger_used(e->rule, shop), backfill = klaviyo_is_backfill(e, now_ms);
+    bool backfill = klaviyo_is_backfill(e, now_ms);
     klaviyo_open(w, NULL, "event");
     jw_key(w, "properties");
-    size_t tell_at = klaviyo_properties(w, a, e, shop, trigger);
+    size_t tell_at = klaviyo_properties(w, a, e, shop);
     jw_member(w, "time", time_iso(a, e->time_ms < now_ms ? e->time_ms : now_ms));
-    if (!trigger)
+    if (!rule_trigger_used(e->rule, shop))
         write_value(w, a, e, shop);
     jw_member(w, "unique_id", unique_id(a, e->id));
     if (backfill) {

@@ -4,7 +4,6 @@
 #include "mapping/amount.h"
 #include "mapping/klaviyo/klaviyo.h"
 
-
 const struct limits klaviyo_limits = {.text_bytes = 100000, .list_length = 4000, .depth = 8};  // `properties` is two levels deep itself
 
 static void member(struct jw *w, const char *key, struct sv value) {
@@ -44,18 +43,18 @@ struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposi
     return body;
 }
 
-static bool is_mark(struct sv name, bool with_money) {
+static bool is_mark(struct sv name) {
     for (const char *const *mark = rules_marks; *mark; mark++)
         if (sv_is(name, *mark))
             return true;
-    return with_money && (sv_is(name, "value") || sv_is(name, "currency"));
+    return false;
 }
 
 // ---- the event's own properties
 
 // "$value" and its like mean something to Klaviyo, revenue for one; only $extra, which no segment sees, is the sender's to fill.
 static bool may_pass(const struct property *p) {
-    return !is_mark(p->name, true) && (!sv_starts(p->name, SV("$")) || sv_is(p->name, "$extra"));
+    return !is_mark(p->name) && (!sv_starts(p->name, SV("$")) || sv_is(p->name, "$extra"));
 }
 
 static bool is_empty(const struct property *p) {
@@ -102,18 +101,14 @@ static void write_own(struct jw *w, const struct event *e, const bool *written) 
     }
 }
 
-size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, bool with_money) {
+size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop) {
     const struct fields *fields = &e->rule->klaviyo.fields;
     struct scope scope = scope_of(a, e, shop);
     bool *written = ARENA_ARRAY(a, bool, fields->n + 1);
     jw_open(w, '{');
     size_t tell_at = write_marks(w, a, e);
-    if (with_money && amount_valid(e->value) && !amount_is_zero(e->value))
-        jw_member_number(w, "value", e->value);
-    if (with_money)
-        member(w, "currency", currency_upper(a, e->currency));
     for (size_t i = 0; i < fields->n; i++)
-        written[i] = !is_mark(fields->v[i].name, with_money) && field_write(w, &fields->v[i], &scope, &klaviyo_limits);
+        written[i] = field_write(w, &fields->v[i], &scope, &klaviyo_limits);
     if (e->rule->pass)
         write_own(w, e, written);
     jw_close(w, '}');

@@ -1,5 +1,6 @@
 // field.c: what a field is worth, and writing it within a destination's limits.
 // Whether an object or a list of objects has anything in it shows only once it is written; when not, it is taken back.
+#include "mapping/amount.h"
 #include "mapping/rules/expression.h"
 #include "mapping/rules/number.h"
 #include "mapping/unicode.h"
@@ -124,6 +125,11 @@ bool expression_names_person(const struct expression *x) {
         if (expression_names_person(x->fields.v[i].from))
             return true;
     return false;
+}
+
+bool expression_may_be_amount(const struct expression *x) {
+    bool number = x->source == OF_COUNT || x->source == OF_SUM || (x->source == FROM_PATHS && x->as != AS_LIST);
+    return number || (x->source == FROM_CONSTANT && amount_valid(x->constant.text));
 }
 
 struct value expression_value(const struct expression *x, const struct scope *s) {

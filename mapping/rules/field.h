@@ -47,6 +47,7 @@ struct limits {
 };
 
 bool expression_names_person(const struct expression *x);  // something of the user goes into the value
+bool expression_may_be_amount(const struct expression *x);  // false: no event can make it one
 struct value expression_value(const struct expression *x, const struct scope *s);  // a scalar or list; NONE for `each` and `fields`
 bool field_write(struct jw *w, const struct field *f, const struct scope *s, const struct limits *limits);  // key and value; false: nothing
 void value_write(struct jw *w, const struct value *v, const struct limits *limits);                         // never NONE

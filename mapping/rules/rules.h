@@ -16,6 +16,14 @@ struct patience {
     int64_t max_wait_ms;
 };
 
+// Where a key of a rule is said: "on_fail", "meta.event", "klaviyo.metric"; fields have their own.
+struct place {
+    struct sv key;
+    const char *file;
+    size_t line;
+    struct place *next;
+};
+
 // One destination's part of a rule.
 struct rule_part {
     bool skip;                        // nothing is sent there
@@ -30,6 +38,7 @@ struct rule {
     struct sv event;                  // its key in the file
     const char *file;
     size_t line;
+    struct place *places;             // in the order of the file
     const struct condition *when;     // of several rules for one event the first that holds counts
     struct patience patience;
     bool has_purpose;                 // purpose replaces the event's

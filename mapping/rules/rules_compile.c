@@ -27,10 +27,20 @@ typedef void reader(struct compiler *c, const struct yaml *node, void *target);
 struct key {
     const char *name;
     reader *read;
+    bool has_parts;  // what stands in it has places of its own
 };
 #define KEYS_MAX 16
 
-static void read_map(struct compiler *c, const struct yaml *map, const char *what, const struct key *keys, void *target) {
+static void note_place(struct compiler *c, const char *prefix, const struct yaml *node, struct rule *rule) {
+    struct place **end = &rule->places;
+    while (*end)
+        end = &(*end)->next;
+    *end = ARENA_NEW(c->arena, struct place);
+    **end = (struct place){arena_fmt(c->arena, "%s" SV_FMT, prefix, SV_ARG(node->key)), node->file, node->line, NULL};
+}
+
+// prefix: of its keys, as struct place has it.
+static void read_map(struct compiler *c, const struct yaml *map, const char *what, const char *prefix, const struct key *keys, struct rule *rule) {
     const char *names[KEYS_MAX];
     size_t n = 0;
     for (; n < KEYS_MAX && keys[n].name; n++)
@@ -44,8 +54,10 @@ static void read_map(struct compiler *c, const struct yaml *map, const char *wha
         while (i < n && !sv_is(node->key, names[i]))
             i++;
         const char *near = i < n ? NULL : nearest_word(node->key, names, n);
+        if (i < n && !keys[i].has_parts)
+            note_place(c, prefix, node, rule);
         if (i < n)
-            keys[i].read(c, node, target);
+            keys[i].read(c, node, rule);
         else
             fault(c->faults, node, near ? "%s: unknown key \"%s\", did you mean \"%s\"?" : "%s: unknown key \"%s\"", what,
                   shown_word(c->arena, node->key), near);
@@ -202,7 +214,8 @@ static void meta_use(struct compiler *c, const struct yaml *node, void *t) { rea
 static void meta_data(struct compiler *c, const struct yaml *node, void *t) { read_own_fields(c, node, &RULE(t)->meta.fields); }
 
 static const struct key meta_keys[] = {
-    {"skip", meta_skip}, {"when", meta_when}, {"consent", meta_consent}, {"event", meta_event}, {"use", meta_use}, {"data", meta_data}, {0},
+    {"skip", meta_skip, false}, {"when", meta_when, false}, {"consent", meta_consent, false}, {"event", meta_event, false}, {"use", meta_use, true},
+    {"data", meta_data, true}, {0},
 };
 
 static void klaviyo_skip(struct compiler *c, const struct yaml *node, void *t) { read_bool(c, node, &RULE(t)->klaviyo.skip); }
@@ -210,7 +223,13 @@ static void klaviyo_when(struct compiler *c, const struct yaml *node, void *t) {
 static void klaviyo_consent(struct compiler *c, const struct yaml *node, void *t) { read_consent(c, node, &RULE(t)->klaviyo); }
 static void klaviyo_metric(struct compiler *c, const struct yaml *node, void *t) { read_name(c, node, METRIC_BYTES_MOST, &RULE(t)->klaviyo.name); }
 static void klaviyo_trigger(struct compiler *c, const struct yaml *node, void *t) { read_name(c, node, METRIC_BYTES_MOST, &RULE(t)->trigger); }
-static void klaviyo_value(struct compiler *c, const struct yaml *node, void *t) { RULE(t)->value = expression_compile(c->arena, c->faults, node); }
+
+static void klaviyo_value(struct compiler *c, const struct yaml *node, void *t) {
+    RULE(t)->value = expression_compile(c->arena, c->faults, node);
+    if (RULE(t)->value && !expression_may_be_amount(RULE(t)->value))
+        fault(c->faults, node, "value: revenue must be an amount such as 129.95: a path, count, sum or constant");
+}
+
 static void klaviyo_pass(struct compiler *c, const struct yaml *node, void *t) { read_bool(c, node, &RULE(t)->pass); }
 static void klaviyo_window(struct compiler *c, const struct yaml *node, void *t) { read_duration(c, node, DAYS_MS(365), &RULE(t)->flow_window_ms); }
 static void klaviyo_use(struct compiler *c, const struct yaml *node, void *t) { read_use(c, node, &RULE(t)->klaviyo.fields); }
@@ -227,17 +246,17 @@ static void klaviyo_identify(struct compiler *c, const struct yaml *node, void *
 }
 
 static const struct key klaviyo_keys[] = {
-    {"skip", klaviyo_skip}, {"when", klaviyo_when}, {"consent", klaviyo_consent}, {"metric", klaviyo_metric}, {"trigger", klaviyo_trigger},
-    {"value", klaviyo_value}, {"identify", klaviyo_identify}, {"pass", klaviyo_pass}, {"flow_window", klaviyo_window},
-    {"use", klaviyo_use}, {"properties", klaviyo_properties}, {0},
+    {"skip", klaviyo_skip, false}, {"when", klaviyo_when, false}, {"consent", klaviyo_consent, false}, {"metric", klaviyo_metric, false},
+    {"trigger", klaviyo_trigger, false}, {"value", klaviyo_value, false}, {"identify", klaviyo_identify, true}, {"pass", klaviyo_pass, false},
+    {"flow_window", klaviyo_window, false}, {"use", klaviyo_use, true}, {"properties", klaviyo_properties, true}, {0},
 };
 
 // ---- one rule
 
 static void rule_when(struct compiler *c, const struct yaml *node, void *t) { read_condition(c, node, &RULE(t)->when); }
 static void rule_max_wait(struct compiler *c, const struct yaml *node, void *t) { read_duration(c, node, WAIT_MOST, &RULE(t)->patience.max_wait_ms); }
-static void rule_meta(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "meta", meta_keys, t); }
-static void rule_klaviyo(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "klaviyo", klaviyo_keys, t); }
+static void rule_meta(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "meta", "meta.", meta_keys, t); }
+static void rule_klaviyo(struct compiler *c, const struct yaml *node, void *t) { read_map(c, node, "klaviyo", "klaviyo.", klaviyo_keys, t); }
 
 static void rule_on_fail(struct compiler *c, const struct yaml *node, void *t) {
     static const char *const words[] = {"continue", "hold", "stop"};  // in the order of enum on_fail
@@ -261,15 +280,15 @@ static void rule_skip(struct compiler *c, const struct yaml *node, void *t) {
 }
 
 static const struct key rule_keys[] = {
-    {"when", rule_when}, {"skip", rule_skip}, {"purpose", rule_purpose}, {"on_fail", rule_on_fail}, {"max_wait", rule_max_wait},
-    {"meta", rule_meta}, {"klaviyo", rule_klaviyo}, {0},
+    {"when", rule_when, false}, {"skip", rule_skip, false}, {"purpose", rule_purpose, false}, {"on_fail", rule_on_fail, false},
+    {"max_wait", rule_max_wait, false}, {"meta", rule_meta, true}, {"klaviyo", rule_klaviyo, true}, {0},
 };
 
 static const struct rule *compile_rule(struct compiler *c, struct sv event, const struct yaml *node, const struct rule *next) {
     struct rule *r = ARENA_NEW(c->arena, struct rule);
     *r = (struct rule){.event = event, .file = node->file, .line = node->line, .next = next, .identify = true, .pass = true,
                        .patience = {ON_FAIL_CONTINUE, SECONDS_MS(10)}, .flow_window_ms = HOURS_MS(72)};
-    read_map(c, node, arena_cstr(c->arena, event), rule_keys, r);
+    read_map(c, node, arena_cstr(c->arena, event), "", rule_keys, r);
     const struct yaml *skip = yaml_get(node, "skip");
     if (skip && sv_is(skip->text, "true"))
         r->meta.skip = r->klaviyo.skip = true;
@@ -295,6 +314,8 @@ static void check_event_name(struct compiler *c, const struct yaml *node) {
     const char *near = known ? NULL : nearest_word(node->key, names, n);
     if (near)
         fault(c->faults, node, "event \"%s\": did you mean \"%s\"?", shown_word(c->arena, node->key), near);
+    else if (!known && !event_name_valid(node->key))
+        fault(c->faults, node, "event \"%s\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one", shown_word(c->arena, node->key));
 }
 
 // ---- the files
@@ -312,6 +333,13 @@ static void compile_sets(struct compiler *c, const struct yaml *map) {
         c->sets[c->set_count++] = (struct set){node->key, fields_compile(c->arena, c->faults, node)};
 }
 
+static const struct yaml *first_named(const struct yaml *map, enum event_name name) {
+    YAML_EACH(node, map)
+        if (event_name_of(node->key) == name)
+            return node;
+    return NULL;
+}
+
 // The same rules, each under the event's own name: aliases are one with it, before one file is laid over the other.
 static const struct yaml *without_aliases(struct compiler *c, const struct yaml *map) {
     struct yaml *named = ARENA_NEW(c->arena, struct yaml), **end = &named->child;
@@ -320,10 +348,10 @@ static const struct yaml *without_aliases(struct compiler *c, const struct yaml 
     YAML_EACH(node, map) {
         enum event_name name = event_name_of(node->key);
         const char *text = event_name_text(name);
-        const struct yaml *same = name == EVENT_CUSTOM ? NULL : yaml_get(named, text);
-        if (same)
-            fault(c->faults, node, "%s: it is the same event as %s, which has its rule in line %zu", shown_word(c->arena, node->key), text,
-                  same->line);
+        const struct yaml *same = name == EVENT_CUSTOM ? NULL : first_named(map, name);
+        if (same && same != node)
+            fault(c->faults, node, "%s: it is the same event as %s, which has its rule in line %zu", shown_word(c->arena, node->key),
+                  shown_word(c->arena, same->key), same->line);
         *end = ARENA_NEW(c->arena, struct yaml);
         **end = *node;
         (*end)->next = NULL;
@@ -372,14 +400,12 @@ static const struct yaml *overlaid(struct compiler *c, const struct yaml *under,
     return yaml_overlay(c->arena, under, over, depth);
 }
 
+// NULL: it cannot be read. All other faults are noted, and the rest of the file is as good as any.
 static const struct yaml *read_file(struct compiler *c, struct sv text, const char *name) {
     static const char *const known[] = {"version", "sets", "rules"};
     struct yaml *root;
-    struct err e;
-    if (yaml_parse(c->arena, text, name, &root, &e) != RC_OK) {
-        fault_placed(c->faults, &e);
+    if (yaml_parse(c->arena, text, name, c->faults, &root) != RC_OK)
         return NULL;
-    }
     const struct yaml *version = yaml_get(root, "version");
     if (!version || !sv_is(version->text, "1"))
         fault(c->faults, version ? version : root, "a mapping file begins with version: 1");
@@ -402,8 +428,9 @@ static const struct yaml *over_each(struct compiler *c, const struct yaml *under
     list->type = YAML_LIST;
     list->child = NULL;
     YAML_EACH(alternative, under) {
+        const struct yaml *laid = yaml_overlay(c->arena, alternative, over, LEVELS_OF_RULES - 1);
         struct yaml *item = ARENA_NEW(c->arena, struct yaml);
-        *item = *yaml_overlay(c->arena, alternative, over, LEVELS_OF_RULES - 1);
+        *item = laid ? *laid : (struct yaml){.type = YAML_MAP, .file = over->file, .line = over->line};
         item->next = NULL;
         *end = item;
         end = &item->next;
@@ -429,18 +456,24 @@ static const struct yaml *with_alternatives(struct compiler *c, const struct yam
     return map;
 }
 
+// What is no map has been told of already.
+static const struct yaml *part_of(const struct yaml *file, const char *key) {
+    const struct yaml *part = yaml_get(file, key);
+    return part && part->type == YAML_MAP ? part : NULL;
+}
+
 const struct rules *rules_compile(struct arena *a, struct sv own, const char *own_name, struct faults *f) {
     struct compiler c = {.arena = a, .faults = f};
     size_t before = f->count;
     const struct yaml *base = read_file(&c, sv_of(yaml_default), FILE_DEFAULT);
     const struct yaml *sets = yaml_get(base, "sets"), *rules = yaml_get(base, "rules");
     const struct yaml *over = own.p ? read_file(&c, own, own_name) : NULL;
-    if (f->count > before)
+    if (!base || (own.p && !over))
         return NULL;
-    if (over && yaml_get(over, "sets"))
-        sets = overlaid(&c, sets, yaml_get(over, "sets"), LEVELS_OF_SETS);
-    if (over && yaml_get(over, "rules"))
-        rules = overlaid(&c, rules, with_alternatives(&c, rules, without_aliases(&c, yaml_get(over, "rules"))), LEVELS_OF_RULES);
+    if (part_of(over, "sets"))
+        sets = overlaid(&c, sets, part_of(over, "sets"), LEVELS_OF_SETS);
+    if (part_of(over, "rules"))
+        rules = overlaid(&c, rules, with_alternatives(&c, rules, without_aliases(&c, part_of(over, "rules"))), LEVELS_OF_RULES);
     compile_sets(&c, sets);
     const struct rules *compiled = compile_rules(&c, rules);
     if (!arena_ok(a))

@@ -16,21 +16,10 @@ static const char usage[] =
     "Prints the canonical events of a recorded webhook and the request each destination would get, as if it had been\n"
     "delivered the moment it happened. Sends nothing.\n"
     "\n"
-    "  --config FILE  map as this configuration says (default: a sample shop with everything switched on)\n"
+    "  --config FILE  map as this configuration says (default: a sample shop with everything switched on,\n"
+    "                 over which the fixture's shop.yaml is laid)\n"
     "  --shop NAME    which shop (default: the first one)\n"
     "  --json         one JSON object\n";
-
-// The shop that stands in when no configuration is given.
-static const char sample_config[] =
-    "version: 1\n"
-    "shops:\n"
-    "  acme:\n"
-    "    domain: acme.myshopify.com\n"
-    "    shopify: { secrets: [\"sample\"] }\n"
-    "    recharge: { secrets: [\"sample\"] }\n"
-    "    events: { secrets: [\"sample\"] }\n"
-    "    meta: { pixel_id: \"1234567890\", access_token: \"sample\" }\n"
-    "    klaviyo: { api_key: \"pk_sample\" }\n";
 
 // Which line of which mapping each field came from.
 static void write_origins(struct jw *w, struct arena *a, const char *key, const struct fields *fields) {
@@ -52,6 +41,10 @@ static void write_rule(struct jw *w, struct arena *a, const struct rule *r) {
     jw_open(w, '{');
     jw_member(w, "event", r->event);
     jw_member(w, "from", arena_fmt(a, "%s:%zu", r->file, r->line));
+    for (const struct place *p = r->places; p; p = p->next) {
+        jw_key_sv(w, p->key);
+        jw_string(w, arena_fmt(a, "%s:%zu", p->file, p->line));
+    }
     write_origins(w, a, "meta", &r->meta.fields);
     write_origins(w, a, "klaviyo", &r->klaviyo.fields);
     write_origins(w, a, "profile", &r->profile);
@@ -139,29 +132,51 @@ static void print_tree(const struct json *node, int indent) {
     }
 }
 
-static int map_one(const char *path, const struct shop *shop, bool as_json) {
+static void map_fixture(struct arena *a, const struct fixture *f, const struct shop *shop, bool as_json, struct decoded *ret) {
+    struct buf out;
+    struct json *tree = NULL;
+    buf_init(&out, (size_t)32 << 20);
+    source_decode(a, source_named(f->source), shop, f->topic, f->body, ret);
+    write_decoded(&out, a, f, shop, ret);
+    if (as_json)
+        printf("%s\n", buf_cstr(&out));
+    else if (json_parse(a, buf_sv(&out), &tree, NULL) == RC_OK)
+        print_tree(tree, 0);
+    buf_free(&out);
+}
+
+// file NULL: the sample shop. NULL when it was said why.
+static struct config *load(const char *file, const struct fixture *f) {
+    struct config *config = NULL;
+    struct buf faults;
+    struct err e;
+    buf_init(&faults, 1 << 20);
+    if (file ? config_load(file, &config, &faults, &e) : config_sample(f->shop, &config, &faults, &e))
+        fprintf(stderr, "%s%s\n", buf_cstr(&faults), e.text);
+    buf_free(&faults);
+    return config;
+}
+
+static int map_one(const char *path, const char *file, const char *name, bool as_json) {
     struct arena a;
     struct fixture f;
     struct err e;
     struct decoded decoded = {0};
-    struct buf out;
-    struct json *tree = NULL;
+    struct config *config = NULL;
     int status = 1;
     arena_init(&a, (size_t)64 << 20);
-    buf_init(&out, (size_t)32 << 20);
-    if (fixture_read(&a, path, &f, &e)) {
+    if (fixture_read(&a, path, &f, &e))
         fprintf(stderr, "fireorder map: %s\n", e.text);
-        goto out;
+    else
+        config = load(file, &f);
+    const struct shop *shop = !config ? NULL : name ? config_shop(config, sv_of(name)) : &config->shops[0];
+    if (config && !shop)
+        fprintf(stderr, "fireorder map: no shop %s\n", name);
+    if (shop) {
+        map_fixture(&a, &f, shop, as_json, &decoded);
+        status = sv_present(decoded.undecodable) ? 1 : 0;
     }
-    source_decode(&a, source_named(f.source), shop, f.topic, f.body, &decoded);
-    write_decoded(&out, &a, &f, shop, &decoded);
-    if (as_json)
-        printf("%s\n", buf_cstr(&out));
-    else if (json_parse(&a, buf_sv(&out), &tree, &e) == RC_OK)
-        print_tree(tree, 0);
-    status = sv_present(decoded.undecodable) ? 1 : 0;
-out:
-    buf_free(&out);
+    config_drop(config);
     arena_free(&a);
     return status;
 }
@@ -181,23 +196,8 @@ int command_map(int argc, char **argv) {
         default: fputs(usage, stderr); return 2;
         }
     }
-    if (optind + 1 != argc) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    struct config *config = NULL;
-    struct buf faults;
-    struct err e;
-    int status = 1;
-    buf_init(&faults, 1 << 20);
-    if (file ? config_load(file, &config, &faults, &e) : config_parse(sv_of(sample_config), "sample", &config, &faults, &e))
-        fprintf(stderr, "%s%s\n", buf_cstr(&faults), e.text);
-    const struct shop *shop = !config ? NULL : name ? config_shop(config, sv_of(name)) : &config->shops[0];
-    if (config && !shop)
-        fprintf(stderr, "fireorder map: no shop %s\n", name);
-    if (shop)
-        status = map_one(argv[optind], shop, as_json);
-    config_drop(config);
-    buf_free(&faults);
-    return status;
+    if (optind + 1 == argc)
+        return map_one(argv[optind], file, name, as_json);
+    fputs(usage, stderr);
+    return 2;
 }

@@ -65,7 +65,8 @@ enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, s
     struct sv headers = SV_NONE;
     if (file_read(a, arena_fmt(a, "%s/request.headers", base).p, FIXTURE_LIMIT, &headers, NULL) == RC_OK)
         read_headers(ret, headers);
-    return RC_OK;
+    enum rc rc = file_read(a, arena_fmt(a, "%s/shop.yaml", base).p, FIXTURE_LIMIT, &ret->shop, e);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 // ---- moving a recording to now

@@ -1,5 +1,5 @@
-// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers. A topic is
-// <resource>/<action>, or one word: events/product_viewed/<case>.
+// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers, and shop.yaml where
+// the shop matters. A topic is <resource>/<action>, or one word: events/product_viewed/<case>.
 #ifndef SERVER_FIXTURE_H
 #define SERVER_FIXTURE_H
 
@@ -12,6 +12,7 @@ struct fixture {
     struct sv body;
     struct header headers[16];      // as recorded, without signature
     size_t header_count;
+    struct sv shop;                 // shop.yaml: keys of a shop that are laid over the sample one; absent: it is as it is
 };
 
 MUST_CHECK enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e);

@@ -32,6 +32,8 @@ struct config {
 MUST_CHECK enum rc config_load(const char *file, struct config **ret, struct buf *faults, struct err *e);
 // config_parse: the same from bytes; `file` only names them.
 MUST_CHECK enum rc config_parse(struct sv bytes, const char *file, struct config **ret, struct buf *faults, struct err *e);
+// config_sample: a shop "acme" with everything switched on. shop: the text of a file with keys of a shop that are laid over it, or absent.
+MUST_CHECK enum rc config_sample(struct sv shop, struct config **ret, struct buf *faults, struct err *e);
 const struct shop *config_shop(const struct config *c, struct sv name);  // NULL when unknown
 struct config *config_take(struct config *c);
 void config_drop(struct config *c);                                      // frees with the last reference; NULL is fine

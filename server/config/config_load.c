@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MEMORY = 16 << 20, CONFIG_FILE_LIMIT = 1 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
+enum { CONFIG_MEMORY = 16 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
 #define LONGEST_DURATION DAYS_MS(3650)
 
 struct loader {
@@ -422,13 +422,7 @@ static void check_whole(struct loader *l, const struct yaml *root) {
 
 // ---- loading
 
-static void read_document(struct loader *l, struct sv bytes) {
-    struct yaml *root;
-    struct err e;
-    if (yaml_parse(l->arena, bytes, l->file, &root, &e) != RC_OK) {
-        fault_placed(&l->faults, &e);
-        return;
-    }
+static void read_document(struct loader *l, const struct yaml *root) {
     read_keys(l, top_keys, root, "the file", l->config);
     if (root->type == YAML_MAP)
         check_whole(l, root);
@@ -459,27 +453,31 @@ static enum rc finish(struct loader *l, struct config **ret, struct err *e) {
     return err_set(e, RC_INVALID, "%s: %zu fault%s in the configuration", l->file, faults->count, faults->count == 1 ? "" : "s");
 }
 
-enum rc config_parse(struct sv bytes, const char *file, struct config **ret, struct buf *faults, struct err *e) {
+// What stands in `over` goes over the first shop of root.
+static const struct yaml *over_shop(struct arena *a, const struct yaml *root, const struct yaml *over) {
+    enum { LEVELS = 5 };  // shops, the shop, a key of it, and one more: consent.meta.purpose
+    struct yaml *levels = ARENA_ARRAY(a, struct yaml, 3);
+    levels[0] = levels[1] = levels[2] = *over;
+    levels[0].type = levels[1].type = YAML_MAP;
+    levels[0].child = &levels[1];
+    levels[1].key = SV("shops");
+    levels[1].child = &levels[2];
+    levels[2].key = yaml_get(root, "shops")->child->key;
+    return yaml_overlay(a, root, levels, LEVELS);
+}
+
+enum rc config_parse_over(struct sv bytes, const char *file, struct sv shop, const char *shop_file, struct config **ret, struct buf *faults,
+                          struct err *e) {
     *ret = NULL;
     struct config *config = config_new(file);
     struct loader l = {.config = config, .arena = &config->arena, .file = file, .faults = {.out = faults}};
-    read_document(&l, bytes);
+    struct yaml *root, *over = NULL;
+    if (yaml_parse(l.arena, bytes, file, &l.faults, &root) == RC_OK &&
+        (!sv_present(shop) || yaml_parse(l.arena, shop, shop_file, &l.faults, &over) == RC_OK))
+        read_document(&l, over ? over_shop(l.arena, root, over) : root);
     return finish(&l, ret, e);
 }
 
-enum rc config_load(const char *file, struct config **ret, struct buf *faults, struct err *e) {
-    *ret = NULL;
-    struct arena scratch;
-    struct sv bytes;
-    struct err own;
-    arena_init(&scratch, (size_t)CONFIG_FILE_LIMIT + 4096);
-    enum rc rc = file_read(&scratch, file, CONFIG_FILE_LIMIT, &bytes, &own);
-    if (rc == RC_OK) {
-        rc = config_parse(bytes, file, ret, faults, e);
-    } else {
-        buf_fmt(faults, "%s\n", own.text);
-        rc = err_set(e, rc, "%s", own.text);
-    }
-    arena_free(&scratch);
-    return rc;
+enum rc config_parse(struct sv bytes, const char *file, struct config **ret, struct buf *faults, struct err *e) {
+    return config_parse_over(bytes, file, SV_NONE, NULL, ret, faults, e);
 }

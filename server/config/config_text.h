@@ -1,4 +1,4 @@
-// config_text.h: what a single text of the configuration file may be. No texts of faults hold the value itself: it may be a secret.
+// config_text.h: private to server/config: what a single text of the configuration file may be. No texts of faults hold the value itself: it may be a secret.
 #ifndef SERVER_CONFIG_TEXT_H
 #define SERVER_CONFIG_TEXT_H
 
@@ -15,6 +15,10 @@ bool cidr_parse(struct sv text, struct cidr *ret);  // "10.0.0.0/8", "fd00::/8",
 // mapping_load: the rules of a shop's own mapping file, which is looked for beside the configuration file unless its path is absolute.
 // NULL when faults were noted.
 const struct rules *mapping_load(struct arena *a, const char *config_file, struct sv name, struct faults *f, const struct yaml *node);
+
+// config_parse_over: config_parse, with the keys of a shop from another text laid over the first shop; shop absent: none.
+MUST_CHECK enum rc config_parse_over(struct sv bytes, const char *file, struct sv shop, const char *shop_file, struct config **ret,
+                                     struct buf *faults, struct err *e);
 
 // Checks of one value each; the value is there and not empty.
 bool is_address(struct sv s);       // "host:port", ":port" or "port"

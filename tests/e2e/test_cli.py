@@ -32,7 +32,20 @@ def test_there_are_fixtures_of_every_topic():
                                                 "subscription/cancelled", "subscription/skipped", "subscription/updated")}
     names = {"/".join(name_of(f).split("/")[:2]) for f in FIXTURES}
     assert names >= {f"events/{n}" for n in ("product_viewed", "search", "lead", "sign_up", "add_to_cart", "checkout_started", "inventory_restocked",
-                                             "became_at_risk", "repeat_purchase", "custom")}
+                                             "became_at_risk", "repeat_purchase", "custom", "purchase", "refund", "cart_started", "order_cancelled",
+                                             "order_fulfilled", "subscription_started", "renewal_charged", "renewal_failed", "skipped_order",
+                                             "subscription_cancelled", "consent_revoked")}
+
+
+def test_map_lays_the_shop_of_a_fixture_over_the_sample():
+    for case, metric in (("placed_order", "Placed Order"), ("beside_native", "post_purchase_ready")):
+        mapped = json.loads(run("map", ROOT / "fixtures/events/purchase" / case, "--json").stdout)
+        body = next(s["request"]["body"] for s in mapped["events"][0]["steps"] if s["destination"] == "klaviyo.event")
+        default = (ROOT / "mapping/default.yaml").read_text().splitlines()
+        for key, line in (("on_fail", "on_fail: continue"), ("meta.event", "event: Purchase"), ("klaviyo.metric", "metric: Placed Order")):
+            file, number = mapped["events"][0]["rule"][key].split(":")
+            assert file == "default.yaml" and default[int(number) - 1].strip().startswith(line), key
+        assert body["data"]["attributes"]["metric"]["data"]["attributes"]["name"] == metric
 
 
 @pytest.mark.parametrize("folder", FIXTURES, ids=name_of)

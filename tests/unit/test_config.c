@@ -305,9 +305,34 @@ static void a_snapshot_outlives_its_replacement(void **state) {
     config_drop(NULL);
 }
 
+static void a_fixtures_shop_is_laid_over_the_sample(void **state) {
+    (void)state;
+    static const char over[] = "klaviyo: { native_integration: false, list_id: L9 }\nmeta: { test_event_code: TEST1 }\nconsent:\n  meta: { purpose: none }\n";
+    struct config *config;
+    struct buf faults;
+    struct err e;
+    buf_init(&faults, 1 << 16);
+    assert_int_equal(config_sample(SV_NONE, &config, &faults, &e), RC_OK);
+    assert_true(config->shops[0].klaviyo.native_integration);
+    assert_true(sv_is(config->shops[0].name, "acme"));
+    config_drop(config);
+    assert_int_equal(config_sample(sv_of(over), &config, &faults, &e), RC_OK);
+    const struct shop *s = &config->shops[0];
+    assert_true(sv_is(s->name, "acme") && s->meta.configured && s->klaviyo.configured && sv_is(s->meta.pixel_id, "1234567890"));
+    assert_false(s->klaviyo.native_integration);
+    assert_true(sv_is(s->klaviyo.list_id, "L9") && sv_is(s->meta.test_event_code, "TEST1"));
+    assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_NOTHING);
+    config_drop(config);
+    assert_int_equal(config_sample(SV("klaviyo:\n  nativ_integration: false\n"), &config, &faults, &e), RC_INVALID);
+    assert_non_null(strstr(buf_cstr(&faults), "shop.yaml:2: unknown key \"nativ_integration\", did you mean \"native_integration\"?"));
+    assert_null(config);
+    buf_free(&faults);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_documented_ones),
+        cmocka_unit_test(a_fixtures_shop_is_laid_over_the_sample),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(a_secret_comes_from_a_file),
         cmocka_unit_test(faults_name_file_line_and_remedy),

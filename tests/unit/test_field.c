@@ -64,11 +64,10 @@ static int tear_down(void **state) {
 
 static struct fields compiled(const char *text, struct faults *f) {
     struct yaml *root;
-    struct err e;
-    if (yaml_parse(&arena, sv_of(text), "m.yaml", &root, &e) != RC_OK)
-        fail_msg("%s", e.text);
     buf_reset(&faults_text);
     *f = (struct faults){.out = &faults_text};
+    if (yaml_parse(&arena, sv_of(text), "m.yaml", f, &root) != RC_OK)
+        fail_msg("%s", buf_cstr(&faults_text));
     return fields_compile(&arena, f, root);
 }
 
@@ -287,7 +286,7 @@ static void values_without_writing(void **state) {
     jw_close(&w, ']');
     assert_string_equal(buf_cstr(&out), "[129.95,[\"A\",\"B\"],null,\"Cream\"]");
     struct yaml *root;
-    assert_int_equal(yaml_parse(&arena, SV("v: { from: user.emial }\nw: [value]\n"), "m.yaml", &root, NULL), RC_OK);
+    assert_int_equal(yaml_parse(&arena, SV("v: { from: user.emial }\nw: [value]\n"), "m.yaml", &f, &root), RC_OK);
     assert_null(expression_compile(&arena, &f, yaml_get(root, "v")));
     assert_true(sv_is(expression_value(expression_compile(&arena, &f, yaml_get(root, "w")), &scope).text, "129.95"));
     assert_int_equal(f.count, 1);

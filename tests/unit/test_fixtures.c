@@ -22,54 +22,43 @@
 #define FOLDERS_MOST 256
 #define FILE_MOST ((size_t)1 << 20)
 
-// A shop with everything switched on and nothing changed.
-static const char shop_text[] =
-    "version: 1\n"
-    "shops:\n"
-    "  acme:\n"
-    "    domain: acme.myshopify.com\n"
-    "    shopify: { secrets: [\"not-a-secret\"] }\n"
-    "    recharge: { secrets: [\"not-a-secret\"] }\n"
-    "    events: { secrets: [\"not-a-secret\"] }\n"
-    "    meta: { pixel_id: \"1234567890\", access_token: \"canary-token\" }\n"
-    "    klaviyo: { api_key: \"pk_canary\", list_id: \"Y6nRLr\" }\n";
-
 struct recorded {
     struct fixture fixture;
     char *folder;
+    struct config *config;  // the sample shop, and over it what shop.yaml says
+    const struct shop *shop;
     struct decoded decoded;
 };
 
 struct suite {
     struct arena arena;
-    struct config *config;
-    const struct shop *shop;
     struct recorded recorded[FOLDERS_MOST];
     size_t count;
 };
 
-static int set_up(void **state) {
-    struct suite *s = calloc(1, sizeof *s);
+static void read_recorded(struct suite *s, struct recorded *r, struct sv path) {
     struct buf faults;
     struct err e;
+    buf_init(&faults, 1 << 16);
+    r->folder = arena_cstr(&s->arena, sv_sub(path, 0, path.n - strlen("/request.json")));
+    if (fixture_read(&s->arena, r->folder, &r->fixture, &e))
+        fail_msg("%s", e.text);
+    if (config_sample(r->fixture.shop, &r->config, &faults, &e))
+        fail_msg("%s: %s", r->folder, buf_cstr(&faults));
+    buf_free(&faults);
+    r->shop = &r->config->shops[0];
+    source_decode(&s->arena, source_named(r->fixture.source), r->shop, r->fixture.topic, r->fixture.body, &r->decoded);
+}
+
+static int set_up(void **state) {
+    struct suite *s = calloc(1, sizeof *s);
     glob_t found;
     arena_init(&s->arena, (size_t)64 << 20);
-    buf_init(&faults, 1 << 16);
-    if (config_parse(sv_of(shop_text), "shop", &s->config, &faults, &e))
-        fail_msg("%s", buf_cstr(&faults));
-    buf_free(&faults);
-    s->shop = &s->config->shops[0];
     assert_int_equal(glob(SOURCE_DIR "/fixtures/*/*/*/*/request.json", 0, NULL, &found), 0);
     assert_int_equal(glob(SOURCE_DIR "/fixtures/events/*/*/request.json", GLOB_APPEND, NULL, &found), 0);
     assert_in_range(found.gl_pathc, 30, FOLDERS_MOST);
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        struct recorded *r = &s->recorded[s->count++];
-        struct sv path = sv_of(found.gl_pathv[i]);
-        r->folder = arena_cstr(&s->arena, sv_sub(path, 0, path.n - strlen("/request.json")));
-        if (fixture_read(&s->arena, r->folder, &r->fixture, &e))
-            fail_msg("%s", e.text);
-        source_decode(&s->arena, source_named(r->fixture.source), s->shop, r->fixture.topic, r->fixture.body, &r->decoded);
-    }
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        read_recorded(s, &s->recorded[s->count++], sv_of(found.gl_pathv[i]));
     globfree(&found);
     *state = s;
     return 0;
@@ -78,7 +67,8 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     struct suite *s = *state;
     bool fine = arena_ok(&s->arena);
-    config_drop(s->config);
+    for (size_t i = 0; i < s->count; i++)
+        config_drop(s->recorded[i].config);
     arena_free(&s->arena);
     free(s);
     return fine ? 0 : -1;
@@ -199,7 +189,7 @@ static struct sv became(struct suite *s, const struct recorded *r) {
             event_write(&w, &r->decoded.events[i]);
         }
         jw_close(&w, ']');
-        plan_make(&s->arena, s->shop, &r->decoded, NOW_MS, &plan);
+        plan_make(&s->arena, r->shop, &r->decoded, NOW_MS, &plan);
         for (size_t step = 0; step < PLAN_STEPS; step++)
             add_steps(&w, s, &plan, step);
     }
@@ -285,7 +275,7 @@ static void meta_learns_nobody(void **state) {
         struct recorded *r = &s->recorded[i];
         for (size_t k = 0; k < r->decoded.count; k++)
             recall(s, &r->decoded.events[k]);
-        plan_make(&s->arena, s->shop, &r->decoded, NOW_MS, &plan);
+        plan_make(&s->arena, r->shop, &r->decoded, NOW_MS, &plan);
         for (size_t k = 0; k < plan.event_count; k++) {
             struct json *tree;
             if (step_decided(&plan.events[k].steps[0]))
@@ -302,9 +292,60 @@ static void no_secret_is_in_a_body(void **state) {
     struct suite *s = *state;
     for (size_t i = 0; i < s->count; i++) {
         struct sv text = became(s, &s->recorded[i]);
-        assert_false(sv_contains_nocase(text, SV("canary")));
         assert_false(sv_contains_nocase(text, SV("not-a-secret")));
     }
+}
+
+// ---- docs/fixtures.md: which fixture shows which event
+
+static const struct recorded *recorded_in(const struct suite *s, struct sv folder) {
+    for (size_t i = 0; i < s->count; i++)
+        if (sv_ends(sv_of(s->recorded[i].folder), folder))
+            return &s->recorded[i];
+    return NULL;
+}
+
+// cell takes the next one off a row, without the marks around a word.
+static struct sv cell(struct sv *row) {
+    struct sv text, before, rest;
+    sv_cut(*row, '|', &text, row);
+    text = sv_trim(text);
+    if (sv_starts(text, SV("`")))
+        return sv_sub(text, 1, text.n - 2);
+    if (sv_starts(text, SV("[")) && sv_cut(text, ']', &before, &rest))
+        return sv_sub(before, 1, before.n);
+    return text;
+}
+
+static void assert_says(struct suite *s, struct sv body, const char *key, struct sv value) {
+    struct sv line = arena_fmt(&s->arena, "\"%s\": \"" SV_FMT "\"", key, SV_ARG(value));
+    bool wanted = !sv_is(value, "-");
+    if (wanted != sv_contains_nocase(body, wanted ? line : arena_fmt(&s->arena, "\"%s\":", key)))
+        fail_msg("docs/fixtures.md: not so: %s " SV_FMT, key, SV_ARG(value));
+}
+
+static void the_index_names_what_is_there(void **state) {
+    struct suite *s = *state;
+    struct sv document, line;
+    struct err e;
+    bool seen[EVENT_NAME_COUNT] = {false};
+    assert_int_equal(file_read(&s->arena, SOURCE_DIR "/docs/fixtures.md", FILE_MOST, &document, &e), RC_OK);
+    while (sv_cut(document, '\n', &line, &document)) {
+        if (!sv_starts(line, SV("| `")))
+            continue;
+        line = sv_sub(line, 1, line.n);
+        struct sv event = cell(&line), meta = cell(&line), metric = cell(&line), folder = cell(&line);
+        const struct recorded *r = recorded_in(s, arena_fmt(&s->arena, "/fixtures/" SV_FMT, SV_ARG(folder)));
+        if (!r || r->decoded.count == 0 || r->decoded.events[0].name != event_name_of(event))
+            fail_msg("docs/fixtures.md: " SV_FMT " is not shown by " SV_FMT, SV_ARG(event), SV_ARG(folder));
+        struct sv body = became(s, r);
+        assert_says(s, body, "event_name", meta);
+        assert_says(s, body, "name", metric);
+        seen[event_name_of(event)] = true;
+    }
+    for (enum event_name name = 0; name < EVENT_NAME_COUNT; name++)
+        if (!seen[name])
+            fail_msg("docs/fixtures.md: %s is missing", event_name_text(name));
 }
 
 int main(void) {
@@ -312,6 +353,7 @@ int main(void) {
         cmocka_unit_test(each_fixture_becomes_what_its_file_says),
         cmocka_unit_test(meta_learns_nobody),
         cmocka_unit_test(no_secret_is_in_a_body),
+        cmocka_unit_test(the_index_names_what_is_there),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -166,22 +166,46 @@ static void test_names_of_the_shops_own(void **state) {
     assert_changes(rows, COUNTOF(rows));
 }
 
-// Beside Klaviyo's own Shopify integration what would count twice goes by its trigger name, its money among the properties.
+// Each key is where it was said last.
+static void test_places(void **state) {
+    (void)state;
+    struct shop s = shop_with("rules:\n  purchase:\n    on_fail: stop\n    klaviyo:\n      metric: Bought\n");
+    static const struct {
+        const char *key;
+        bool own;
+    } rows[] = {{"on_fail", true}, {"max_wait", false}, {"meta.event", false}, {"klaviyo.metric", true}, {"klaviyo.trigger", false}, {"klaviyo.value", false}};
+    struct event e = event_named("purchase");
+    rule_choose(&arena, &s, &e);
+    size_t n = 0;
+    for (const struct place *p = e.rule->places; p; p = p->next)
+        n++;
+    assert_int_equal(n, COUNTOF(rows));
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        const struct place *p = e.rule->places;
+        while (p && !sv_is(p->key, rows[i].key))
+            p = p->next;
+        assert_non_null(p);
+        assert_int_equal(strcmp(p->file, "default.yaml") != 0, rows[i].own);
+    }
+}
+
+// Beside Klaviyo's own Shopify integration what would count twice goes by its trigger name, without revenue.
+// Value and currency are properties either way, where the mapping says so.
 static void test_trigger_or_metric(void **state) {
     (void)state;
     static const struct {
         bool native;
         const char *own, *event, *name, *value, *property;
     } rows[] = {
-        {false, NULL, "purchase", "Placed Order", "129.95", NULL},
+        {false, NULL, "purchase", "Placed Order", "129.95", "129.95"},
         {true, NULL, "purchase", "post_purchase_ready", NULL, "129.95"},
-        {true, NULL, "repeat_purchase", "Placed Repeat Order", "129.95", NULL},
-        {true, NULL, "sign_up", "Subscribed to Newsletter", NULL, "129.95"},
+        {true, NULL, "repeat_purchase", "Placed Repeat Order", "129.95", "129.95"},
+        {true, NULL, "sign_up", "Subscribed to Newsletter", NULL, NULL},
         {true, "rules: {purchase: {klaviyo: {metric: Bought}}}", "purchase", "post_purchase_ready", NULL, "129.95"},
         {true, "rules: {purchase: {klaviyo: {trigger: ready}}}", "purchase", "ready", NULL, "129.95"},
-        {true, "rules: {purchase: {klaviyo: {trigger: null}}}", "purchase", "Placed Order", "129.95", NULL},
+        {true, "rules: {purchase: {klaviyo: {trigger: null}}}", "purchase", "Placed Order", "129.95", "129.95"},
         {true, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "lead_seen", NULL, "129.95"},
-        {false, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "Submitted Lead Form", "129.95", NULL},
+        {false, "rules: {lead: {klaviyo: {trigger: lead_seen}}}", "lead", "Submitted Lead Form", "129.95", "129.95"},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct shop s = shop_with(rows[i].own);
@@ -311,6 +335,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_laid_over),
         cmocka_unit_test(test_names_of_the_shops_own),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_trigger_or_metric),
         cmocka_unit_test(test_not_sent),
         cmocka_unit_test(test_first_that_holds),

@@ -7,6 +7,7 @@
 
 #include "mapping/rules/rules.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct arena arena;
@@ -59,9 +60,13 @@ static void test_faults(void **state) {
         // events
         {"version: 1\nrules:\n  purchas: {}", "3: event \"purchas\": did you mean \"purchase\"?"},
         {"version: 1\nrules:\n  begin_checkout: {}\n  checkout_started: {}",
-         "4: checkout_started: it is the same event as checkout_started, which has its rule in line 3"},
+         "4: checkout_started: it is the same event as begin_checkout, which has its rule in line 3"},
         {"version: 1\nrules:\n  view_item: {}\n  view_content: {}",
-         "4: view_content: it is the same event as product_viewed, which has its rule in line 3"},
+         "4: view_content: it is the same event as view_item, which has its rule in line 3"},
+        {"version: 1\nrules:\n  QuizTaken: {}", "3: event \"QuizTaken\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one"},
+        {"version: 1\nrules:\n  quiz-taken: {}", "3: event \"quiz-taken\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one"},
+        {"version: 1\nrules:\n  quiz_that_was_taken_by_somebody_who_has_a_very_long_name_for_all_its_: {}",
+         "3: event \"quiz_that_was_taken_by_somebody_who_has_a_very_l\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one"},
         {"version: 1\nrules:\n  purchase: yes", "3: purchase must be a map"},
         {"version: 1\nrules:\n  purchase: []", "3: purchase: the list has no rule (nothing is sent with skip: true)"},
         {"version: 1\nrules:\n  purchase:\n    - 1", "4: purchase must be a map"},
@@ -98,6 +103,12 @@ static void test_faults(void **state) {
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { metrik: x }", "4: klaviyo: unknown key \"metrik\", did you mean \"metric\"?"},
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { flow_window: 9000h }", "4: flow_window must be a duration such as 10s, 15m or 72h, at most 8760h"},
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: items }", "4: value: \"items\" holds more than one value: name one, such as item.title"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { constant: hello } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { constant: -5 } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { constant: true } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { list: item.sku } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { from: value, as: list } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
+        {"version: 1\nrules:\n  purchase:\n    klaviyo: { value: { fields: { a: value } } }", "4: value: revenue must be an amount such as 129.95: a path, count, sum or constant"},
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { pass: no }", "4: pass must be true or false"},
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { identify: yes }", "4: identify must be true or false"},
         {"version: 1\nrules:\n  purchase:\n    klaviyo: { identify: [user.email] }", "4: identify must be a single value"},
@@ -141,6 +152,22 @@ static void test_all_at_once(void **state) {
     for (size_t i = 0; i < COUNTOF(told); i++)
         if (!strstr(buf_cstr(&text), told[i]))
             fail_msg("not told: %s\n%s", told[i], buf_cstr(&text));
+}
+
+// Whatever can be read is looked through, whatever else is wrong with the file.
+static void test_nothing_is_hidden(void **state) {
+    (void)state;
+    static const char *const heads[] = {
+        "rul: {}\n", "version: 2\n", "version: 1\nversion: 1\n", "version: 1\nsets: []\n", "version: 1\nsets: { mine: { A: value, A: name } }\n",
+    };
+    for (size_t i = 0; i < COUNTOF(heads); i++) {
+        char own[300];
+        snprintf(own, sizeof own, "%srules:\n  lead: { max_wait: soon }\n  search: { klaviyo: { pass: no } }\n", heads[i]);
+        struct faults faults = faults_of(sv_of(own));
+        assert_in_range(faults.count, 3, 4);
+        if (!strstr(buf_cstr(&text), "max_wait must be") || !strstr(buf_cstr(&text), "pass must be"))
+            fail_msg("%s\n%s", own, buf_cstr(&text));
+    }
 }
 
 static void test_too_much(void **state) {
@@ -222,6 +249,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_nothing_is_hidden),
         cmocka_unit_test(test_too_much),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_bytes_changed),

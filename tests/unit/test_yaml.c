@@ -5,29 +5,34 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/yaml.h"
+#include "base/faults.h"
 
 #include <string.h>
 
 static struct arena arena;
+static struct buf told;
+static struct faults faults;
 
 static int set_up(void **state) {
     (void)state;
     arena_init(&arena, (size_t)16 << 20);
+    buf_init(&told, 1 << 20);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
+    buf_free(&told);
     arena_free(&arena);
     return 0;
 }
 
 static const struct yaml *parsed(struct sv text) {
     struct yaml *root;
-    struct err e = {0};
-    if (yaml_parse(&arena, text, "f.yaml", &root, &e) != RC_OK)
-        fail_msg("%s", e.text);
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    if (yaml_parse(&arena, text, "f.yaml", &faults, &root) != RC_OK || faults.count > 0)
+        fail_msg("%s", buf_cstr(&told));
     return root;
 }
 
@@ -113,15 +118,49 @@ static void one_document_in_many_spellings(void **state) {
     assert_true(sv_is(yaml_get(parsed(SV("'*.example': x")), "*.example")->text, "x"));
 }
 
+static void assert_told(const char *where, const char *why) {
+    assert_int_equal(faults.count, 1);
+    if (strncmp(buf_cstr(&told), where, strlen(where)) != 0 || !strstr(buf_cstr(&told), why))
+        fail_msg("got \"%s\", expected \"%s\" and \"%s\"", buf_cstr(&told), where, why);
+}
+
 static void assert_refused(struct sv text, enum rc code, const char *where, const char *why) {
     struct yaml *root = (struct yaml *)&arena;
-    struct err e = {0};
-    assert_int_equal(yaml_parse(&arena, text, "f.yaml", &root, &e), code);
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    assert_int_equal(yaml_parse(&arena, text, "f.yaml", &faults, &root), code);
     assert_null(root);
-    assert_int_equal(e.code, code);
-    if (strncmp(e.text, where, strlen(where)) != 0 || !strstr(e.text, why))
-        fail_msg("got \"%s\", expected \"%s\" and \"%s\"", e.text, where, why);
-    assert_int_equal(yaml_parse(&arena, text, "f.yaml", &root, NULL), code);
+    assert_told(where, why);
+}
+
+static void assert_doubled(struct sv text, const char *where, const char *why) {
+    struct yaml *root;
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    assert_int_equal(yaml_parse(&arena, text, "f.yaml", &faults, &root), RC_OK);
+    assert_told(where, why);
+}
+
+static void a_key_that_stands_twice_hides_no_other_fault(void **state) {
+    (void)state;
+    static const struct {
+        struct sv text;
+        const char *where, *why;
+    } once[] = {
+        {SV("a: 1\nb: 2\na: 3\n"), "f.yaml:3: ", "\"a\" is here a second time, it was set in line 1"},
+        {SV("m:\n  x: 1\n  y: {q: 1, q: 2}\n"), "f.yaml:3: ", "\"q\" is here a second time"},
+        {SV("a: 1\n\"a\": 3\n"), "f.yaml:2: ", "\"a\" is here a second time"},
+    };
+    struct yaml *root;
+    for (size_t i = 0; i < COUNTOF(once); i++)
+        assert_doubled(once[i].text, once[i].where, once[i].why);
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    assert_int_equal(yaml_parse(&arena, SV("a: 1\na: {x: 1, x: 2}\na: 3\nb: 4\n"), "f.yaml", &faults, &root), RC_OK);
+    assert_int_equal(faults.count, 3);
+    assert_scalar(yaml_get(root, "a"), "1", 1, false);
+    assert_scalar(root->child->next, "4", 4, false);
+    assert_null(root->child->next->next);
 }
 
 static void refusals_name_file_and_line(void **state) {
@@ -146,9 +185,6 @@ static void refusals_name_file_and_line(void **state) {
         {SV("!!str a: x\n"), "f.yaml:1: ", "tags"},
         {SV("a: 1\n---\nb: 1\n"), "f.yaml:2: ", "second document"},
         {SV("a: 1\n...\n---\n"), "f.yaml:3: ", "second document"},
-        {SV("a: 1\nb: 2\na: 3\n"), "f.yaml:3: ", "\"a\" is here a second time, it was set in line 1"},
-        {SV("m:\n  x: 1\n  y: {q: 1, q: 2}\n"), "f.yaml:3: ", "\"q\" is here a second time"},
-        {SV("a: 1\n\"a\": 3\n"), "f.yaml:2: ", "\"a\" is here a second time"},
         {SV("a: 1\n[b]: 2\n"), "f.yaml:2: ", "not a list or a map"},
         {SV("a: 1\n{b: 1}: 2\n"), "f.yaml:2: ", "not a list or a map"},
         {SV("a: {{x}}\n"), "f.yaml:1: ", "not a list or a map"},
@@ -206,11 +242,12 @@ static void limits_hold(void **state) {
     assert_refused(many_keys(4097), RC_TOO_LARGE, "f.yaml:4097: ", "4096 keys");
 
     struct arena small;
-    struct err e = {0};
     struct yaml *root;
     arena_init(&small, 4096);
-    assert_int_equal(yaml_parse(&small, many_keys(1000), "f.yaml", &root, &e), RC_TOO_LARGE);
-    assert_non_null(strstr(e.text, "the file is too large"));
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    assert_int_equal(yaml_parse(&small, many_keys(1000), "f.yaml", &faults, &root), RC_TOO_LARGE);
+    assert_non_null(strstr(buf_cstr(&told), "the file is too large"));
     assert_null(root);
     arena_free(&small);
 }
@@ -219,9 +256,10 @@ static void limits_hold(void **state) {
 
 static const struct yaml *parsed_as(const char *file, const char *text) {
     struct yaml *root;
-    struct err e = {0};
-    if (yaml_parse(&arena, sv_of(text), file, &root, &e) != RC_OK)
-        fail_msg("%s", e.text);
+    faults = (struct faults){.out = &told};
+    buf_reset(&told);
+    if (yaml_parse(&arena, sv_of(text), file, &faults, &root) != RC_OK || faults.count > 0)
+        fail_msg("%s", buf_cstr(&told));
     return root;
 }
 
@@ -300,7 +338,7 @@ static void long_key_is_shown_short(void **state) {
     (void)state;
     struct sv text = SV("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa4\xc3\xa4" "bbbb: 1\n"
                         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa4\xc3\xa4" "bbbb: 1\n");
-    assert_refused(text, RC_INVALID, "f.yaml:2: \"", "aaa\" is here");
+    assert_doubled(text, "f.yaml:2: \"", "aaa\" is here");
 }
 
 static void suggestions(void **state) {
@@ -343,6 +381,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(look_ups_and_walks_tolerate_everything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_document_in_many_spellings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_name_file_and_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_that_stands_twice_hides_no_other_fault, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_hold, set_up, tear_down),
         cmocka_unit_test_setup_teardown(overlays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_name_of_the_file_is_a_copy, set_up, tear_down),
