@@ -31,6 +31,9 @@ static void apply_consent(const struct known_context *k, struct event *e) {
     struct consent merged = e->consent;
     if (!consent_told(&c->consent))
         return;
+    // Anybody may claim a customer's id: under it a denial is believed, a permission is not.
+    if (of_customer(k) && c->consent.marketing != CONSENT_DENIED && !c->consent.opt_out_of_sale)
+        return;
     if (!consent_told(&e->consent) || c->consent_at_ms > told_at_ms(e, !of_customer(k))) {
         consent_apply(&merged, c->consent);
         e->consent_at_ms = c->consent_at_ms;

@@ -410,7 +410,7 @@ static void test_somebody_elses_email(void **state) {
     expect(e.user.external_id, "42", "external_id", 0);
 }
 
-// Whose signal is the newest. own_at 0: without a date, as in a cart's attributes.
+// Whose signal is the newest; a permission under a customer's id is nobody's. own_at 0: without a date, as in a cart's attributes.
 static void test_newest_consent_wins(void **state) {
     (void)state;
     enum { U = CONSENT_UNKNOWN, G = CONSENT_GRANTED, D = CONSENT_DENIED };
@@ -425,9 +425,9 @@ static void test_newest_consent_wins(void **state) {
     } rows[] = {
         {U, 0, U, 0, U, 0, U},             {U, 0, G, NOW - 9, U, 0, G},       {U, 0, D, NOW - 9, U, 0, D},       {U, 0, U, 0, D, NOW - 9, D},
         {G, 0, D, NOW - 9, U, 0, D},       {D, 0, G, NOW - 9, U, 0, G},       {G, 0, D, NOW + 9, U, 0, D},       {D, 0, U, 0, G, NOW - 9, D},
-        {G, 0, U, 0, D, NOW - 9, G},       {G, 0, U, 0, D, NOW + 9, D},       {U, 0, G, NOW - 9, D, NOW - 8, D}, {U, 0, D, NOW - 9, G, NOW - 8, G},
+        {G, 0, U, 0, D, NOW - 9, G},       {G, 0, U, 0, D, NOW + 9, D},       {U, 0, G, NOW - 9, D, NOW - 8, D}, {U, 0, D, NOW - 9, G, NOW - 8, D},
         {U, 0, G, NOW - 8, D, NOW - 9, G}, {G, NOW, D, NOW - 9, U, 0, G},     {G, NOW, D, NOW + 9, U, 0, D},     {D, NOW, G, NOW - 9, U, 0, D},
-        {D, NOW, G, NOW - 9, G, NOW + 9, G},
+        {D, NOW, G, NOW - 9, G, NOW + 9, D},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct event e = order();
