@@ -248,7 +248,7 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
         err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
         return store_failed(in, &e);
     }
-    if (store_accept_all(in->store, d, n, told, &e) != RC_OK)
+    if (store_accept(in->store, d, n, told, &e) != RC_OK)
         return store_failed(in, &e);
     for (size_t i = 0; i < n; i++)
         pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;

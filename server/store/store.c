@@ -199,7 +199,7 @@ static struct delivery pack_delivery(const struct store *s, struct arena *a, con
     return packed;
 }
 
-enum rc store_accept_all(struct store *s, const struct delivery *d, size_t n, enum accepted *ret, struct err *e) {
+enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum accepted *ret, struct err *e) {
     for (size_t i = 0; i < n; i++)
         if (check_delivery(&d[i], e) != RC_OK)
             return RC_INVALID;
@@ -217,13 +217,6 @@ enum rc store_accept_all(struct store *s, const struct delivery *d, size_t n, en
     }
     enum rc rc = s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);
-    return rc;
-}
-
-enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e) {
-    enum rc rc = store_accept_all(s, d, 1, ret, e);
-    if (rc == RC_OK)
-        hash_into(s, JOB_ID, d->shop, d->keys[0], ret_id);
     return rc;
 }
 

@@ -119,10 +119,9 @@ MUST_CHECK enum rc store_url_check(struct sv url, struct err *e);  // whether st
 MUST_CHECK enum rc store_open(const struct store_config *config, struct store **ret, struct err *e);
 void store_close(struct store *s);
 
-MUST_CHECK enum rc store_accept(struct store *s, const struct delivery *d, enum accepted *ret, char ret_id[JOB_ID_LEN + 1], struct err *e);
-// store_accept_all: n deliveries of one shop in their order, in one commit (SQLite) or one round trip (Redis). ret[i] tells of d[i].
+// store_accept: n deliveries of one shop in their order, in one commit (SQLite) or one round trip (Redis). ret[i] tells of d[i].
 // After an error some may have been accepted: repeat it all, they are duplicates then.
-MUST_CHECK enum rc store_accept_all(struct store *s, const struct delivery *d, size_t n, enum accepted *ret, struct err *e);
+MUST_CHECK enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum accepted *ret, struct err *e);
 // store_claim: one commit or round trip for all shops. *ret_next_due_ms: milliseconds until something that was not claimed becomes due
 // (0: there is more now; INT64_MAX: nothing waits).
 MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,

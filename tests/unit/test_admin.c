@@ -116,8 +116,7 @@ static void metrics_tell_what_the_store_holds(void **state) {
     const struct delivery d = {.shop = SV("beta"), .source = SV("shopify"), .topic = SV("orders/create"), .body = SV("{}"),
                                .received_ms = clock_wall_ms() - 90000, .keys = &key, .key_count = 1};
     enum accepted accepted;
-    char id[JOB_ID_LEN + 1];
-    assert_int_equal(store_accept(w->admin.store, &d, &accepted, id, NULL), RC_OK);
+    assert_int_equal(store_accept(w->admin.store, &d, 1, &accepted, NULL), RC_OK);
     assert_int_equal(status_of(w, "GET", "/metrics", "Bearer t0k", "fireorder_pending{shop=\"beta\"} 1\n"), 200);
     assert_int_equal(status_of(w, "GET", "/metrics", "Bearer t0k", "fireorder_pending{shop=\"acme\"} 0\n"), 200);
     assert_int_equal(status_of(w, "GET", "/metrics", "Bearer t0k", "fireorder_oldest_pending_seconds{shop=\"beta\"} 9"), 200);

@@ -77,21 +77,21 @@ static void many_are_accepted_at_once_in_their_order(void **state) {
         all[i].lane_keys = &lane;
         all[i].lane_key_count = 1;
     }
-    MUST(store_accept_all(v->store, all, MANY, told, &e));
+    MUST(store_accept(v->store, all, MANY, told, &e));
     for (int i = 0; i < MANY; i++)
         assert_int_equal(told[i], i == 7 || i == MANY - 1 ? ACCEPTED_DUPLICATE : ACCEPTED_NEW);
     assert_int_equal(stats_of(v, v->shop).accepted, MANY - 1);
-    MUST(store_accept_all(v->store, all, MANY, told, &e));
+    MUST(store_accept(v->store, all, MANY, told, &e));
     for (int i = 0; i < MANY; i++)
         assert_int_equal(told[i], ACCEPTED_DUPLICATE);
-    MUST(store_accept_all(v->store, all, 0, told, &e));
+    MUST(store_accept(v->store, all, 0, told, &e));
     assert_int_equal(finish_as(v, claim_body(v, "k7"), JOB_DONE), RC_OK);
     for (int i = 0; i < 10; i++)
         if (i != 7)
             assert_int_equal(finish_as(v, claim_body(v, bodies[i].p), JOB_DONE), RC_OK);
     all[3].key_count = 0;  // one that is wrong, and none is taken
     keys[0] = SV("new");
-    assert_int_equal(store_accept_all(v->store, all, 5, told, &e), RC_INVALID);
+    assert_int_equal(store_accept(v->store, all, 5, told, &e), RC_INVALID);
     assert_int_equal(stats_of(v, v->shop).accepted, MANY - 1);
 }
 
@@ -106,7 +106,7 @@ struct accepter {
 static void *accept_many(void *arg) {
     struct accepter *a = arg;
     for (int i = 0; i < a->count; i++) {
-        char key[32], lane[32], id[JOB_ID_LEN + 1];
+        char key[32], lane[32];
         snprintf(key, sizeof key, "d:%d:%d", a->same ? 0 : a->number, i);
         snprintf(lane, sizeof lane, "l:%d", i % 50);
         struct sv keys[] = {sv_of(key)}, lanes[] = {sv_of(lane)};
@@ -115,7 +115,7 @@ static void *accept_many(void *arg) {
         d.lane_keys = lanes;
         d.key_count = d.lane_key_count = 1;
         enum accepted got = ACCEPTED_DUPLICATE;
-        if (store_accept(a->env->store, &d, &got, id, NULL) != RC_OK)
+        if (store_accept(a->env->store, &d, 1, &got, NULL) != RC_OK)
             a->failed++;
         a->fresh += got == ACCEPTED_NEW;
     }
