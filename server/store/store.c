@@ -243,6 +243,8 @@ static enum rc check_change(const struct change *c, struct err *e) {
         return err_set(e, RC_INVALID, "store: a change reserves at most %d event ids", RESERVE_MAX);
     if (c->kind == CHANGE_FINISH && c->state == JOB_PENDING)
         return err_set(e, RC_INVALID, "store: a finished job cannot be pending");
+    if (c->ledger_count > LEDGER_MAX || (c->ledger_count > 0 && c->kind != CHANGE_FINISH))
+        return err_set(e, RC_INVALID, "store: a finished job leaves at most %d lines in the ledger, any other none", LEDGER_MAX);
     return RC_OK;
 }
 
@@ -318,6 +320,14 @@ enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct 
 
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]) {
     hash_into(s, FINGERPRINT, shop, text, ret);
+}
+
+enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n, struct ledger_line **ret,
+                     size_t *ret_count, struct err *e) {
+    enum rc rc = s->ops->ledger(s->engine, a, shop, after_ms, after_n, ret, ret_count, e);
+    if (rc == RC_OK && !arena_ok(a))
+        return err_set(e, RC_TOO_LARGE, "store: a page of the ledger needs more memory than it may have");
+    return rc;
 }
 
 enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {
