@@ -143,7 +143,9 @@ void charge_paid(struct arena *a, const struct shop *shop, const struct topic *t
     if (!open_delivery(a, body, "charge", &d, ret))
         return;
     if (first_order(&d)) {
+        struct sv order = order_id(&d);
         ret->ignored = SV("first order: Shopify reports the purchase");
+        ret->mirrors = order.p ? arena_fmt(a, "ord_" SV_FMT "_purchase", SV_ARG(order)) : SV_NONE;
         return;
     }
     struct event *e = charge_event(a, shop, topic, &d);

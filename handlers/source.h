@@ -30,6 +30,7 @@ struct decoded {
     struct event *events;
     size_t count;
     struct sv ignored;      // why this webhook means nothing to us
+    struct sv mirrors;      // with ignored: the id of the sale that another sender tells of, and this one tells once more
     struct sv undecodable;  // what is wrong with its shape
     // Whatever the outcome, this person may be asked for later under these names ("order:1", "recharge_customer:2").
     struct user person;

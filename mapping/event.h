@@ -69,6 +69,7 @@ struct event {
     enum purpose purpose;
     struct user user;
     struct origins origins;   // of what is in user, and of consent
+    bool clicked;             // there are signs of a click on one of Meta's ads, whether its id could be used or not
     struct consent consent;
     int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
     enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of

@@ -27,7 +27,9 @@ static void change(struct task *t, struct change c) {
 }
 
 static void finish(struct task *t, enum job_state state, struct sv reason) {
-    change(t, (struct change){.kind = CHANGE_FINISH, .state = state, .reason = reason});
+    struct change c = {.kind = CHANGE_FINISH, .state = state, .reason = reason};
+    ledger_lines(t, &c);
+    change(t, c);
 }
 
 // ---- planning
@@ -117,6 +119,7 @@ void task_begin(struct task *t) {
     } else if (t->job.claims > CLAIMS_MOST) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
     } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
+        t->plan = (struct plan){0};
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
     } else if (task_decode(t, &e)) {
         change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
@@ -150,7 +153,7 @@ static void answered(void *ctx, const struct answer *answer) {
 
 static void measure_gap(struct task *t, int64_t now_ms) {
     const struct step *steps = t->plan.events[t->event].steps;
-    if (destinations[t->step] == &destination_klaviyo && steps[t->step].first_ms == 0 && steps[0].state == STEP_SENT)
+    if (destinations[t->step] == &destination_klaviyo && steps[t->step].asked_ms == 0 && steps[0].state == STEP_SENT)
         metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
 }
 
@@ -163,6 +166,7 @@ static void post(struct task *t, int64_t timeout_ms) {
     int64_t now_ms = clock_wall_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
+    s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
     t->probe = gate_pass(t->work, t->step);
     t->sending = http_client_post(t->dispatch->http, &request, timeout_ms, answered, t, &e) == RC_OK;
     if (t->sending)
@@ -273,6 +277,7 @@ static bool settle(struct task *t, const struct change *c) {
     for (size_t i = 0; i < c->reserve_count; i++) {
         if (c->taken[i])
             plan_skip(&t->plan, i, SV("duplicate event"));
+        t->plan.events[i].taken = c->taken[i];
         t->dirty |= c->taken[i];
         left |= !c->taken[i];
     }
@@ -327,6 +332,8 @@ static void tell(struct task *t, const struct change *c) {
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
     log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
+    if (c->ledger_count > 0)
+        ledger_count(t);
 }
 
 // conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.

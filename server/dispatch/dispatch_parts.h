@@ -3,6 +3,7 @@
 //   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
 //   dispatch_job.c    the way of one job through its plan
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
+//   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
@@ -104,6 +105,10 @@ enum mark_verdict mark_before(struct task *t);
 MUST_CHECK enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e);  // of the state that a webhook tells of
 MUST_CHECK enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e);  // makes a later one a repeat_purchase
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
+
+// dispatch_ledger.c
+void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish
+void ledger_count(struct task *t);                                // the same, once it is there, in the metrics
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit
