@@ -245,7 +245,8 @@ static void test_memory_full(void **state) {
     assert_unavailable(engine_redis.check(s, &e), &e, "maxmemory");
     assert_int_equal(claim(s, &a, 10, &jobs), 1);
     assert_int_equal(commit(s, (struct change){.kind = CHANGE_RECORD, .job = &jobs[0], .plan = SV("plan"), .lease_ms = LEASE_MS}, &e), RC_OK);
-    assert_int_equal(finish(s, &jobs[0], &e), RC_OK);
+    const struct sv line = SV("line");
+    assert_int_equal(commit(s, (struct change){.kind = CHANGE_FINISH, .job = &jobs[0], .state = JOB_DONE, .reason = SV(""), .ledger = &line, .ledger_count = 1}, &e), RC_OK);
     tell_ok(server->port, "CONFIG SET maxmemory 0");
     assert_int_equal(stats(s).accepted, 1);
     accepted(s, 2, 1);
