@@ -1,12 +1,13 @@
 """fireorder report: what a known mix of orders leaves in the ledger, counted by hand, on both stores, after restarts and kills."""
 import json
+import signal
 import subprocess
 import time
 
 import pytest
 
-from fakes import Answer, good
-from service import FIREORDER, charge, checkout, order, own_event
+from fakes import Answer, good, klaviyo_error
+from service import FIREORDER, charge, checkout, order, own_event, wait_for
 
 SECONDS = int(time.time())
 FBP = {"name": "_fbp", "value": "fb.1.1760000000000.1098115397"}
@@ -149,6 +150,21 @@ def test_a_gap_is_measured_from_metas_answer(start, destinations):
     meta, klaviyo = destinations.of("ord_1_purchase", "meta", ok=True)[0], destinations.of("ord_1_purchase", "klaviyo")[0]
     assert meta.answered < klaviyo.came
     assert gap["events"] == 1 and gap["max"] <= (klaviyo.at - meta.at) * 1000 + 1
+
+
+def test_a_gap_lasts_while_klaviyo_is_paused(start, destinations):
+    destinations.script["profile", "*"] = [klaviyo_error(401)]
+    service = start()
+    accepted(service.shopify("orders/create", buyer(1)))
+    wait_for(lambda: service.metric("fireorder_destination_paused", destination="klaviyo") == 1, what="the pause")
+    accepted(service.shopify("orders/create", buyer(2)))
+    destinations.wait_delivered(["ord_2_purchase"], ["meta"])
+    time.sleep(0.5)  # the gap that is to be seen
+    service.process.send_signal(signal.SIGHUP)
+    service.wait_drained()
+    gap = report(service)["gap_ms"]
+    assert gap["events"] == 2 and gap["p50"] >= 450 and gap["klaviyo_first"] == 0
+    assert service.metric("fireorder_gap_seconds_count") == 2
 
 
 def test_nothing_is_counted_twice_after_kills(start, store, destinations):
