@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "server/dispatch/recall.h"
 
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
@@ -77,6 +78,8 @@ static bool ask_marks(struct task *t) {
     struct err e;
     bool outdated = false;
     enum rc rc = mark_newest(t, &outdated, &e);
+    if (rc == RC_OK)
+        rc = mark_schedule(t, &e);
     for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
         rc = mark_first_purchase(t, &t->decoded.events[i], &e);
     if (rc != RC_OK)

@@ -1,30 +1,21 @@
-// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, and the storefront's context of its
-// visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
+// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, a subscription's schedule, and the
+// storefront's context of its visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "mapping/context.h"
+#include "server/dispatch/recall.h"
 
-struct sv person_key(struct arena *a, struct sv name) {
-    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
-}
-
-// recall fills in who an event is about, where its webhook does not say it, from an earlier one that did.
-static enum rc recall(struct task *t, struct event *event, struct err *e) {
-    for (size_t i = 0; i < event->recall_count; i++) {
-        struct sv kept = SV_NONE, kind, id;
-        struct json *json;
-        struct user known = {0};
-        enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, person_key(&t->arena, event->recall[i]), &kept, e);
-        if (rc == RC_UNAVAILABLE)
-            return rc;
-        if (rc != RC_OK || !kept.p || json_parse(&t->arena, kept, &json, NULL) != RC_OK)
-            continue;
-        user_read(&t->arena, json, &known);
-        sv_cut(event->recall[i], ':', &kind, &id);
-        event_fill(event, &known, arena_cstr(&t->arena, kind));
-        break;
-    }
-    return RC_OK;
+// kept: what the store has under that name. A schedule is a mark; what cannot be read is as good as none.
+static enum rc kept(void *ctx, struct sv key, const struct json **ret, struct err *e) {
+    struct task *t = ctx;
+    struct store *store = t->dispatch->given.store;
+    struct sv text = SV_NONE;
+    struct json *json;
+    enum rc rc = is_schedule_key(key) ? store_mark_get(store, &t->arena, t->job.shop, key, &text, e)
+                                      : store_state_get(store, &t->arena, t->job.shop, key, &text, e);
+    if (rc == RC_OK && text.p && json_parse(&t->arena, text, &json, NULL) == RC_OK)
+        *ret = json;
+    return rc == RC_UNAVAILABLE ? rc : RC_OK;
 }
 
 // A context that cannot be read is as good as none.
@@ -54,7 +45,7 @@ enum rc task_decode(struct task *t, struct err *e) {
         t->decoded.undecodable = SV("its sender is not known here");
     enum rc rc = RC_OK;
     for (size_t i = 0; i < t->decoded.count && rc == RC_OK; i++) {
-        rc = recall(t, &t->decoded.events[i], e);
+        rc = recall(&t->arena, &t->decoded.events[i], kept, t, e);
         if (rc == RC_OK)
             rc = join(t, &t->decoded.events[i], e);
     }

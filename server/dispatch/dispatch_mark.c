@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "mapping/normalise.h"
+#include "server/dispatch/recall.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 static struct sv mark_key(struct task *t) {
     return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event, t->shop);
@@ -181,5 +183,24 @@ enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e) {
     if (!*ret_outdated)
         t->mark = (struct mark){.key = key, .expect = seen, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
                                 .lifetime_ms = NEWEST_LIFETIME_MS};
+    return RC_OK;
+}
+
+static bool known_schedule(struct task *t, struct sv seen, struct schedule *ret) {
+    struct json *json;
+    return seen.p && json_parse(&t->arena, seen, &json, NULL) == RC_OK && schedule_read(json, ret);
+}
+
+enum rc mark_schedule(struct task *t, struct err *e) {
+    struct sv seen = SV_NONE;
+    struct schedule known;
+    if (!t->decoded.schedule_of.p)
+        return RC_OK;
+    struct sv key = schedule_key(&t->arena, t->decoded.schedule_of);
+    enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
+    if (rc != RC_OK || (known_schedule(t, seen, &known) && known.as_of_ms > t->decoded.schedule.as_of_ms))
+        return rc;
+    t->mark = (struct mark){.key = key, .expect = seen, .value = schedule_write(&t->arena, &t->decoded.schedule),
+                            .lifetime_ms = SCHEDULE_LIFETIME_MS};
     return RC_OK;
 }

@@ -95,13 +95,13 @@ void task_give_back(struct task *t);                              // stops the w
 
 // dispatch_join.c
 MUST_CHECK enum rc task_decode(struct task *t, struct err *e);    // into t->decoded; RC_UNAVAILABLE: the store is away
-struct sv person_key(struct arena *a, struct sv name);
 
 // dispatch_mark.c
 // mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change is on its way to the store.
 enum mark_verdict { MARK_SEND, MARK_WAIT, MARK_SAME, MARK_NOTHING_THERE, MARK_STORE_AWAY };
 enum mark_verdict mark_before(struct task *t);
 MUST_CHECK enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e);  // of the state that a webhook tells of
+MUST_CHECK enum rc mark_schedule(struct task *t, struct err *e);  // of a subscription: kept unless something newer is
 MUST_CHECK enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e);  // makes a later one a repeat_purchase
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
 
