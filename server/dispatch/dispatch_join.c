@@ -1,12 +1,9 @@
-// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, and the storefront's context of its
-// visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
+// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, a subscription's schedule, and the
+// storefront's context of its visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "mapping/context.h"
-
-struct sv person_key(struct arena *a, struct sv name) {
-    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
-}
+#include "server/dispatch/recall.h"
 
 // ---- the storefront's context
 
@@ -40,41 +37,33 @@ static void ask_context(struct task *t) {
     dispatch_ask(t, asked, n, join);
 }
 
-// ---- who it is about
+// ---- what earlier webhooks told
 
-// fill puts in what an earlier webhook said of a person, where this one does not say it.
-static bool fill(struct task *t, struct event *event, struct sv name, struct sv kept) {
+// What cannot be read is as good as none.
+static const struct json *readable(struct task *t, struct sv kept) {
     struct json *json;
-    struct user known = {0};
-    struct sv kind, id;
-    if (!kept.p || json_parse(&t->arena, kept, &json, NULL) != RC_OK)
-        return false;
-    user_read(&t->arena, json, &known);
-    sv_cut(name, ':', &kind, &id);
-    event_fill(event, &known, arena_cstr(&t->arena, kind));
-    return true;
+    return kept.p && json_parse(&t->arena, kept, &json, NULL) == RC_OK ? json : NULL;
 }
 
 static void recall(struct task *t) {
-    const struct lookup *told = t->asked;
     for (size_t i = 0; i < t->decoded.count; i++) {
-        struct event *event = &t->decoded.events[i];
-        bool filled = false;
-        for (size_t k = 0; k < event->recall_count; k++, told++)
-            filled = filled || fill(t, event, event->recall[k], told->ret);
+        const struct json *kept[RECALL_KEYS_MAX];
+        for (size_t k = 0; k < RECALL_KEYS_MAX; k++)
+            kept[k] = readable(t, t->asked[i * RECALL_KEYS_MAX + k].ret);
+        recall_apply(&t->arena, &t->decoded.events[i], kept);
     }
     ask_context(t);
 }
 
-static void ask_people(struct task *t) {
-    size_t n = 0;
-    for (size_t i = 0; i < t->decoded.count; i++)
-        n += t->decoded.events[i].recall_count;
+static void ask_known(struct task *t) {
+    size_t n = t->decoded.count * RECALL_KEYS_MAX;
     struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
-    n = 0;
-    for (size_t i = 0; i < t->decoded.count; i++)
-        for (size_t k = 0; k < t->decoded.events[i].recall_count; k++)
-            asked[n++] = (struct lookup){.shop = t->job.shop, .key = person_key(&t->arena, t->decoded.events[i].recall[k])};
+    for (size_t i = 0; i < n; i += RECALL_KEYS_MAX) {
+        struct recall_key keys[RECALL_KEYS_MAX];
+        recall_keys(&t->arena, &t->decoded.events[i / RECALL_KEYS_MAX], keys);
+        for (size_t k = 0; k < RECALL_KEYS_MAX; k++)
+            asked[i + k] = (struct lookup){.shop = t->job.shop, .key = keys[k].text, .mark = keys[k].mark};
+    }
     dispatch_ask(t, asked, n, recall);
 }
 
@@ -85,5 +74,5 @@ void task_decode(struct task *t, void (*then)(struct task *t)) {
         source_decode(&t->arena, source, t->shop, t->job.topic, t->job.body, &t->decoded);
     else
         t->decoded.undecodable = SV("its sender is not known here");
-    ask_people(t);
+    ask_known(t);
 }

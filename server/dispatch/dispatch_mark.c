@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "mapping/normalise.h"
+#include "server/dispatch/recall.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 static struct sv mark_key(struct task *t) {
     return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event, t->shop);
@@ -182,24 +184,40 @@ static bool is_outdated(struct task *t, const struct lookup *newest) {
     return false;
 }
 
-// The newest state first, then one for each event.
+// A subscription's schedule is kept unless a newer one is.
+static void settle_schedule(struct task *t, const struct lookup *kept) {
+    struct json *json;
+    struct schedule known;
+    bool readable = kept->ret.p && json_parse(&t->arena, kept->ret, &json, NULL) == RC_OK && schedule_read(json, &known);
+    if (!kept->key.p || t->mark.key.p || (readable && known.as_of_ms > t->decoded.schedule.as_of_ms))
+        return;
+    t->mark = (struct mark){.key = kept->key, .expect = kept->ret, .value = schedule_write(&t->arena, &t->decoded.schedule),
+                            .lifetime_ms = SCHEDULE_LIFETIME_MS};
+}
+
+// The newest state, a subscription's schedule, then one for each event.
+enum { NEWEST, SCHEDULE, FIRST_PURCHASES };
+
 struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
-    size_t n = 1 + t->decoded.count;
+    size_t n = FIRST_PURCHASES + t->decoded.count;
     struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
     for (size_t i = 0; i < n; i++)
         asked[i] = (struct lookup){.shop = t->job.shop, .mark = true};
     if (t->decoded.supersedes_key.p)
-        asked[0].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
-    for (size_t i = 1; i < n; i++)
-        asked[i].key = first_purchase_key(t, &t->decoded.events[i - 1]);
+        asked[NEWEST].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
+    if (t->decoded.schedule_of.p)
+        asked[SCHEDULE].key = schedule_key(&t->arena, t->decoded.schedule_of);
+    for (size_t i = 0; i < t->decoded.count; i++)
+        asked[FIRST_PURCHASES + i].key = first_purchase_key(t, &t->decoded.events[i]);
     *ret_count = n;
     return asked;
 }
 
 bool marks_settle(struct task *t, const struct lookup *known) {
-    if (is_outdated(t, &known[0]))
+    if (is_outdated(t, &known[NEWEST]))
         return false;
+    settle_schedule(t, &known[SCHEDULE]);
     for (size_t i = 0; i < t->decoded.count; i++)
-        settle_purchase(t, &t->decoded.events[i], &known[1 + i]);
+        settle_purchase(t, &t->decoded.events[i], &known[FIRST_PURCHASES + i]);
     return true;
 }

@@ -102,7 +102,6 @@ void task_give_back(struct task *t);                              // stops the w
 
 // dispatch_join.c
 void task_decode(struct task *t, void (*then)(struct task *t));   // into t->decoded, maybe after asking the store
-struct sv person_key(struct arena *a, struct sv name);
 
 // dispatch_mark.c
 // mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change has to be recorded first.

@@ -200,12 +200,62 @@ static void unsubscription_is_not_lost(void **state) {
     }
 }
 
+// What a webhook of that moment says of the subscription's schedule; with the change that takes it along.
+static void settle(struct task *t) {
+    struct err e = {0};
+    size_t n;
+    struct lookup *asked = marks_wanted(t, &n);
+    MUST(store_look_up(env->store, &t->arena, asked, n, &e));
+    t->mark = (struct mark){0};
+    assert_true(marks_settle(t, asked));
+}
+
+static struct task telling(int64_t as_of_ms, const char *next) {
+    struct task t = task_at(EVENT, EVENT_PURCHASE, "Ava");
+    t.decoded.schedule_of = SV("7");
+    t.decoded.schedule = (struct schedule){.every = SV("1"), .unit = SV("month"), .next = sv_of(next), .as_of_ms = as_of_ms};
+    settle(&t);
+    return t;
+}
+
+static void expect_next(const char *next) {
+    struct err e;
+    struct json *node;
+    struct lookup kept = {.shop = sv_of(env->shop), .key = SV("subscription:7"), .mark = true};
+    MUST(store_look_up(env->store, &arena, &kept, 1, &e));
+    MUST(json_parse(&arena, kept.ret, &node, &e));
+    expect_text(json_str(node, "next"), next, 0);
+}
+
+static void the_newest_schedule_is_kept(void **state) {
+    (void)state;
+    static const struct { int64_t as_of_ms; const char *next, *then; } told[] = {
+        {T0, "2026-12-20", "2026-12-20"}, {T0 + 2000, "2027-01-20", "2027-01-20"}, {T0 + 1000, "2026-12-24", "2027-01-20"},
+        {T0 + 2000, "2027-01-22", "2027-01-22"}, {T0 + 3000, NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(told); i++) {
+        struct task t = telling(told[i].as_of_ms, told[i].next);
+        assert_int_equal(record(&t), RC_OK);
+        done(&t);
+        expect_next(told[i].then);
+    }
+    // Two processes at once: the one that comes second looks again.
+    struct task old = telling(T0 + 4000, "2027-02-20"), newer = telling(T0 + 5000, "2027-03-20");
+    assert_int_equal(record(&newer), RC_OK);
+    assert_int_equal(record(&old), RC_CONFLICT);
+    settle(&old);
+    assert_null(old.mark.key.p);
+    done(&old);
+    done(&newer);
+    expect_next("2027-03-20");
+}
+
 #define STORED(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         STORED(sent_when_it_changes), STORED(each_attempt_says_so), STORED(two_at_once), STORED(late_worker), STORED(subscriptions),
-        STORED(unsubscription_is_not_lost),
+        STORED(unsubscription_is_not_lost), STORED(the_newest_schedule_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
