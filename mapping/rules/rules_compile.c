@@ -292,6 +292,8 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
     const struct yaml *skip = yaml_get(node, "skip");
     if (skip && sv_is(skip->text, "true"))
         r->meta.skip = r->klaviyo.skip = true;
+    if (r->klaviyo.skip && !yaml_get(yaml_get(node, "klaviyo"), "identify"))
+        r->identify = false;
     check_names(c, &r->meta.fields, "meta", meta_reserved);
     check_persons(c, &r->meta.fields);
     check_names(c, &r->klaviyo.fields, "klaviyo", rules_marks);
