@@ -16,11 +16,19 @@ static const char *const outcomes[] = {
     [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
 };
 
+static void add_marks(struct task *t, struct change *c) {
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 1);
+    for (size_t i = 0; i < t->waiting.count; i++)
+        all[c->mark_count++] = t->waiting.marks[i];
+    if (t->mark.key.p)
+        all[c->mark_count++] = t->mark;
+    c->marks = all;
+}
+
 static void change(struct task *t, struct change c) {
     if (t->dirty)
         c.plan = plan_write(&t->arena, &t->plan);
-    c.marks = &t->mark;
-    c.mark_count = t->mark.key.p != NULL;
+    add_marks(t, &c);
     if (!arena_ok(&t->arena))  // then the plan may be anything
         c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
     dispatch_change(t, c);
@@ -44,14 +52,15 @@ static struct sv person_json(struct task *t) {
 }
 
 static void add_remembered(struct task *t, struct change *c) {
-    if (t->decoded.remember_count == 0)
-        return;
-    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count);
-    struct sv person = person_json(t);
+    size_t requests = t->decoded.restocked ? 0 : t->waiting.count;
+    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count + requests);
+    struct sv person = t->decoded.remember_count > 0 ? person_json(t) : SV_NONE;
     for (size_t i = 0; i < t->decoded.remember_count; i++)
         all[i] = (struct remembered){person_key(&t->arena, t->decoded.remember[i]), person, t->config->identity_lifetime_ms};
+    for (size_t i = 0; i < requests; i++)
+        all[t->decoded.remember_count + i] = t->waiting.requests[i];
     c->remember = all;
-    c->remember_count = t->decoded.remember_count;
+    c->remember_count = t->decoded.remember_count + requests;
 }
 
 static void add_reservations(struct task *t, struct change *c) {
@@ -77,13 +86,32 @@ static bool ask_marks(struct task *t) {
     struct err e;
     bool outdated = false;
     enum rc rc = mark_newest(t, &outdated, &e);
-    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
+    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++) {
         rc = mark_first_purchase(t, &t->decoded.events[i], &e);
+        rc = rc == RC_OK ? wait_join(t, &t->decoded.events[i], &e) : rc;
+    }
     if (rc != RC_OK)
         change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
     else if (outdated)
         finish(t, JOB_IGNORED, SV("older than the state that is known"));
     return rc == RC_OK && !outdated;
+}
+
+// answer_waiting tells some of those who wait for what a webhook says is in stock again; the change that notes it keeps the lease, and
+// in between others have their turn.
+static void answer_waiting(struct task *t) {
+    struct err e;
+    bool more = false;
+    if (dispatch_stopping(t->dispatch))
+        task_give_back(t);
+    else if (wait_answer(t, &more, &e) != RC_OK)
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+    else if (more)
+        record(t);
+    else if (t->told > 0)
+        finish(t, JOB_DONE, arena_fmt(&t->arena, "told %zu waiting %s", t->told, t->told == 1 ? "person" : "people"));
+    else
+        finish(t, JOB_IGNORED, t->decoded.ignored);
 }
 
 static void make_plan(struct task *t) {
@@ -94,6 +122,10 @@ static void make_plan(struct task *t) {
     }
     if (t->decoded.count > PLAN_EVENTS_MAX) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        return;
+    }
+    if (t->decoded.restocked) {
+        answer_waiting(t);
         return;
     }
     if (!ask_marks(t))
@@ -286,6 +318,11 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->intended = t->intending;
     t->intending = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
+    if (t->decoded.restocked) {
+        answer_waiting(t);
+        return;
+    }
     if (t->ignored.p) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
@@ -334,6 +371,7 @@ static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)
         advance(t);

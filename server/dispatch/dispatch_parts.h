@@ -4,11 +4,13 @@
 //   dispatch_job.c    the way of one job through its plan
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_mark.c   what is sent only when it changes something there
+//   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
 #ifndef SERVER_DISPATCH_PARTS_H
 #define SERVER_DISPATCH_PARTS_H
 
+#include "handlers/waiting.h"
 #include "server/dispatch/dispatch.h"
 #include "server/dispatch/plan.h"
 #include "server/http/http_out.h"
@@ -54,6 +56,12 @@ struct task {
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
     size_t event, step;          // of that request
+    struct {
+        struct mark marks[WAITING_NAMES_MAX];
+        struct remembered requests[WAITING_NAMES_MAX];  // with a request: one for each mark
+        size_t count;
+    } waiting;                   // goes with the next change too
+    size_t told;                 // of those who wait, since the claim
     struct task *next;           // free ones
 };
 
@@ -104,6 +112,11 @@ enum mark_verdict mark_before(struct task *t);
 MUST_CHECK enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e);  // of the state that a webhook tells of
 MUST_CHECK enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e);  // makes a later one a repeat_purchase
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
+
+// dispatch_wait.c
+MUST_CHECK enum rc wait_join(struct task *t, const struct event *event, struct err *e);  // a request: into t->waiting; others: nothing
+// wait_answer: the next of those who wait for t->decoded.restocked are told; t->waiting notes it. *ret_more false: there was nobody.
+MUST_CHECK enum rc wait_answer(struct task *t, bool *ret_more, struct err *e);
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit
