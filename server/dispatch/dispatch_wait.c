@@ -20,10 +20,24 @@ struct queue {
     int64_t first, end;
 };
 
-static enum rc queue_read(struct task *t, struct sv name, struct queue *ret, struct err *e) {
-    struct sv first, end, rest;
-    *ret = (struct queue){.key = arena_fmt(&t->arena, "waiting:" SV_FMT, SV_ARG(name)), .seen = SV_NONE};
-    enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, ret->key, &ret->seen, e);
+// queued_mark: what the mark will be once the next commit is made; absent: that changes nothing there. Changes are made in their order,
+// so hundreds who ask for one thing at once build upon each other instead of all but one of them being sent back each time.
+static struct sv queued_mark(struct task *t, struct sv key) {
+    const struct batch *b = &t->dispatch->queued;
+    for (size_t i = b->n; i-- > 0;)
+        for (size_t k = 0; k < b->changes[i].mark_count && sv_eq(b->changes[i].job->shop, t->job.shop); k++)
+            if (sv_eq(b->changes[i].marks[k].key, key))
+                return arena_dup(&t->arena, b->changes[i].marks[k].value);
+    return SV_NONE;
+}
+
+// queued: as the next commit leaves it; a request in there is not to be had yet.
+static enum rc queue_read(struct task *t, struct sv name, bool queued, struct queue *ret, struct err *e) {
+    struct sv first, end, rest, key = arena_fmt(&t->arena, "waiting:" SV_FMT, SV_ARG(name));
+    enum rc rc = RC_OK;
+    *ret = (struct queue){.key = key, .seen = queued ? queued_mark(t, key) : SV_NONE};
+    if (!ret->seen.p)
+        rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &ret->seen, e);
     sv_cut(ret->seen, ':', &first, &rest);
     sv_cut(rest, ':', &end, &rest);
     if (rc == RC_OK && ret->seen.p && (!sv_i64(first, &ret->first) || !sv_i64(end, &ret->end)))
@@ -46,7 +60,7 @@ enum rc wait_join(struct task *t, const struct event *event, struct err *e) {
     t->waiting.count = 0;
     for (size_t i = 0; i < n; i++) {
         struct queue q;
-        enum rc rc = queue_read(t, names[i], &q, e);
+        enum rc rc = queue_read(t, names[i], true, &q, e);
         if (rc != RC_OK)
             return rc;
         t->waiting.requests[i] = (struct remembered){entry_key(&t->arena, names[i], q.end++), t->job.body, t->config->identity_lifetime_ms};
@@ -100,7 +114,7 @@ enum rc wait_answer(struct task *t, bool *ret_more, struct err *e) {
     for (size_t i = 0; i < n; i++) {
         struct queue q;
         struct arena batch;
-        enum rc rc = queue_read(t, names[i], &q, e);
+        enum rc rc = queue_read(t, names[i], false, &q, e);
         if (rc != RC_OK)
             return rc;
         if (q.first >= q.end)

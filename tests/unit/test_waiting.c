@@ -236,6 +236,37 @@ static void two_ask_at_once(void **state) {
     arena_free(&arena);
 }
 
+// Requests of one commit follow each other; a webhook in the same commit does not count on those that are not stored yet.
+static void in_one_commit(void **state) {
+    struct env *v = *state;
+    struct err e;
+    bool more = true;
+    begin(v);
+    waits(v, 0, SERUM);
+    struct task a = asks(v, 1, SERUM), webhook = in_stock(v, "variants/in_stock", VARIANT);
+    struct change changes[3] = {
+        {.kind = CHANGE_RECORD, .job = &a.job, .lease_ms = LONG_MS, .marks = a.waiting.marks, .mark_count = 1, .remember = a.waiting.requests, .remember_count = 1},
+    };
+    dispatch.queued = (struct batch){.changes = changes, .n = 1};
+    struct task b = asks(v, 2, SERUM);
+    MUST(wait_answer(&webhook, &more, &e));
+    assert_int_equal(webhook.told, 1);
+    changes[1] = changes[0];
+    changes[1].job = &b.job;
+    changes[1].marks = b.waiting.marks;
+    changes[1].remember = b.waiting.requests;
+    changes[2] = (struct change){.kind = CHANGE_RECORD, .job = &webhook.job, .lease_ms = LONG_MS, .marks = webhook.waiting.marks, .mark_count = 1};
+    MUST(store_commit(v->store, changes, 3, &e));
+    assert_true(changes[0].result == RC_OK && changes[1].result == RC_OK && changes[2].result == RC_CONFLICT);
+    done(v, &a);
+    done(v, &b);
+    done(v, &webhook);
+    dispatch.queued.n = 0;
+    expect_told(v, 1);
+    assert_int_equal(told(v, "variants/in_stock", VARIANT), 2);
+    arena_free(&arena);
+}
+
 // They are accepted, and then whoever did it is gone; or somebody asks, or another webhook came, in between.
 static void broken_off(void **state) {
     struct env *v = *state;
@@ -276,7 +307,7 @@ static void full_queue(void **state) {
 int main(void) {
     static const struct store_case cases[] = {
         {"each_is_told_once", each_is_told_once}, {"by_whatever_name", by_whatever_name}, {"more_than_a_batch", more_than_a_batch},
-        {"two_ask_at_once", two_ask_at_once}, {"broken_off", broken_off}, {"full_queue", full_queue},
+        {"two_ask_at_once", two_ask_at_once}, {"broken_off", broken_off}, {"in_one_commit", in_one_commit}, {"full_queue", full_queue},
     };
     const struct CMUnitTest pure[] = {TEST(answers), TEST(answers_to_odd_requests)};
     int failed = cmocka_run_group_tests_name("waiting, pure", pure, NULL, NULL);
