@@ -6,6 +6,14 @@
 
 #define BODY_BYTES_MOST ((size_t)8 << 20)
 
+// The number of "gid://shopify/ProductVariant/808950810", which is what a storefront's API calls it.
+static struct sv number_of(struct sv id) {
+    size_t at = id.n;
+    while (sv_starts(id, SV("gid://")) && id.p[at - 1] != '/')
+        at--;
+    return at < id.n ? sv_sub(id, at, id.n - at) : id;
+}
+
 size_t waiting_names(struct arena *a, const struct event *e, struct sv ret[WAITING_NAMES_MAX]) {
     if (e->item_count == 0)
         return 0;
@@ -13,7 +21,9 @@ size_t waiting_names(struct arena *a, const struct event *e, struct sv ret[WAITI
         const char *kind;
         struct sv id;
     } names[WAITING_NAMES_MAX] = {
-        {"variant", e->items[0].variant_id}, {"inventory_item", e->items[0].inventory_item_id}, {"sku", e->items[0].sku},
+        {"variant", number_of(e->items[0].variant_id)},
+        {"inventory_item", number_of(e->items[0].inventory_item_id)},
+        {"sku", e->items[0].sku},
     };
     size_t n = 0;
     for (size_t i = 0; i < COUNTOF(names); i++)

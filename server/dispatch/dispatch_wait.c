@@ -13,7 +13,7 @@
 #define QUEUE_MOST 10000
 #define BATCH_MOST 50
 #define BATCH_BYTES ((size_t)1 << 20)  // of requests, before a batch is full
-#define BATCH_MEMORY ((size_t)128 << 20)
+#define BATCH_MEMORY ((size_t)256 << 20)
 
 struct queue {
     struct sv key, seen;  // of its mark

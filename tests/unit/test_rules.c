@@ -169,11 +169,11 @@ static void test_names_of_the_shops_own(void **state) {
 // Each key is where it was said last.
 static void test_places(void **state) {
     (void)state;
-    struct shop s = shop_with("rules:\n  purchase:\n    on_fail: stop\n    klaviyo:\n      metric: Bought\n");
+    struct shop s = shop_with("rules:\n  purchase:\n    on_fail: stop\n    klaviyo:\n      metric: Bought\n      identify: false\n");
     static const struct {
         const char *key;
         bool own;
-    } rows[] = {{"on_fail", true}, {"max_wait", false}, {"meta.event", false}, {"klaviyo.metric", true}, {"klaviyo.trigger", false}, {"klaviyo.value", false}};
+    } rows[] = {{"on_fail", true}, {"max_wait", false}, {"meta.event", false}, {"klaviyo.metric", true}, {"klaviyo.trigger", false}, {"klaviyo.value", false}, {"klaviyo.identify", true}};
     struct event e = event_named("purchase");
     rule_choose(&arena, &s, &e);
     size_t n = 0;

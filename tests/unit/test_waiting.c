@@ -200,7 +200,7 @@ static void by_whatever_name(void **state) {
     struct env *v = *state;
     begin(v);
     waits(v, 1, "{\"sku\":\"SKU-481\"}");
-    waits(v, 2, "{\"inventory_item_id\":\"39072856\"}");
+    waits(v, 2, "{\"inventory_item_id\":\"gid://shopify/InventoryItem/39072856\"}");
     waits(v, 3, "{\"variant_id\":\"808950810\",\"inventory_item_id\":\"39072856\",\"sku\":\"SKU-481\"}");
     assert_int_equal(told(v, "inventory_levels/update", LEVEL), 2);
     expect_told(v, 2);
