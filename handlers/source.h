@@ -5,6 +5,7 @@
 
 #include "base/headers.h"
 #include "mapping/event.h"
+#include "mapping/schedule.h"
 #include "mapping/shop.h"
 
 struct signature {
@@ -41,6 +42,9 @@ struct decoded {
     // as_of_ms. Where the store knows a later one under that key, the events are out of date and must not be sent.
     struct sv supersedes_key;  // "consent:email:<customer>"
     int64_t as_of_ms;
+    // When a subscription (absent: none) charges, for the events of its charges; whatever the outcome, unless something newer is known.
+    struct sv schedule_of;
+    struct schedule schedule;
 };
 
 struct topic {

@@ -79,6 +79,7 @@ struct event {
     size_t property_count;
     struct sv experiment_id, experiment_variant;
     const struct rule *rule;  // that it goes by; chosen when it is planned
+    struct sv due;            // of a renewal: the day that it was planned for, "2026-11-20"
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];
     size_t recall_count;

@@ -371,11 +371,20 @@ static struct sv state_key(struct arena *a, struct sv shop, struct sv key) {
     return arena_fmt(a, "fo:{" SV_FMT "}:s:" SV_FMT, SV_ARG(shop), SV_ARG(key));
 }
 
-static enum rc engine_state_get(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    struct sv argv[] = {SV("GET"), state_key(a, shop, key)};
-    struct redis_reply reply;
-    enum rc rc = run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
-    *ret = rc ? SV_NONE : reply.text;
+// One GET each, for shops live in different slots.
+static enum rc engine_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
+    struct redis_command *commands = ARENA_ARRAY(a, struct redis_command, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct sv *argv = ARENA_ARRAY(a, struct sv, 2);
+        argv[0] = SV("GET");
+        argv[1] = state_key(a, asked[i].shop, asked[i].key);
+        commands[i] = (struct redis_command){.argv = argv, .argc = 2};
+    }
+    enum rc rc = redis_run(s->redis, a, commands, n, e);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        rc = redis_failed(&commands[i].reply, e);
+        asked[i].ret = commands[i].reply.text;
+    }
     return rc;
 }
 
@@ -436,7 +445,7 @@ const struct engine_ops engine_redis = {
     .claim = engine_claim,
     .commit = engine_commit,
     .wake = engine_wake,
-    .state_get = engine_state_get,
+    .look_up = engine_look_up,
     .state_put = engine_state_put,
     .stats = engine_stats,
     .check = engine_check,

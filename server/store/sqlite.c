@@ -231,14 +231,8 @@ static enum rc sqlite_wake(struct engine *s, struct sv shop, struct err *e) {
     return rc;
 }
 
-// Keys are hashes that the shop went into, so the shop is not needed here.
-static enum rc sqlite_state_get(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    (void)shop;
-    struct state_get_args args = {.arena = a, .key = key};
-    enum rc rc = perform(s, verb_state_get, &args, e);
-    if (rc == RC_OK)
-        *ret = args.ret;
-    return rc;
+static enum rc sqlite_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
+    return perform(s, verb_look_up, &(struct look_up_args){.arena = a, .asked = asked, .n = n}, e);
 }
 
 static enum rc sqlite_state_put(struct engine *s, struct sv shop, const struct remembered *r, struct err *e) {
@@ -273,7 +267,7 @@ const struct engine_ops engine_sqlite = {
     .claim = sqlite_claim,
     .commit = sqlite_commit,
     .wake = sqlite_wake,
-    .state_get = sqlite_state_get,
+    .look_up = sqlite_look_up,
     .state_put = sqlite_state_put,
     .stats = sqlite_stats,
     .check = sqlite_check,

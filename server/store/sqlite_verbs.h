@@ -73,9 +73,10 @@ struct wake_args {
     bool ret_more;  // only a slice was woken
 };
 
-struct state_get_args {
+struct look_up_args {
     struct arena *arena;
-    struct sv key, ret;
+    struct lookup *asked;
+    size_t n;
 };
 
 struct stats_args {
@@ -88,7 +89,7 @@ verb_function verb_accept;     // struct accept_args
 verb_function verb_claim;      // struct claim_args
 verb_function verb_commit;     // struct commit_args
 verb_function verb_wake;       // struct wake_args
-verb_function verb_state_get;  // struct state_get_args
+verb_function verb_look_up;    // struct look_up_args
 verb_function verb_state_put;  // const struct remembered
 verb_function verb_stats;      // struct stats_args
 verb_function verb_check;      // args: none

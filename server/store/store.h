@@ -5,7 +5,7 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, state_get, state_put and stats may be called from any thread; claim, commit, wake from the dispatcher.
+// Threads: accept, look_up, state_get, state_put and stats may be called from any thread; claim, commit, wake from the dispatcher.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
@@ -88,6 +88,14 @@ struct mark {
     int64_t lifetime_ms;
 };
 
+// What is asked of the store: a mark, or a remembered value.
+struct lookup {
+    struct sv shop, key;          // key absent: not asked after all
+    bool mark;
+    struct sv ret;                // out; absent: there is none, or it cannot be opened (damaged)
+    struct sv unreadable;         // out; why it cannot be opened
+};
+
 struct change {
     enum change_kind kind;
     const struct job *job;
@@ -128,9 +136,10 @@ MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct cl
                                struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
 MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
 MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
+// store_look_up: all of them in one round trip.
+MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
-MUST_CHECK enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);   // absent: *ret is absent
 // store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);

@@ -115,7 +115,7 @@ def test_nobody_else_waits_for_them(start, destinations):
 def test_a_request_that_cannot_be_answered_is_refused(service):
     good = request(1)
     for change, fault in (({"user": {"external_id": "7"}}, "user: needs an email"), ({"items": []}, "items[0]: needs a variant_id"),
-                          ({"items": [{"title": "Serum"}]}, "items[0]: needs a variant_id"), ({"consent": {"marketing": "granted", "at": now(60)}}, "consent.at: later")):
+                          ({"items": [{"title": "Serum"}]}, "items[0]: needs a variant_id"), ({"properties": {"note": "x" * 16384}}, "larger than 16 KB"), ({"consent": {"marketing": "granted", "at": now(60)}}, "consent.at: later")):
         status, answer = service.events({**good, **change})
         assert status == 422 and answer["results"][0]["faults"][0].startswith(fault), answer
     assert service.events({**good, "items": [{"inventory_item_id": 39072856}], "consent": {"marketing": "granted", "at": now(-3600)}})[0] == 200

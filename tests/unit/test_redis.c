@@ -203,15 +203,16 @@ static void test_frozen(void **state) {
     struct arena a;
     arena_init(&a, 1 << 20);
     struct err e = {0};
-    struct sv value, one = SV("00000000000000000000000000000001"), two = SV("00000000000000000000000000000002");
+    struct sv one = SV("00000000000000000000000000000001"), two = SV("00000000000000000000000000000002");
     assert_int_equal(engine_redis.state_put(s, SV("shop"), &(struct remembered){one, SV("one"), 60000}, &e), RC_OK);
     assert_int_equal(engine_redis.state_put(s, SV("shop"), &(struct remembered){two, SV("two"), 60000}, &e), RC_OK);
     kill(server->pid, SIGSTOP);
-    assert_unavailable(engine_redis.state_get(s, &a, SV("shop"), one, &value, &e), &e, "did not answer");
+    struct lookup first = {.shop = SV("shop"), .key = one}, second = {.shop = SV("shop"), .key = two};
+    assert_unavailable(engine_redis.look_up(s, &a, &first, 1, &e), &e, "did not answer");
     kill(server->pid, SIGCONT);
     recovered(s);
-    assert_int_equal(engine_redis.state_get(s, &a, SV("shop"), two, &value, &e), RC_OK);
-    assert_true(sv_is(value, "two"));
+    assert_int_equal(engine_redis.look_up(s, &a, &second, 1, &e), RC_OK);
+    assert_true(sv_is(second.ret, "two"));
     arena_free(&a);
     engine_redis.close(s);
 }

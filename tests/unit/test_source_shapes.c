@@ -84,7 +84,7 @@ static void shapes_and_rules(void **state) {
         {"recharge/subscription/cancelled/", "{\"subscription\":{\"id\":5}}", "subscription has no cancelled_at", PLAIN},
         {"recharge/subscription/skipped/", "{\"subscription\":{\"id\":5,\"updated_at\":\"2026-11-20T10:00:00Z\",\"next_charge_scheduled_at\":\"2026-12-01T00:00:00\"}}", "sub_5_skipped_2026-12-01", PLAIN},
         {"recharge/subscription/skipped/", "{\"subscription\":{\"id\":5,\"updated_at\":\"2026-11-20T10:00:00Z\"}}", "sub_5_skipped_2026-11-20", PLAIN},
-        {"recharge/subscription/updated/", "{\"subscription\":{\"id\":5,\"status\":\"cancelled\"}}", "subscription updated", PLAIN},
+        {"recharge/subscription/updated/", "{\"subscription\":{\"id\":5,\"status\":\"cancelled\"}}", "subscription changed", PLAIN},
     };
     for (size_t i = 0; i < COUNTOF(cases); i++) {
         struct where w = where(cases[i].topic);

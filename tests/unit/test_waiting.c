@@ -16,6 +16,7 @@
 
 static struct config config = {.identity_lifetime_ms = LONG_MS};
 static struct dispatch dispatch;
+static struct task *asking[1], *telling[1];
 static struct shop shop;
 
 // ---- what is said
@@ -91,8 +92,38 @@ static void answers_to_odd_requests(void **state) {
 
 // ---- who is told
 
-static struct task claimed(struct env *v, const char *source, const char *topic, struct sv body) {
+static void nothing(struct task *t) {
+    (void)t;
+}
+
+static void ask(struct task *t, struct lookup *asked, size_t n) {
+    dispatch_ask(t, asked, n, nothing);
+    dispatch_look_up(&dispatch);
+}
+
+// What the dispatcher does with a request, and with those who wait: the queues are asked for, then what is in one.
+static void join(struct task *t) {
+    size_t n;
+    struct lookup *queues = wait_queues_wanted(t, &n);
+    assert_non_null(queues);
+    ask(t, queues, n);
+    wait_join(t);
+}
+
+static bool answer_some(struct task *t) {
     struct err e;
+    size_t n;
+    struct lookup *asked = wait_queues_wanted(t, &n);
+    ask(t, asked, n);
+    asked = wait_requests_wanted(t, &n);
+    if (!asked)
+        return false;
+    ask(t, asked, n);
+    MUST(wait_answer(t, &e));
+    return true;
+}
+
+static struct task claimed(struct env *v, const char *source, const char *topic, struct sv body) {
     struct delivery d = hook(v, body);
     struct sv key = arena_dup(&arena, body);
     d.source = sv_of(source);
@@ -103,7 +134,8 @@ static struct task claimed(struct env *v, const char *source, const char *topic,
     struct task t = {.dispatch = &dispatch, .shop = &shop, .config = &config, .job = *claim_soon(v, LONG_MS)};
     arena_init(&t.arena, 16 << 20);
     assert_true(sv_eq(t.job.body, body));
-    MUST(task_decode(&t, &e));
+    task_decode(&t, nothing);
+    dispatch_look_up(&dispatch);
     return t;
 }
 
@@ -120,10 +152,9 @@ static void done(struct env *v, struct task *t) {
 }
 
 static struct task asks(struct env *v, int n, const char *item) {
-    struct err e;
     struct task t = claimed(v, "events", REQUEST, arena_fmt(&arena, "{\"id\":\"w%d\",\"name\":\"" REQUEST "\",\"time\":\"2026-11-21T09:00:00Z\","
                                                                     "\"user\":{\"email\":\"p%d@klaviyo-demo.com\"},\"items\":[%s]}", n, n, item));
-    MUST(wait_join(&t, &t.decoded.events[0], &e));
+    join(&t);
     assert_true(t.waiting.count > 0);
     return t;
 }
@@ -145,15 +176,11 @@ static struct task in_stock(struct env *v, const char *topic, const char *body) 
 // told: how many people a webhook tells, each of them in a lane of their own.
 static size_t told(struct env *v, const char *topic, const char *body) {
     struct task t = in_stock(v, topic, body);
-    struct err e;
-    bool more = true;
-    for (size_t batches = 0; more; batches++) {
+    for (size_t batches = 0; answer_some(&t); batches++) {
         assert_in_range(batches, 0, 10);
-        MUST(wait_answer(&t, &more, &e));
-        if (more)
-            assert_int_equal(record(v, &t), RC_OK);
+        assert_int_equal(record(v, &t), RC_OK);
     }
-    size_t n = t.told;
+    size_t n = t.waiting.answered;
     done(v, &t);
     return n;
 }
@@ -172,12 +199,18 @@ static void expect_told(struct env *v, size_t n) {
 
 static void begin(struct env *v) {
     setup(NULL);
-    dispatch = (struct dispatch){.given.store = v->store};
+    dispatch = (struct dispatch){.given.store = v->store, .asking = asking, .telling = telling};
+    arena_init(&dispatch.arena, 16 << 20);
     shop = shop_of_both();
     shop.name = sv_of(v->shop);
 }
 
 #define SERUM "{\"variant_id\":\"808950810\"}"
+
+static void end(void) {
+    arena_free(&dispatch.arena);
+    arena_free(&arena);
+}
 
 static void each_is_told_once(void **state) {
     struct env *v = *state;
@@ -193,7 +226,7 @@ static void each_is_told_once(void **state) {
     waits(v, 5, SERUM);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 1);
     expect_told(v, 1);
-    arena_free(&arena);
+    end();
 }
 
 static void by_whatever_name(void **state) {
@@ -206,7 +239,7 @@ static void by_whatever_name(void **state) {
     expect_told(v, 2);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 1);  // the third is known by then
     expect_told(v, 1);
-    arena_free(&arena);
+    end();
 }
 
 static void more_than_a_batch(void **state) {
@@ -216,31 +249,29 @@ static void more_than_a_batch(void **state) {
         waits(v, n, SERUM);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 120);
     expect_told(v, 120);
-    arena_free(&arena);
+    end();
 }
 
 // Two who saw the same queue: the second one finds it changed, though it would have moved its end to the same place.
 static void two_ask_at_once(void **state) {
     struct env *v = *state;
-    struct err e;
     begin(v);
     struct task a = asks(v, 1, SERUM), b = asks(v, 2, SERUM);
     assert_int_equal(record(v, &a), RC_OK);
     assert_int_equal(record(v, &a), RC_OK);  // its answer was lost: nothing changes
     assert_int_equal(record(v, &b), RC_CONFLICT);
-    MUST(wait_join(&b, &b.decoded.events[0], &e));
+    join(&b);
     assert_int_equal(record(v, &b), RC_OK);
     done(v, &a);
     done(v, &b);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 2);
-    arena_free(&arena);
+    end();
 }
 
 // Requests of one commit follow each other; a webhook in the same commit does not count on those that are not stored yet.
 static void in_one_commit(void **state) {
     struct env *v = *state;
     struct err e;
-    bool more = true;
     begin(v);
     waits(v, 0, SERUM);
     struct task a = asks(v, 1, SERUM), webhook = in_stock(v, "variants/in_stock", VARIANT);
@@ -249,8 +280,8 @@ static void in_one_commit(void **state) {
     };
     dispatch.queued = (struct batch){.changes = changes, .n = 1};
     struct task b = asks(v, 2, SERUM);
-    MUST(wait_answer(&webhook, &more, &e));
-    assert_int_equal(webhook.told, 1);
+    assert_true(answer_some(&webhook));
+    assert_int_equal(webhook.waiting.answered, 1);
     changes[1] = changes[0];
     changes[1].job = &b.job;
     changes[1].marks = b.waiting.marks;
@@ -264,44 +295,40 @@ static void in_one_commit(void **state) {
     dispatch.queued.n = 0;
     expect_told(v, 1);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 2);
-    arena_free(&arena);
+    end();
 }
 
 // They are accepted, and then whoever did it is gone; or somebody asks, or another webhook came, in between.
 static void broken_off(void **state) {
     struct env *v = *state;
-    struct err e;
-    bool more;
     begin(v);
     waits(v, 1, SERUM);
     waits(v, 2, SERUM);
     struct task lost = in_stock(v, "variants/in_stock", VARIANT);
-    MUST(wait_answer(&lost, &more, &e));
-    assert_true(more && lost.told == 2);
+    assert_true(answer_some(&lost) && lost.waiting.answered == 2);
     expect_told(v, 2);
     waits(v, 3, SERUM);
     assert_int_equal(record(v, &lost), RC_CONFLICT);
     assert_int_equal(told(v, "variants/in_stock", VARIANT), 1);
-    MUST(wait_answer(&lost, &more, &e));
-    assert_false(more);
+    assert_false(answer_some(&lost));
     done(v, &lost);
     expect_told(v, 1);
-    arena_free(&arena);
+    end();
 }
 
 static void full_queue(void **state) {
     struct env *v = *state;
     struct err e;
-    struct sv mark = SV_NONE;
     begin(v);
     struct task t = asks(v, 1, SERUM);
     t.waiting.marks[0].value = SV("7:10007:x");
     assert_int_equal(record(v, &t), RC_OK);
     done(v, &t);
     waits(v, 2, SERUM);
-    MUST(store_mark_get(v->store, &arena, shop.name, SV("waiting:variant:808950810"), &mark, &e));
-    assert_true(sv_starts(mark, SV("8:10008:")));
-    arena_free(&arena);
+    struct lookup mark = {.shop = shop.name, .key = SV("waiting:variant:808950810"), .mark = true};
+    MUST(store_look_up(v->store, &arena, &mark, 1, &e));
+    assert_true(sv_starts(mark.ret, SV("8:10008:")));
+    end();
 }
 
 int main(void) {
