@@ -34,7 +34,7 @@ static enum rc join(struct task *t, struct event *event, struct err *e) {
     size_t n = 0;
     if (t->shop->context.origin_count == 0)
         return RC_OK;
-    for (size_t i = 0, count = context_keys(&t->arena, event, places); i < count; i++) {
+    for (size_t i = 0, count = context_keys(&t->arena, event, t->shop->context.customer_secret.p, places); i < count; i++) {
         struct sv kept = SV_NONE;
         enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, places[i].key, &kept, e);
         if (rc == RC_UNAVAILABLE)

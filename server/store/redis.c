@@ -21,7 +21,7 @@
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
@@ -32,7 +32,7 @@ struct engine {
 };
 
 static const char *const script_texts[SCRIPT_COUNT] = {
-    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
+    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats, [SWAP] = lua_swap,
 };
 
 static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -389,6 +389,17 @@ static enum rc engine_state_put(struct engine *s, struct sv shop, const struct r
     return rc;
 }
 
+static enum rc engine_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e) {
+    struct arena a;
+    arena_init(&a, SCRATCH_MEMORY);
+    struct sv argv[] = {state_key(&a, shop, m->key), m->expect.p ? SV("1") : SV("0"), m->expect, m->value, lifetime(&a, m->lifetime_ms)};
+    struct redis_reply reply;
+    enum rc rc = run_one(s, &a, &s->scripts[SWAP], argv, COUNTOF(argv), &reply, e);
+    bool held = !rc && integer_of(&reply) == 1;
+    arena_free(&a);
+    return rc || held ? rc : RC_CONFLICT;
+}
+
 static enum rc engine_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
@@ -438,6 +449,7 @@ const struct engine_ops engine_redis = {
     .wake = engine_wake,
     .state_get = engine_state_get,
     .state_put = engine_state_put,
+    .state_swap = engine_state_swap,
     .stats = engine_stats,
     .check = engine_check,
     .purge = engine_purge,

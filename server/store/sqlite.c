@@ -247,6 +247,13 @@ static enum rc sqlite_state_put(struct engine *s, struct sv shop, const struct r
     return perform(s, verb_state_put, &args, e);
 }
 
+static enum rc sqlite_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e) {
+    (void)shop;
+    struct state_swap_args args = {.mark = m};
+    enum rc rc = perform(s, verb_state_swap, &args, e);
+    return rc == RC_OK && !args.ret_held ? RC_CONFLICT : rc;
+}
+
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct stats_args args = {.shop = shop};
     enum rc rc = perform(s, verb_stats, &args, e);
@@ -275,6 +282,7 @@ const struct engine_ops engine_sqlite = {
     .wake = sqlite_wake,
     .state_get = sqlite_state_get,
     .state_put = sqlite_state_put,
+    .state_swap = sqlite_state_swap,
     .stats = sqlite_stats,
     .check = sqlite_check,
     .purge = sqlite_purge,

@@ -78,6 +78,11 @@ struct state_get_args {
     struct sv key, ret;
 };
 
+struct state_swap_args {
+    const struct mark *mark;
+    bool ret_held;
+};
+
 struct stats_args {
     struct sv shop;
     struct store_stats ret;
@@ -90,6 +95,7 @@ verb_function verb_commit;     // struct commit_args
 verb_function verb_wake;       // struct wake_args
 verb_function verb_state_get;  // struct state_get_args
 verb_function verb_state_put;  // const struct remembered
+verb_function verb_state_swap; // struct state_swap_args
 verb_function verb_stats;      // struct stats_args
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // const int64_t: retention in milliseconds
