@@ -1,10 +1,13 @@
 """POST /context/<shop> and GET /context.js over plain HTTP: who may post, what is answered, and what a flood does."""
 import concurrent.futures
 import gzip
+import hashlib
+import hmac
 import http.client
 import json
 import random
 import socket
+import threading
 import time
 
 import pytest
@@ -196,6 +199,46 @@ def test_a_denial_takes_the_rest_away(start, store, destinations):
     assert service.shopify("orders/create", plain_order(80, cart_token="c-80"))[0] == 200
     service.wait_drained()
     assert not destinations.of("ord_80_purchase", "meta")
+
+
+def test_nobody_denies_for_a_customer_whom_the_theme_did_not_sign(start, store, destinations):
+    def denied(number, **more):
+        assert send(service, body={"cart_token": "foreign", "customer_id": 7_000_000 + number, "consent": {"marketing": "denied"}, **more})[0] == 204
+        assert service.shopify("orders/create", plain_order(number, cart_token=f"c-{number}"))[0] == 200
+        destinations.wait_delivered([f"ord_{number}_purchase"], ["klaviyo"])
+        return not destinations.of(f"ord_{number}_purchase", "meta")
+
+    service = start(store, shop_extra=SHOP.replace(" }", ', customer_secret: "${CUSTOMER_SECRET}" }'), environment={"CUSTOMER_SECRET": "theme-secret"})
+    sign = lambda number: hmac.new(b"theme-secret", str(7_000_000 + number).encode(), hashlib.sha256).hexdigest()
+    assert not denied(82)
+    assert not denied(83, customer_signature=sign(82))
+    assert denied(84, customer_signature=sign(84))
+    assert counted(service, "denied") == 3
+    service.wait_drained()
+
+
+def test_two_copies_lose_nothing_of_one_visit(start, redis, destinations):
+    """Four posts of one visit at the same moment, two at each copy: each tells something that the others do not."""
+    copies = [start(redis.url, shop_extra=SHOP) for _ in range(2)]
+    numbers = range(400, 460)
+
+    def post(number, part):
+        body = [{"fbp": CONTEXT["fbp"]}, {"fbc": f"{CLICKED}.click_{number}"}, {"user_agent": f"Agent/{number}"}, {"page_url": f"https://acme.example/{number}"}][part]
+        barrier.wait(20)
+        return send(copies[part % 2], body={"cart_token": f"c-{number}", **body}, headers={"X-Forwarded-For": f"203.0.113.{number - 399}", "User-Agent": ""})[0]
+
+    barrier = threading.Barrier(4)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for number in numbers:
+            assert list(pool.map(post, [number] * 4, range(4))) == [204] * 4
+    for number in numbers:
+        assert copies[number % 2].shopify("orders/create", plain_order(number, cart_token=f"c-{number}"))[0] == 200
+    destinations.wait_delivered([f"ord_{number}_purchase" for number in numbers])
+    for number in numbers:
+        event = destinations.of(f"ord_{number}_purchase", "meta")[0].json["data"][0]
+        user = event["user_data"]
+        assert (user["fbp"], user["fbc"], user["client_user_agent"]) == (CONTEXT["fbp"], f"{CLICKED}.click_{number}", f"Agent/{number}")
+        assert event["event_source_url"] == f"https://acme.example/{number}" and user["client_ip_address"] == f"203.0.113.{number - 399}"
 
 
 # ---- rates
