@@ -26,13 +26,14 @@ struct context_in {
     struct metrics *metrics;
     struct rate *addresses, *shops;
     pthread_mutex_t merging[MERGES];  // by key: posts of one visit wait for each other here, instead of trying again and again in the store
+    int in_work;                      // atomic: posts that early let go on
     int64_t complained_ms;            // atomic
 };
 
 enum result {
     STORED, DENIED, UNSIGNED, PREFLIGHT,
     REJECTED_BODY, REJECTED_TYPE, REJECTED_PATH, REJECTED_ORIGIN, REJECTED_ADDRESS_RATE, REJECTED_SHOP_RATE, REJECTED_STORE,
-    REJECTED_HEADERS, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_STOPPING,
+    REJECTED_HEADERS, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_BUSY,
 };
 
 #define CONSTANT(text) {text, sizeof(text) - 1}
@@ -60,7 +61,7 @@ static const struct {
     [REJECTED_LENGTH] = {"rejected_length", 411, {0}, ""},
     [REJECTED_TOO_LARGE] = {"rejected_too_large", 413, {0}, ""},
     [REJECTED_TIMEOUT] = {"rejected_timeout", 408, {0}, ""},
-    [REJECTED_STOPPING] = {"rejected_stopping", 503, {0}, ""},
+    [REJECTED_BUSY] = {"rejected_busy", 503, {0}, ""},
 };
 
 struct context_in *context_in_new(struct config_slot *config, struct store *store, struct metrics *metrics) {
@@ -203,7 +204,18 @@ int context_in_early(void *ctx, const struct http_request *r) {
     config_drop(config);
     if (!rate_take(in->addresses, address_payer(&client.address), clock_mono_us()))
         return 429;
-    return http_body_length(r, CONTEXT_BODY_LIMIT, &n);
+    int status = http_body_length(r, CONTEXT_BODY_LIMIT, &n);
+    if (!status && __atomic_add_fetch(&in->in_work, 1, __ATOMIC_RELAXED) > CONTEXT_THREADS_MOST) {
+        context_in_done(in, r);
+        status = 503;
+    }
+    return status;
+}
+
+void context_in_done(void *ctx, const struct http_request *r) {
+    struct context_in *in = ctx;
+    (void)r;
+    __atomic_sub_fetch(&in->in_work, 1, __ATOMIC_RELAXED);
 }
 
 void context_in_handle(void *ctx, const struct http_request *r, struct http_response *ret) {
@@ -234,7 +246,7 @@ void context_in_refused(void *ctx, const struct http_request *r, int status) {
     case 411: result = REJECTED_LENGTH; break;
     case 413: result = REJECTED_TOO_LARGE; break;
     case 429: result = REJECTED_ADDRESS_RATE; break;
-    case 503: result = REJECTED_STOPPING; break;
+    case 503: result = REJECTED_BUSY; break;
     default: break;
     }
     struct config *config = config_current(in->config);

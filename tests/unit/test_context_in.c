@@ -106,6 +106,7 @@ static int answer_of(struct world *w, struct post p, struct http_response *ret) 
         return status;
     }
     context_in_handle(w->in, &r, ret);
+    context_in_done(w->in, &r);
     return ret->status;
 }
 
@@ -284,12 +285,37 @@ static void rates(void **state) {
     assert_int_equal(answer_of(*state, post, &r), 204);  // another shop goes on
 }
 
+// Those that are still being read hold their places, however many addresses they come from.
+static void so_many_at_once(void **state) {
+    struct world *w = *state;
+    struct http_response response;
+    struct post post = {.origin = "https://acme.example", .type = "text/plain"};
+    struct header length = {SV("Content-Length"), SV("2")};
+    char peer[32];
+    struct http_request r = {.method = SV("POST"), .path = SV("/context/acme"), .headers = {&length, 1}, .arena = &w->arena};
+    for (int i = 0; i < CONTEXT_THREADS_MOST; i++) {
+        snprintf(peer, sizeof peer, "198.51.100.%d", i);
+        r.peer = sv_of(peer);
+        assert_int_equal(context_in_early(w->in, &r), 0);
+    }
+    assert_int_equal(answer_of(w, post, &response), 503);
+    assert_int_equal(answer_of(w, post, &response), 503);
+    context_in_done(w->in, &r);
+    assert_int_equal(answer_of(w, post, &response), 204);
+    assert_int_equal(context_in_early(w->in, &r), 0);
+    assert_int_equal(answer_of(w, post, &response), 503);
+    for (int i = 0; i < CONTEXT_THREADS_MOST; i++)
+        context_in_done(w->in, &r);
+    assert_int_equal(answer_of(w, post, &response), 204);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(origins_are_compared_exactly, setup, teardown),
         cmocka_unit_test_setup_teardown(types_bodies_and_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(it_is_kept_under_each_of_its_names, setup, teardown),
         cmocka_unit_test_setup_teardown(a_customer_counts_only_when_signed, setup, teardown),
+        cmocka_unit_test_setup_teardown(so_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(rates, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
