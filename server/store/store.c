@@ -12,7 +12,7 @@
 
 #define WORK_LIMIT ((size_t)1 << 30)     // of the memory one call packs in
 #define UNPACKED_MOST ((size_t)64 << 20) // a body is at most 8 MiB; a plan repeats some of it
-enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 64 };
+enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 16 };
 
 struct store {
     const struct engine_ops *ops;

@@ -222,7 +222,7 @@ def test_nobody_denies_for_a_customer_whom_the_theme_did_not_sign(start, store, 
     service.wait_drained()
 
 
-def test_two_copies_lose_nothing_of_one_visit(start, redis, destinations):
+def test_two_copies_lose_nothing_of_one_visit(redis, start, destinations):
     """Four posts of one visit at the same moment, two at each copy: each tells something that the others do not."""
     copies = [start(redis.url, shop_extra=SHOP) for _ in range(2)]
     numbers = range(400, 460)
