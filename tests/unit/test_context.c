@@ -420,15 +420,6 @@ static void test_other_visit_of_a_signed_customer(void **state) {
     assert_int_equal(claimed.consent.marketing, CONSENT_UNKNOWN);
 }
 
-static void test_disowned(void **state) {
-    (void)state;
-    struct posted_context p = parsed("{\"cart_token\":\"c\",\"fbp\":\"" FBP "\",\"email\":\"ava@klaviyo-demo.com\",\"customer_id\":1}");
-    context_disown(&p);
-    assert_true(!p.customer_id.p && !p.context.customer_id.text.p && !p.context.email.text.p);
-    expect(p.context.fbp.text, FBP, "fbp", 0);
-    expect(p.cart_token, "c", "cart", 0);
-}
-
 static void test_somebody_elses_email(void **state) {
     (void)state;
     struct event e = order();
@@ -499,7 +490,7 @@ int main(void) {
         TEST(test_whole_post), TEST(test_refused), TEST(test_sizes), TEST(test_malformed_cookies_are_dropped), TEST(test_time_of_the_click),
         TEST(test_consent_forms), TEST(test_denied_leaves_only_the_denial), TEST(test_merge), TEST(test_store_and_read), TEST(test_keys),
         TEST(test_fills_and_says_from_where), TEST(test_what_the_event_says_stays), TEST(test_landing_site_comes_last), TEST(test_which_click),
-        TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_somebody_elses_email), TEST(test_other_visit_of_a_signed_customer), TEST(test_disowned),
+        TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_somebody_elses_email), TEST(test_other_visit_of_a_signed_customer),
         TEST(test_newest_consent_wins), TEST(test_own_consent_keeps_its_origin),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);
