@@ -1,7 +1,8 @@
 """A page that plays the storefront, seen by a real Chromium: /cart.js, /cart/add.js and /cart/update.js as a shop has them.
 
 A page can prove that something does not happen: settled() is over when context.js has looked twice more at everything it looks at, and
-every request that was begun on the page, by whomever, has been answered and what waited for the answer has run."""
+every request that was begun on the page, by whomever, has been answered and what waited for the answer has run. A scenario begins when
+context.js has: it is deferred, and so comes before DOMContentLoaded."""
 import json
 import shutil
 import subprocess
@@ -65,7 +66,7 @@ function report(name) {
 %(before)s
 </script>
 <script src="%(script)s" data-shop="acme" data-customer="%(customer)s"%(signature)s defer></script>
-<body><script>(async function () { %(scenario)s await report('end'); })();</script>
+<body><script>addEventListener('DOMContentLoaded', async function () { %(scenario)s await report('end'); });</script>
 """
 
 SHOPIFY = """

@@ -90,7 +90,7 @@ document.cookie = 'OptanonConsent=isGpcEnabled=0&groups=C0001%%3A1%%2CC0002%%3A1
     ("", "", None),
 ], ids=["onetrust granted", "onetrust denied", "onetrust not answered", "google granted", "google default", "one denial outweighs", "no banner at all"])
 def test_other_banners(visit, before, scenario, consent):
-    shop, service = visit("await add();" + scenario + "await settled();", before)
+    shop, service = visit(scenario + "await add(); await settled();", before)
     assert shop.attributes.get("_consent") == consent
     assert contexts(service) == {"stored": consent == "granted", "denied": consent == "denied"}
     assert ("_fbp" in shop.reports["end"]["cookie"]) == (consent == "granted")
