@@ -3,6 +3,7 @@
 #include "mapping/context.h"
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "mapping/consent.h"
 #include "mapping/normalise.h"
 
@@ -30,6 +31,12 @@ static bool is_customer_id(struct arena *a, struct sv s) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
     return s.n > 0 && s.n <= 20;
+}
+
+static bool is_signature(struct arena *a, struct sv s) {
+    struct digest digest;
+    (void)a;
+    return hex_digest(s, &digest);
 }
 
 static bool is_email(struct arena *a, struct sv s) {
@@ -72,6 +79,7 @@ static const struct member {
     {"cart_token", POSTED(cart_token), is_token, .expected = "a token"},
     {"checkout_token", POSTED(checkout_token), is_token, .expected = "a token"},
     {"customer_id", POSTED(context.customer_id), is_customer_id, .seen = true, .number_too = true, .expected = "an id"},
+    {"customer_signature", POSTED(customer_signature), is_signature, .expected = "64 hex digits"},
     {"email", POSTED(context.email), is_email, .seen = true, .expected = "an e-mail address"},
     {"fbp", POSTED(context.fbp), is_cookie, .seen = true, .cookie = true, .expected = "a text"},
     {"fbc", POSTED(context.fbc), is_cookie, .seen = true, .cookie = true, .expected = "a text"},
@@ -189,6 +197,11 @@ enum rc context_parse(struct arena *a, struct sv body, struct sv ip, struct sv u
     return RC_OK;
 }
 
+void context_disown(struct posted_context *posted) {
+    posted->customer_id = SV_NONE;
+    posted->context.customer_id = posted->context.email = (struct seen_text){0};
+}
+
 // ---- keys
 
 // The storefront's /cart.js appends "?key=..." to a cart's token, webhooks do not.
@@ -198,14 +211,18 @@ struct sv context_key(struct arena *a, const char *kind, struct sv token) {
     return arena_fmt(a, "context:%s:" SV_FMT, kind, SV_ARG(token));
 }
 
-size_t context_keys(struct arena *a, const struct event *e, struct context_place ret[CONTEXT_KEYS_MAX]) {
+const char *context_customer_kind(bool signed_ids) {
+    return signed_ids ? "signed_customer" : "customer";
+}
+
+size_t context_keys(struct arena *a, const struct event *e, bool signed_ids, struct context_place ret[CONTEXT_KEYS_MAX]) {
     const struct {
         const char *from, *kind;
         struct sv token;
     } all[CONTEXT_KEYS_MAX] = {
         {"context:checkout", "checkout", sv_first(event_property_text(e, "checkout_token"), event_property_text(e, "checkout_id"))},
         {"context:cart", "cart", event_property_text(e, "cart_id")},
-        {"context:customer", "customer", e->user.external_id},
+        {signed_ids ? "context:signed_customer" : "context:customer", context_customer_kind(signed_ids), e->user.external_id},
     };
     size_t n = 0;
     for (size_t i = 0; i < CONTEXT_KEYS_MAX; i++)

@@ -22,6 +22,7 @@ struct context {
 // What the browser says: the tokens it is to be found by, and the context. Views live as long as body and arena.
 struct posted_context {
     struct sv cart_token, checkout_token, customer_id;  // customer_id also with a denial, which is to be found for renewals too
+    struct sv customer_signature;           // 64 hex digits, not looked into here
     struct context context;
     size_t dropped;                         // cookies and click ids that were malformed and left out
 };
@@ -39,15 +40,21 @@ void context_merge(struct context *known, const struct context *newer);
 struct sv context_write(struct arena *a, const struct context *c);                    // the stored form
 MUST_CHECK enum rc context_read(struct arena *a, struct sv json, struct context *ret, struct err *e);
 
+// context_disown takes away whom the post says it is of: nobody vouched for that.
+void context_disown(struct posted_context *posted);
+
 #define CONTEXT_KEYS_MAX 3
 
 struct context_place {
-    const char *from;  // "context:checkout", "context:cart", "context:customer"
+    const char *from;  // "context:checkout", "context:cart", "context:customer" or "context:signed_customer"
     struct sv key;
 };
 
+// What a customer's id is kept under: ids that the shop signed and ids that anybody wrote down never meet.
+const char *context_customer_kind(bool signed_ids);
+
 // context_keys: the names under which an event's context may have been kept, the most telling first: checkout, cart, customer.
-size_t context_keys(struct arena *a, const struct event *e, struct context_place ret[CONTEXT_KEYS_MAX]);
+size_t context_keys(struct arena *a, const struct event *e, bool signed_ids, struct context_place ret[CONTEXT_KEYS_MAX]);
 struct sv context_key(struct arena *a, const char *kind, struct sv token);            // "context:checkout:<token>"
 
 struct known_context {
@@ -57,7 +64,7 @@ struct known_context {
 
 // context_apply fills what the event lacks from the contexts that were kept, the most telling first, and replaces consent by a newer
 // signal. Consent comes first: where it is denied nothing is filled. A renewal takes consent alone. A customer's other visit tells
-// click ids and consent, never address, agent or e-mail. Each identifier that is filled is noted in event->origins.
+// click ids and consent, never address, agent or e-mail; and where his id was not signed, of consent only a denial. Each identifier that is filled is noted in event->origins.
 void context_apply(struct arena *a, const struct known_context *known, size_t n, struct event *e);
 
 #endif

@@ -16,8 +16,12 @@ static bool has_visit(const struct event *e) {
     return e->name != EVENT_RENEWAL_CHARGED && e->name != EVENT_RENEWAL_FAILED;
 }
 
-static bool of_customer(const struct known_context *k) {
+static bool of_claimed_customer(const struct known_context *k) {
     return strcmp(k->from, "context:customer") == 0;
+}
+
+static bool of_customer(const struct known_context *k) {
+    return of_claimed_customer(k) || strcmp(k->from, "context:signed_customer") == 0;
 }
 
 // What the event said without a date is older than what its own visit's browser said: a cart's attributes do not change any more in the
@@ -31,8 +35,8 @@ static void apply_consent(const struct known_context *k, struct event *e) {
     struct consent merged = e->consent;
     if (!consent_told(&c->consent))
         return;
-    // Anybody may claim a customer's id: under it a denial is believed, a permission is not.
-    if (of_customer(k) && c->consent.marketing != CONSENT_DENIED && !c->consent.opt_out_of_sale)
+    // Anybody may claim a customer's id that is not signed: under it a denial is believed, a permission is not.
+    if (of_claimed_customer(k) && c->consent.marketing != CONSENT_DENIED && !c->consent.opt_out_of_sale)
         return;
     if (!consent_told(&e->consent) || c->consent_at_ms > told_at_ms(e, !of_customer(k))) {
         consent_apply(&merged, c->consent);
@@ -103,7 +107,7 @@ static void fill_page(const struct context *c, struct event *e) {
     event_property(e, "page_url", c->page_url.text);
 }
 
-// Anybody may claim a customer's id, so what is kept under it names no e-mail address.
+// Another visit of the customer, if it was one: of another moment, and of who may have called himself anything.
 static void fill_from(struct arena *a, const struct known_context *k, struct event *e) {
     const struct context *c = &k->context;
     if (valid_fbp(c->fbp.text))

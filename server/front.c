@@ -34,3 +34,9 @@ void front_refused(void *ctx, const struct http_request *r, int status) {
     else if (!is_script(r))
         ingest_refused(&f->ingest, r, status);
 }
+
+void front_done(void *ctx, const struct http_request *r) {
+    struct front *f = ctx;
+    if (is_context(r))
+        context_in_done(f->context, r);
+}

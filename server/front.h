@@ -13,6 +13,7 @@ struct front {
 // For struct http_server_config; ctx is a struct front.
 int front_early(void *ctx, const struct http_request *r);
 void front_handle(void *ctx, const struct http_request *r, struct http_response *ret);
+void front_done(void *ctx, const struct http_request *r);
 void front_refused(void *ctx, const struct http_request *r, int status);
 
 #endif

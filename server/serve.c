@@ -95,7 +95,7 @@ static enum rc start_webhooks(struct service *s, const struct config *c, struct 
     s->front.ingest = (struct ingest){.config = s->config, .store = s->store, .metrics = s->metrics, .accepted = accepted, .accepted_ctx = s->dispatch};
     s->front.context = context_in_new(s->config, s->store, s->metrics);
     struct http_server_config config = {.listen = c->listen, .body_limit = INGEST_BODY_LIMIT, .threads = INGEST_THREADS,
-                                        .early = front_early, .handle = front_handle, .refused = front_refused, .ctx = &s->front};
+                                        .early = front_early, .handle = front_handle, .done = front_done, .refused = front_refused, .ctx = &s->front};
     return http_server_start(&config, &s->webhooks, e) ? err_wrap(e, "listen: " SV_FMT, SV_ARG(c->listen)) : RC_OK;
 }
 

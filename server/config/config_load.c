@@ -315,6 +315,7 @@ static const struct key context_keys[] = {
     {"origins", read_list, SHOP(context.origins), COUNT(context.origin_count), .required = true, .most = 8, .check = is_origin,
      .expected = "origins such as https://shop.example, without a path"},
     {"lifetime", read_duration, SHOP(context.lifetime_ms)},
+    {"customer_secret", read_text, SHOP(context.customer_secret), .check = is_line, .expected = "a text of one line"},
     {0},
 };
 

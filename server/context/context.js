@@ -46,6 +46,7 @@
         body.fbc = fbc;
         body.page_url = w.location.origin + w.location.pathname;
         body.customer_id = me.dataset.customer;
+        body.customer_signature = me.dataset.signature;
         body.gpc = navigator.globalPrivacyControl;
       }
       fetch(new URL('context/' + me.dataset.shop, me.src), { method: 'POST', keepalive: true, credentials: 'omit', body: JSON.stringify(body) });

@@ -25,14 +25,15 @@ struct context_in {
     struct store *store;
     struct metrics *metrics;
     struct rate *addresses, *shops;
-    pthread_mutex_t merging[MERGES];  // by key: two posts of one visit must not lose each other's word, least of all a denial
+    pthread_mutex_t merging[MERGES];  // by key: posts of one visit wait for each other here, instead of trying again and again in the store
+    int in_work;                      // atomic: posts that early let go on
     int64_t complained_ms;            // atomic
 };
 
 enum result {
-    STORED, DENIED, PREFLIGHT,
+    STORED, DENIED, UNSIGNED, PREFLIGHT,
     REJECTED_BODY, REJECTED_TYPE, REJECTED_PATH, REJECTED_ORIGIN, REJECTED_ADDRESS_RATE, REJECTED_SHOP_RATE, REJECTED_STORE,
-    REJECTED_HEADERS, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_STOPPING,
+    REJECTED_HEADERS, REJECTED_LENGTH, REJECTED_TOO_LARGE, REJECTED_TIMEOUT, REJECTED_BUSY,
 };
 
 #define CONSTANT(text) {text, sizeof(text) - 1}
@@ -45,6 +46,7 @@ static const struct {
 } results[] = {
     [STORED] = {"stored", 204, {0}, ""},
     [DENIED] = {"denied", 204, {0}, ""},
+    [UNSIGNED] = {"stored_unsigned", 204, {0}, ""},  // the customer's signature is missing or wrong: kept without the customer
     [PREFLIGHT] = {"preflight", 204, {0},
                    "Access-Control-Allow-Methods: POST\r\nAccess-Control-Allow-Headers: Content-Type\r\nAccess-Control-Max-Age: 86400\r\n"},
     [REJECTED_BODY] = {"rejected_body", 400, CONSTANT("{\"error\":\"malformed context\"}"), ""},
@@ -59,7 +61,7 @@ static const struct {
     [REJECTED_LENGTH] = {"rejected_length", 411, {0}, ""},
     [REJECTED_TOO_LARGE] = {"rejected_too_large", 413, {0}, ""},
     [REJECTED_TIMEOUT] = {"rejected_timeout", 408, {0}, ""},
-    [REJECTED_STOPPING] = {"rejected_stopping", 503, {0}, ""},
+    [REJECTED_BUSY] = {"rejected_busy", 503, {0}, ""},
 };
 
 struct context_in *context_in_new(struct config_slot *config, struct store *store, struct metrics *metrics) {
@@ -110,26 +112,21 @@ static bool is_accepted_type(struct headers headers) {
 
 // ---- keeping it
 
-static enum rc merge(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, const struct context *posted, struct err *e) {
-    struct context known;
-    struct sv stored;
-    enum rc rc = store_state_get(in->store, a, shop->name, key, &stored, e);
-    if (rc != RC_OK)
-        return rc;
-    if (!stored.p || context_read(a, stored, &known, NULL) != RC_OK)
-        known = *posted;
-    else
+static struct sv merged(void *ctx, struct arena *a, struct sv stored) {
+    const struct context *posted = ctx;
+    struct context known = *posted;
+    if (stored.p && context_read(a, stored, &known, NULL) == RC_OK)
         context_merge(&known, posted);
-    const struct remembered r = {key, context_write(a, &known), shop->context.lifetime_ms};
-    if (!arena_ok(a))
-        return err_set(e, RC_TOO_LARGE, "a context takes more memory than a request may");
-    return store_state_put(in->store, shop->name, &r, e);
+    else
+        known = *posted;
+    return context_write(a, &known);
 }
 
-static enum rc merge_alone(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, const struct context *posted, struct err *e) {
+static enum rc merge(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, struct context *posted, struct err *e) {
+    const struct state_update update = {.key = key, .lifetime_ms = shop->context.lifetime_ms, .next = merged, .ctx = posted};
     pthread_mutex_t *lock = &in->merging[sha256(key).b[0] % MERGES];
     pthread_mutex_lock(lock);
-    enum rc rc = merge(in, a, shop, key, posted, e);
+    enum rc rc = store_state_update(in->store, a, shop->name, &update, e);
     pthread_mutex_unlock(lock);
     return rc;
 }
@@ -143,20 +140,31 @@ static enum result store_failed(struct context_in *in, const struct err *e) {
     return REJECTED_STORE;
 }
 
-static enum result keep(struct context_in *in, struct arena *a, const struct shop *shop, const struct posted_context *posted) {
+static enum result keep(struct context_in *in, struct arena *a, const struct shop *shop, struct posted_context *posted) {
     const struct {
         const char *kind;
         struct sv token;
     } names[KEYS_MAX] = {
         {"checkout", posted->checkout_token},
         {"cart", posted->cart_token},
-        {"customer", posted->customer_id},
+        {context_customer_kind(shop->context.customer_secret.p), posted->customer_id},
     };
     struct err e;
     for (size_t i = 0; i < KEYS_MAX; i++)
-        if (sv_present(names[i].token) && merge_alone(in, a, shop, context_key(a, names[i].kind, names[i].token), &posted->context, &e) != RC_OK)
+        if (sv_present(names[i].token) && merge(in, a, shop, context_key(a, names[i].kind, names[i].token), &posted->context, &e) != RC_OK)
             return store_failed(in, &e);
     return posted->context.consent.marketing == CONSENT_DENIED ? DENIED : STORED;
+}
+
+// vouched: whether the shop's theme signed the customer's id, or nobody asked for that.
+static bool vouched(const struct shop *shop, const struct posted_context *posted) {
+    struct digest given;
+    if (!shop->context.customer_secret.p)
+        return true;
+    if (!posted->customer_id.p || !hex_digest(posted->customer_signature, &given))
+        return false;
+    struct digest expected = hmac_sha256(shop->context.customer_secret, &posted->customer_id, 1);
+    return digest_eq(&expected, &given);
 }
 
 static enum result take(struct context_in *in, const struct config *config, const struct shop *shop, const struct http_request *r) {
@@ -172,7 +180,11 @@ static enum result take(struct context_in *in, const struct config *config, cons
     struct sv ip = client.known ? address_text(r->arena, &client.address) : SV_NONE;
     if (context_parse(r->arena, r->body, ip, headers_get(r->headers, "User-Agent"), clock_wall_ms(), &posted, &e) != RC_OK)
         return REJECTED_BODY;
-    return keep(in, r->arena, shop, &posted);
+    bool named = posted.customer_id.p || posted.context.email.text.p, known = vouched(shop, &posted);
+    if (!known)
+        context_disown(&posted);
+    enum result result = keep(in, r->arena, shop, &posted);
+    return result == STORED && named && !known ? UNSIGNED : result;
 }
 
 // ---- for the HTTP server
@@ -192,7 +204,18 @@ int context_in_early(void *ctx, const struct http_request *r) {
     config_drop(config);
     if (!rate_take(in->addresses, address_payer(&client.address), clock_mono_us()))
         return 429;
-    return http_body_length(r, CONTEXT_BODY_LIMIT, &n);
+    int status = http_body_length(r, CONTEXT_BODY_LIMIT, &n);
+    if (!status && __atomic_add_fetch(&in->in_work, 1, __ATOMIC_RELAXED) > CONTEXT_THREADS_MOST) {
+        context_in_done(in, r);
+        status = 503;
+    }
+    return status;
+}
+
+void context_in_done(void *ctx, const struct http_request *r) {
+    struct context_in *in = ctx;
+    (void)r;
+    __atomic_sub_fetch(&in->in_work, 1, __ATOMIC_RELAXED);
 }
 
 void context_in_handle(void *ctx, const struct http_request *r, struct http_response *ret) {
@@ -223,7 +246,7 @@ void context_in_refused(void *ctx, const struct http_request *r, int status) {
     case 411: result = REJECTED_LENGTH; break;
     case 413: result = REJECTED_TOO_LARGE; break;
     case 429: result = REJECTED_ADDRESS_RATE; break;
-    case 503: result = REJECTED_STOPPING; break;
+    case 503: result = REJECTED_BUSY; break;
     default: break;
     }
     struct config *config = config_current(in->config);

@@ -18,6 +18,9 @@
 #define CONTEXT_SHOP_PER_SECOND 100
 #define CONTEXT_SHOP_BURST 500
 
+// Of the server's threads only so many read and keep contexts at once: browsers come over slow networks, and a webhook must find a thread.
+#define CONTEXT_THREADS_MOST 64
+
 struct context_in;
 struct context_in *context_in_new(struct config_slot *config, struct store *store, struct metrics *metrics);  // borrows all three
 void context_in_free(struct context_in *in);                                                                  // NULL is fine
@@ -25,6 +28,7 @@ void context_in_free(struct context_in *in);                                    
 // As in struct http_server_config; ctx is a struct context_in.
 int context_in_early(void *ctx, const struct http_request *r);
 void context_in_handle(void *ctx, const struct http_request *r, struct http_response *ret);
+void context_in_done(void *ctx, const struct http_request *r);
 void context_in_refused(void *ctx, const struct http_request *r, int status);
 
 #endif

@@ -8,7 +8,7 @@
 // ---- the storefront's context
 
 static size_t places_of(struct task *t, size_t event, struct context_place places[CONTEXT_KEYS_MAX]) {
-    return context_keys(&t->arena, &t->decoded.events[event], places);
+    return context_keys(&t->arena, &t->decoded.events[event], t->shop->context.customer_secret.p, places);
 }
 
 // A context that cannot be read is as good as none.

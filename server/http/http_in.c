@@ -148,18 +148,31 @@ static int with_body(struct http_server *s, struct mg_connection *conn, struct h
     return status;
 }
 
-// Returns the status with which the request is refused, or 0 when it was answered.
-static int serve(struct http_server *s, struct mg_connection *conn, struct http_request *r) {
+// Each returns the status with which the request was refused, or 0 when it was answered.
+static int refused(struct http_server *s, struct mg_connection *conn, const struct http_request *r, int status) {
+    if (status)
+        refuse(s, conn, r, status);
+    return status;
+}
+
+static int serve_body(struct http_server *s, struct mg_connection *conn, struct http_request *r) {
     size_t n;
-    int status;
-    if (__atomic_load_n(&s->draining, __ATOMIC_SEQ_CST))
-        return 503;
-    if ((status = http_head_fault(r)) != 0 || (s->config.early && (status = s->config.early(s->config.ctx, r)) != 0) ||
-        (status = http_body_length(r, s->config.body_limit, &n)) != 0)
-        return status;
-    if (n > 0 && http_waits_for_continue(r))
+    int status = http_body_length(r, s->config.body_limit, &n);
+    if (!status && n > 0 && http_waits_for_continue(r))
         mg_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    return with_body(s, conn, r, n);
+    return refused(s, conn, r, status ? status : with_body(s, conn, r, n));
+}
+
+static int serve(struct http_server *s, struct mg_connection *conn, struct http_request *r) {
+    int status = __atomic_load_n(&s->draining, __ATOMIC_SEQ_CST) ? 503 : http_head_fault(r);
+    if (!status && s->config.early)
+        status = s->config.early(s->config.ctx, r);
+    if (status)
+        return refused(s, conn, r, status);
+    status = serve_body(s, conn, r);
+    if (s->config.done)
+        s->config.done(s->config.ctx, r);
+    return status;
 }
 
 static int begin_request(struct mg_connection *conn) {
@@ -172,8 +185,6 @@ static int begin_request(struct mg_connection *conn) {
     read_head(mg_get_request_info(conn), headers, &r);
     mg_disable_connection_keep_alive(conn);
     int status = serve(s, conn, &r);
-    if (status)
-        refuse(s, conn, &r, status);
     arena_free(&arena);
     __atomic_sub_fetch(&s->in_work, 1, __ATOMIC_SEQ_CST);
     return status ? status : 200;

@@ -35,6 +35,8 @@ struct http_server_config {
     // early: decides on method and path before a body is read: 0 = go on, else the status to answer with at once (and close). May be NULL.
     int (*early)(void *ctx, const struct http_request *r);
     void (*handle)(void *ctx, const struct http_request *r, struct http_response *ret);
+    // done: told of each request that early let go on, when it was answered, by handle or with a refusal; may be NULL.
+    void (*done)(void *ctx, const struct http_request *r);
     void (*refused)(void *ctx, const struct http_request *r, int status);  // told of what was refused before handle; may be NULL
     void *ctx;
 };

@@ -21,7 +21,7 @@
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 17   // lua/commit.lua: the key and ARGV 1 to 16
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
@@ -33,7 +33,7 @@ struct engine {
 };
 
 static const char *const script_texts[SCRIPT_COUNT] = {
-    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
+    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats, [SWAP] = lua_swap,
 };
 
 static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -430,6 +430,17 @@ static enum rc engine_ledger(struct engine *s, struct arena *a, struct sv shop, 
     return RC_OK;
 }
 
+static enum rc engine_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e) {
+    struct arena a;
+    arena_init(&a, SCRATCH_MEMORY);
+    struct sv argv[] = {state_key(&a, shop, m->key), m->expect.p ? SV("1") : SV("0"), m->expect, m->value, lifetime(&a, m->lifetime_ms)};
+    struct redis_reply reply;
+    enum rc rc = run_one(s, &a, &s->scripts[SWAP], argv, COUNTOF(argv), &reply, e);
+    bool held = !rc && integer_of(&reply) == 1;
+    arena_free(&a);
+    return rc || held ? rc : RC_CONFLICT;
+}
+
 static enum rc engine_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
@@ -480,6 +491,7 @@ const struct engine_ops engine_redis = {
     .look_up = engine_look_up,
     .state_put = engine_state_put,
     .ledger = engine_ledger,
+    .state_swap = engine_state_swap,
     .stats = engine_stats,
     .check = engine_check,
     .purge = engine_purge,

@@ -250,6 +250,13 @@ static enum rc sqlite_ledger(struct engine *s, struct arena *a, struct sv shop, 
     return rc;
 }
 
+static enum rc sqlite_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e) {
+    (void)shop;
+    struct state_swap_args args = {.mark = m};
+    enum rc rc = perform(s, verb_state_swap, &args, e);
+    return rc == RC_OK && !args.ret_held ? RC_CONFLICT : rc;
+}
+
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct stats_args args = {.shop = shop};
     enum rc rc = perform(s, verb_stats, &args, e);
@@ -279,6 +286,7 @@ const struct engine_ops engine_sqlite = {
     .look_up = sqlite_look_up,
     .state_put = sqlite_state_put,
     .ledger = sqlite_ledger,
+    .state_swap = sqlite_state_swap,
     .stats = sqlite_stats,
     .check = sqlite_check,
     .purge = sqlite_purge,

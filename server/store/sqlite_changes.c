@@ -90,15 +90,22 @@ static bool finished_before(struct db *db, const struct change *c) {
 }
 
 // A change that is repeated, because its answer was lost, finds its marks set already.
+static bool mark_holds(struct db *db, int64_t now, const struct mark *m) {
+    struct query *q = db_query(db, FIND_KEY, VALUES(text(m->key), number(now)));
+    struct sv seen = db_step(q) ? db_bytes(q, 0) : SV_NONE;
+    bool as_expected = seen.p ? m->expect.p && sv_eq(seen, m->expect) : !m->expect.p;
+    return as_expected || (seen.p && sv_eq(seen, m->value));
+}
+
 static bool marks_hold(struct db *db, int64_t now, const struct change *c) {
-    for (size_t i = 0; i < c->mark_count; i++) {
-        struct query *q = db_query(db, FIND_KEY, VALUES(text(c->marks[i].key), number(now)));
-        struct sv seen = db_step(q) ? db_bytes(q, 0) : SV_NONE;
-        bool as_expected = seen.p ? c->marks[i].expect.p && sv_eq(seen, c->marks[i].expect) : !c->marks[i].expect.p;
-        if (!as_expected && !(seen.p && sv_eq(seen, c->marks[i].value)))
+    for (size_t i = 0; i < c->mark_count; i++)
+        if (!mark_holds(db, now, &c->marks[i]))
             return false;
-    }
     return true;
+}
+
+static void put_mark(struct db *db, int64_t now, const struct mark *m) {
+    put_key(db, m->key, m->value, later(now, m->lifetime_ms));
 }
 
 static enum rc change(struct db *db, int64_t now, struct change *c) {
@@ -110,7 +117,7 @@ static enum rc change(struct db *db, int64_t now, struct change *c) {
     if (!marks_hold(db, now, c))
         return RC_CONFLICT;
     for (size_t i = 0; i < c->mark_count; i++)
-        put_key(db, c->marks[i].key, c->marks[i].value, later(now, c->marks[i].lifetime_ms));
+        put_mark(db, now, &c->marks[i]);
     if (c->plan.p)
         db_run(db, PUT_PLAN, VALUES(number(seq), bytes(c->plan)));
     for (size_t i = 0; i < c->remember_count; i++)
@@ -123,4 +130,11 @@ void verb_commit(struct db *db, int64_t now, void *args) {
     struct commit_args *a = args;
     for (size_t i = 0; i < a->n; i++)
         a->changes[i].result = change(db, now, &a->changes[i]);
+}
+
+void verb_state_swap(struct db *db, int64_t now, void *args) {
+    struct state_swap_args *s = args;
+    s->ret_held = mark_holds(db, now, s->mark);
+    if (s->ret_held)
+        put_mark(db, now, s->mark);
 }

@@ -94,6 +94,11 @@ struct purge_args {
     int64_t retention_ms, ledger_lifetime_ms;
 };
 
+struct state_swap_args {
+    const struct mark *mark;
+    bool ret_held;
+};
+
 struct stats_args {
     struct sv shop;
     struct store_stats ret;
@@ -107,6 +112,7 @@ verb_function verb_wake;       // struct wake_args
 verb_function verb_look_up;    // struct look_up_args
 verb_function verb_state_put;  // const struct remembered
 verb_function verb_ledger;     // struct ledger_args
+verb_function verb_state_swap; // struct state_swap_args
 verb_function verb_stats;      // struct stats_args
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // const struct purge_args

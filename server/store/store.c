@@ -12,7 +12,7 @@
 
 #define WORK_LIMIT ((size_t)1 << 30)     // of the memory one call packs in
 #define UNPACKED_MOST ((size_t)64 << 20) // a body is at most 8 MiB; a plan repeats some of it
-enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8 };
+enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 16 };
 
 struct store {
     const struct engine_ops *ops;
@@ -338,6 +338,29 @@ enum rc store_state_put(struct store *s, struct sv shop, const struct remembered
     enum rc rc = s->ops->state_put(s->engine, shop, &packed, e);
     arena_free(&a);
     return rc;
+}
+
+static enum rc update_once(struct store *s, struct arena *a, struct sv shop, const struct state_update *u, struct err *e) {
+    struct lookup packed = {.shop = shop, .key = hashed(s, a, STATE_KEY, shop, u->key)};
+    enum rc rc = s->ops->look_up(s->engine, a, &packed, 1, e);
+    struct sv key = packed.key, seen = packed.ret;
+    if (rc != RC_OK || (rc = unpack(s, a, shop, "state", key, &seen, e)) != RC_OK)
+        return rc;
+    struct sv next = u->next(u->ctx, a, seen);
+    if (!next.p || !arena_ok(a))
+        return err_set(e, RC_TOO_LARGE, "store: a value takes more memory than its request may");
+    const struct mark m = {.key = key, .expect = packed.ret, .value = pack(s, a, shop, "state", key, next), .lifetime_ms = u->lifetime_ms};
+    return s->ops->state_swap(s->engine, shop, &m, e);
+}
+
+// Packed values are never the same twice, so what is where it was has not been changed and changed back.
+enum rc store_state_update(struct store *s, struct arena *a, struct sv shop, const struct state_update *u, struct err *e) {
+    for (int i = 0; i < UPDATES_MOST; i++) {
+        enum rc rc = update_once(s, a, shop, u, e);
+        if (rc != RC_CONFLICT)
+            return rc;
+    }
+    return err_set(e, RC_UNAVAILABLE, "store: too many change one value at once");
 }
 
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]) {

@@ -5,7 +5,8 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, look_up, state_get, state_put, ledger and stats may be called from any thread; claim, commit, wake from the dispatcher.
+// Threads: accept, look_up, state_get, state_put, state_update, ledger and stats may be called from any thread; claim, commit, wake from
+// the dispatcher.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
@@ -98,6 +99,15 @@ struct lookup {
     struct sv unreadable;         // out; why it cannot be opened
 };
 
+// A value made of the one that is there. next is called with what is kept now (absent: nothing) and returns what is to be kept
+// (absent: there was no room for it); once more, when somebody else was faster.
+struct state_update {
+    struct sv key;
+    int64_t lifetime_ms;
+    struct sv (*next)(void *ctx, struct arena *a, struct sv seen);
+    void *ctx;
+};
+
 struct change {
     enum change_kind kind;
     const struct job *job;
@@ -150,6 +160,8 @@ MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  
 MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
+// store_state_update: nobody's value between is lost, of no thread and no process. RC_UNAVAILABLE also when others were faster too often.
+MUST_CHECK enum rc store_state_update(struct store *s, struct arena *a, struct sv shop, const struct state_update *u, struct err *e);
 // store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 // store_ledger: a page of the lines after that place, oldest first; n -1: those of that moment too. None: there are no more.

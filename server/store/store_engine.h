@@ -8,7 +8,8 @@
 struct engine;
 
 // The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters,
-// as are remembered.key, mark.key and lookup.key; body, plan and remembered.value are packed. look_up reads both kinds of value.
+// as are remembered.key, mark.key and lookup.key; body, plan and remembered.value are packed. look_up reads both kinds of value,
+// state_swap changes a remembered one as a mark is changed: expect and value are packed.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"
     enum rc (*check_url)(struct sv url, struct err *e);
@@ -24,6 +25,8 @@ struct engine_ops {
     enum rc (*state_put)(struct engine *s, struct sv shop, const struct remembered *r, struct err *e);
     enum rc (*ledger)(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
                       struct ledger_line **ret, size_t *ret_count, struct err *e);
+    // RC_CONFLICT: it is neither at expect nor at value
+    enum rc (*state_swap)(struct engine *s, struct sv shop, const struct mark *m, struct err *e);
     enum rc (*stats)(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e);
     enum rc (*check)(struct engine *s, struct err *e);
     enum rc (*purge)(struct engine *s, const struct sv *shops, size_t n, struct err *e);

@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fakes import Destinations  # noqa: E402
 from service import Redis, Service  # noqa: E402
+from storefront import SHOPIFY, Storefront, browse  # noqa: E402
 
 
 @pytest.fixture
@@ -51,3 +52,22 @@ def start(tmp_path, destinations):
 @pytest.fixture
 def service(start):
     return start()
+
+
+@pytest.fixture
+def visit(start, tmp_path):
+    """visit(scenario, ...): a storefront and a service after one page was seen in a browser to the end of its scenario."""
+    storefronts = []
+
+    def go(scenario, before=SHOPIFY, query="", signature=None, context="", shop_extra="", **arguments):
+        shop = Storefront()
+        storefronts.append(shop)
+        service = start(extra="trusted_proxies: [10.0.0.1/32]",
+                        shop_extra=f'    context: {{ origins: ["{shop.origin}", "null"]{context} }}\n{shop_extra}', **arguments)
+        shop.show(f"http://127.0.0.1:{service.port}", before, scenario, signature)
+        browse(f"{shop.origin}/{query}", tmp_path / f"browser{len(storefronts)}", lambda: "end" in shop.reports)
+        return shop, service
+
+    yield go
+    for shop in storefronts:
+        shop.close()

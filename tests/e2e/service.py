@@ -95,6 +95,7 @@ class Service:
                             **(environment or {})}
         self.write_config(destinations_url, store, extra, shop_extra)
         self.process = None
+        self.sender = "127.0.0.1"  # the address from which the senders post
         self.start(wait)
 
     def write_config(self, destinations_url, store, extra="", shop_extra=""):
@@ -169,7 +170,7 @@ shops:
     # The senders' side.
 
     def post_text(self, path, body, headers, timeout=20):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(self.sender, 0))
         try:
             connection.request("POST", path, body=body, headers=headers)
             response = connection.getresponse()

@@ -148,7 +148,7 @@ def test_admin_token_guards_metrics(start):
 @pytest.mark.parametrize("name", ["all.yaml", "fireorder.yaml"])
 def test_shipped_configurations_are_good(name):
     secrets = {key: "x" for key in ("FIREORDER_ADMIN_TOKEN", "SHOPIFY_SECRET", "RECHARGE_SECRET", "META_ACCESS_TOKEN", "KLAVIYO_API_KEY",
-                                    "EVENTS_SECRET")}
+                                    "EVENTS_SECRET", "CUSTOMER_SECRET")}
     more = {"FIREORDER_SEAL_KEY": base64.b64encode(b"k" * 32).decode(), "META_PIXEL_ID": "123", "SHOP_DOMAIN": "acme.myshopify.com"}
     done = subprocess.run([FIREORDER, "check", "--config", str(ROOT / "deploy" / name)], env={**os.environ, **secrets, **more}, capture_output=True)
     assert done.returncode == 0, done.stderr

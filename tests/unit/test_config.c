@@ -75,6 +75,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_true(sv_is(s->klaviyo.base_url, "https://a.klaviyo.com"));
     assert_true(s->klaviyo.native_integration);
     assert_int_equal(s->context.lifetime_ms, DAYS_MS(7));
+    assert_null(s->context.customer_secret.p);
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_MARKETING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_BY_REGION);
     assert_int_equal(s->consent.meta.opt_out, OPT_OUT_SKIP);
@@ -103,7 +104,7 @@ static const char everything[] =
     "            content_id: 'shopify_{country}_{product_id}_{variant_id}' }\n"
     "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
     "    events: { secrets: [e] }\n"
-    "    context: { origins: ['https://a.example', 'https://b.example:444', 'null'], lifetime: 1h }\n"
+    "    context: { origins: ['https://a.example', 'https://b.example:444', 'null'], lifetime: 1h, customer_secret: \"of one's own\" }\n"
     "    consent: { meta: { purpose: none, unknown: deny, opt_out: ldu }, klaviyo: { purpose: analytics, unknown: allow } }\n"
     "    mapping: default\n"
     "  other: {}\n";
@@ -151,6 +152,7 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(s->context.origins[1], "https://b.example:444"));
     assert_true(sv_is(s->context.origins[2], "null"));
     assert_int_equal(s->context.lifetime_ms, HOURS_MS(1));
+    assert_true(sv_is(s->context.customer_secret, "of one's own"));
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_NOTHING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_DENY);
     assert_int_equal(s->consent.meta.opt_out, OPT_OUT_LIMITED);
@@ -238,6 +240,7 @@ static const struct {
     {"url with query", HEAD "    klaviyo: { api_key: k, base_url: 'https://a.example/?k=" CANARY "' }\n", {"f.yaml:4: base_url must be"}},
     {"revision", HEAD "    klaviyo: { api_key: k, revision: latest }\n", {"f.yaml:4: revision must be a date"}},
     {"bool", HEAD "    klaviyo: { api_key: k, native_integration: yes }\n", {"f.yaml:4: native_integration must be one of false, true"}},
+    {"empty customer secret", HEAD "    context: { origins: ['null'], customer_secret: '' }\n", {"f.yaml:4: customer_secret is empty"}},
     {"origin with path", HEAD "    context: { origins: ['https://a.example/x'] }\n", {"f.yaml:4: origins must be origins such as"}},
     {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe, opt_out: no } }\n",
      {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region",

@@ -77,7 +77,7 @@ static void test_refused(void **state) {
         "", "[]", "null", "{", "{}", "{\"fbp\":\"" FBP "\"}", "{\"cart_token\":\"\"}", "{\"cart_token\":null}", "{\"cart_token\":7}",
         "{\"cart_token\":\"a b\"}", "{\"cart_token\":\"?key=1\"}", "{\"cart_token\":\"c\",\"ip\":\"1.2.3.4\"}", "{\"cart_token\":\"c\",\"x\":null}",
         "{\"cart_token\":\"c\",\"customer_id\":\"1e9\"}", "{\"cart_token\":\"c\",\"customer_id\":1.5}", "{\"cart_token\":\"c\",\"customer_id\":\"123456789012345678901\"}",
-        "{\"cart_token\":\"c\",\"email\":\"ava\"}", "{\"cart_token\":\"c\",\"email\":[]}", "{\"cart_token\":\"c\",\"fbp\":{}}", "{\"cart_token\":\"c\",\"fbclid\":7}",
+        "{\"cart_token\":\"c\",\"customer_signature\":\"ab\"}", "{\"cart_token\":\"c\",\"customer_signature\":7}", "{\"cart_token\":\"c\",\"email\":\"ava\"}", "{\"cart_token\":\"c\",\"email\":[]}", "{\"cart_token\":\"c\",\"fbp\":{}}", "{\"cart_token\":\"c\",\"fbclid\":7}",
         "{\"cart_token\":\"c\",\"fbclid_seen_at\":\"soon\"}", "{\"cart_token\":\"c\",\"fbclid_seen_at\":-1}", "{\"cart_token\":\"c\",\"fbclid_seen_at\":1.5e12}",
         "{\"cart_token\":\"c\",\"user_agent\":\"a\\nb\"}", "{\"cart_token\":\"c\",\"page_url\":\"javascript:x\"}", "{\"cart_token\":\"c\",\"page_url\":\"https://a b\"}",
         "{\"cart_token\":\"c\",\"gpc\":\"yes\"}", "{\"cart_token\":\"c\",\"gpc\":1}", "{\"cart_token\":\"c\",\"consent\":\"maybe\"}", "{\"cart_token\":\"c\",\"consent\":7}",
@@ -268,13 +268,16 @@ static void test_keys(void **state) {
     (void)state;
     struct context_place places[CONTEXT_KEYS_MAX];
     struct event e = order();
-    assert_int_equal(context_keys(&arena, &e, places), 3);
+    assert_int_equal(context_keys(&arena, &e, false, places), 3);
     expect(places[0].key, "context:checkout:k1", "key", 0);
     expect(places[1].key, "context:cart:c1", "key", 1);
     expect(places[2].key, "context:customer:42", "key", 2);
+    assert_int_equal(context_keys(&arena, &e, true, places), 3);
+    expect(places[2].key, "context:signed_customer:42", "key", 2);
+    assert_string_equal(places[2].from, "context:signed_customer");
     assert_string_equal(places[1].from, "context:cart");
     struct event nobody = {.id = SV("1")};
-    assert_int_equal(context_keys(&arena, &nobody, places), 0);
+    assert_int_equal(context_keys(&arena, &nobody, false, places), 0);
 }
 
 static struct known_context known(const char *from, struct context c) {
@@ -422,6 +425,23 @@ static void test_signs_of_a_click(void **state) {
     }
 }
 
+// The shop vouched for the customer, not for the visit: a permission is believed, address, agent and e-mail still are another moment's.
+static void test_other_visit_of_a_signed_customer(void **state) {
+    (void)state;
+    struct event e = order();
+    struct known_context all[] = {known("context:signed_customer", full(NOW - 9))};
+    context_apply(&arena, all, 1, &e);
+    expect(e.user.fbp, FBP, "fbp", 0);
+    assert_string_equal(e.origins.fbp, "context:signed_customer");
+    assert_int_equal(e.consent.marketing, CONSENT_GRANTED);
+    assert_string_equal(e.origins.consent, "context:signed_customer");
+    assert_true(!e.user.ip.p && !e.user.user_agent.p && !e.user.email.p);
+    struct event claimed = order();
+    all[0].from = "context:customer";
+    context_apply(&arena, all, 1, &claimed);
+    assert_int_equal(claimed.consent.marketing, CONSENT_UNKNOWN);
+}
+
 static void test_somebody_elses_email(void **state) {
     (void)state;
     struct event e = order();
@@ -493,7 +513,7 @@ int main(void) {
         TEST(test_consent_forms), TEST(test_denied_leaves_only_the_denial), TEST(test_merge), TEST(test_store_and_read), TEST(test_keys),
         TEST(test_fills_and_says_from_where), TEST(test_what_the_event_says_stays), TEST(test_landing_site_comes_last), TEST(test_which_click),
         TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_signs_of_a_click),
-        TEST(test_somebody_elses_email),
+        TEST(test_somebody_elses_email), TEST(test_other_visit_of_a_signed_customer),
         TEST(test_newest_consent_wins), TEST(test_own_consent_keeps_its_origin),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);

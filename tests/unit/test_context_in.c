@@ -24,6 +24,9 @@ static const char config_text[] =
     "  beta:\n"
     "    shopify: { secrets: [s] }\n"
     "    context: { origins: ['https://beta.example'] }\n"
+    "  sign:\n"
+    "    shopify: { secrets: [s] }\n"
+    "    context: { origins: ['https://acme.example'], customer_secret: theme-secret }\n"
     "  shut:\n"
     "    shopify: { secrets: [s] }\n";
 
@@ -103,6 +106,7 @@ static int answer_of(struct world *w, struct post p, struct http_response *ret) 
         return status;
     }
     context_in_handle(w->in, &r, ret);
+    context_in_done(w->in, &r);
     return ret->status;
 }
 
@@ -211,6 +215,49 @@ static void it_is_kept_under_each_of_its_names(void **state) {
     assert_int_equal(c.consent.marketing, CONSENT_DENIED);
 }
 
+// Where the shop signs its customers' ids, one that is not signed counts as if it had not been said; the rest of the post does.
+static void a_customer_counts_only_when_signed(void **state) {
+    struct world *w = *state;
+    const struct sv id = SV("7"), eight = SV("8");
+    struct digest right = hmac_sha256(SV("theme-secret"), &id, 1), of_eight = hmac_sha256(SV("theme-secret"), &eight, 1), other = hmac_sha256(SV("other"), &id, 1);
+    const struct {
+        const char *shop, *customer;
+        const struct digest *signature;
+        const char *kind;  // under which kind of customer it is found; NULL: under none
+    } cases[] = {
+        {"sign", "\"7\"", &right, "signed_customer"},
+        {"sign", "7", &right, "signed_customer"},
+        {"sign", "\"7\"", NULL, NULL},
+        {"sign", "\"7\"", &other, NULL},
+        {"sign", "\"7\"", &of_eight, NULL},
+        {"sign", "\"07\"", &right, NULL},
+        {"sign", "\"\"", &right, NULL},
+        {"acme", "\"7\"", NULL, "customer"},
+        {"acme", "\"7\"", &other, "customer"},  // nobody asked for it
+    };
+    for (size_t i = 0; i < COUNTOF(cases); i++) {
+        struct http_response r;
+        char path[32], token[16];
+        snprintf(path, sizeof path, "/context/%s", cases[i].shop);
+        snprintf(token, sizeof token, "t%zu", i);
+        struct sv signature = cases[i].signature ? hex_of(&w->arena, cases[i].signature->b, SHA256_LEN) : SV("");
+        const char *body = arena_fmt(&w->arena, "{\"cart_token\":\"%s\",\"customer_id\":%s,\"customer_signature\":\"" SV_FMT "\",\"email\":\"ava@klaviyo-demo.com\","
+                                     "\"page_url\":\"https://acme.example/%zu\"}", token, cases[i].customer, SV_ARG(signature), i).p;
+        struct post post = {.path = path, .origin = "https://acme.example", .type = "text/plain", .body = body};
+        assert_int_equal(answer_of(w, post, &r), 204);
+        struct sv page = arena_fmt(&w->arena, "https://acme.example/%zu", i);
+        struct context cart = kept(w, cases[i].shop, "cart", token);
+        bool named = sv_present(cart.customer_id.text) && sv_present(cart.email.text), found = false, elsewhere = false;
+        static const char *const kinds[] = {"customer", "signed_customer"};
+        for (size_t k = 0; k < COUNTOF(kinds); k++) {
+            bool here = sv_eq(kept(w, cases[i].shop, kinds[k], "7").page_url.text, page) || sv_eq(kept(w, cases[i].shop, kinds[k], "07").page_url.text, page);
+            *(cases[i].kind && strcmp(cases[i].kind, kinds[k]) == 0 ? &found : &elsewhere) |= here;
+        }
+        if (!sv_eq(cart.page_url.text, page) || named != (cases[i].kind != NULL) || found != named || elsewhere)
+            fail_msg("case %zu: named %d, found %d, elsewhere %d", i, named, found, elsewhere);
+    }
+}
+
 // Refused for its address before anything of the shop is looked at; and a shop's flood from many addresses is held as well.
 static void rates(void **state) {
     struct http_response r;
@@ -238,11 +285,37 @@ static void rates(void **state) {
     assert_int_equal(answer_of(*state, post, &r), 204);  // another shop goes on
 }
 
+// Those that are still being read hold their places, however many addresses they come from.
+static void so_many_at_once(void **state) {
+    struct world *w = *state;
+    struct http_response response;
+    struct post post = {.origin = "https://acme.example", .type = "text/plain"};
+    struct header length = {SV("Content-Length"), SV("2")};
+    char peer[32];
+    struct http_request r = {.method = SV("POST"), .path = SV("/context/acme"), .headers = {&length, 1}, .arena = &w->arena};
+    for (int i = 0; i < CONTEXT_THREADS_MOST; i++) {
+        snprintf(peer, sizeof peer, "198.51.100.%d", i);
+        r.peer = sv_of(peer);
+        assert_int_equal(context_in_early(w->in, &r), 0);
+    }
+    assert_int_equal(answer_of(w, post, &response), 503);
+    assert_int_equal(answer_of(w, post, &response), 503);
+    context_in_done(w->in, &r);
+    assert_int_equal(answer_of(w, post, &response), 204);
+    assert_int_equal(context_in_early(w->in, &r), 0);
+    assert_int_equal(answer_of(w, post, &response), 503);
+    for (int i = 0; i < CONTEXT_THREADS_MOST; i++)
+        context_in_done(w->in, &r);
+    assert_int_equal(answer_of(w, post, &response), 204);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(origins_are_compared_exactly, setup, teardown),
         cmocka_unit_test_setup_teardown(types_bodies_and_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(it_is_kept_under_each_of_its_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_customer_counts_only_when_signed, setup, teardown),
+        cmocka_unit_test_setup_teardown(so_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(rates, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 struct seen {
     struct http_server *server;
     int handled, refused, refused_status;  // atomic
+    int let_on, done;                      // atomic
     char path[64], query[64], body[64];
     size_t body_n;
     int answer_status;
@@ -30,8 +31,11 @@ struct seen {
 };
 
 static int early(void *ctx, const struct http_request *r) {
-    (void)ctx;
-    return sv_is(r->path, "/early") ? 404 : 0;
+    struct seen *seen = ctx;
+    if (sv_is(r->path, "/early"))
+        return 404;
+    __atomic_add_fetch(&seen->let_on, 1, __ATOMIC_SEQ_CST);
+    return 0;
 }
 
 static void copy(char to[64], struct sv s) {
@@ -62,6 +66,12 @@ static void refused(void *ctx, const struct http_request *r, int status) {
     __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
 }
 
+static void done(void *ctx, const struct http_request *r) {
+    struct seen *seen = ctx;
+    (void)r;
+    __atomic_add_fetch(&seen->done, 1, __ATOMIC_SEQ_CST);
+}
+
 static void setup(struct seen *seen, int64_t deadline_ms) {
     *seen = (struct seen){.answer_status = 200, .gate = PTHREAD_MUTEX_INITIALIZER};
     const struct http_server_config config = {
@@ -71,6 +81,7 @@ static void setup(struct seen *seen, int64_t deadline_ms) {
         .body_deadline_ms = deadline_ms,
         .early = early,
         .handle = handle,
+        .done = done,
         .refused = refused,
         .ctx = seen,
     };
@@ -78,6 +89,12 @@ static void setup(struct seen *seen, int64_t deadline_ms) {
     if (http_server_start(&config, &seen->server, &e))
         fail_msg("%s", e.text);
     assert_true(http_server_port(seen->server) > 0);
+}
+
+// Whatever became of a request that was let on, it was told of when it was over.
+static void stop(struct seen *seen) {
+    http_server_stop(seen->server);
+    assert_true(seen->done == seen->let_on);
 }
 
 static int connected(const struct seen *seen) {
@@ -145,7 +162,7 @@ static void a_request_arrives_whole(void **state) {
     assert_null(strstr(buf_cstr(&answer), "Content-Length"));
     buf_free(&answer);
     assert_int_equal(seen.refused, 0);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static const struct {
@@ -192,7 +209,7 @@ static void what_is_ambiguous_is_refused(void **state) {
         if (handled != 0 || refused_so_far != (int)i + 1 || refused_status != status)
             fail_msg("%s: handled %d, refused %d, status %d", refusals[i].name, handled, refused_so_far, refused_status);
     }
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static int with_headers(const struct seen *seen, int n) {
@@ -219,7 +236,7 @@ static void sixty_headers_and_no_more(void **state) {
     assert_int_equal(with_headers(&seen, 500), 400);
     assert_int_equal(with_headers(&seen, 3000), 400);  // over civetweb's 16 KiB
     assert_int_equal(seen.handled, 1);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void a_large_body_is_refused_unread_and_one_at_the_limit_taken(void **state) {
@@ -244,7 +261,7 @@ static void a_large_body_is_refused_unread_and_one_at_the_limit_taken(void **sta
     assert_int_equal(seen.body_n, LIMIT);
     buf_free(&answer);
     free(body);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void a_body_that_ends_too_soon_is_refused(void **state) {
@@ -261,7 +278,7 @@ static void a_body_that_ends_too_soon_is_refused(void **state) {
     assert_int_equal(status_in(&answer), 400);
     assert_int_equal(seen.handled, 0);
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 // One byte now and then, each well within civetweb's own timeout; more than a piece is announced.
@@ -283,7 +300,7 @@ static void a_trickling_body_meets_the_deadline(void **state) {
     assert_in_range(clock_mono_ms() - started, 300, 5000);
     assert_int_equal(seen.handled, 0);
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void a_silent_body_meets_the_deadline(void **state) {
@@ -293,7 +310,7 @@ static void a_silent_body_meets_the_deadline(void **state) {
     setup(&seen, 200);
     assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc", &answer), 408);
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void a_second_request_on_the_connection_is_not_read(void **state) {
@@ -307,7 +324,7 @@ static void a_second_request_on_the_connection_is_not_read(void **state) {
     assert_string_equal(seen.path, "/a");
     assert_null(strstr(buf_cstr(&answer) + 1, "HTTP/1.1"));
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void who_waits_for_100_gets_it(void **state) {
@@ -328,7 +345,7 @@ static void who_waits_for_100_gets_it(void **state) {
     assert_int_equal(status_in(&answer), 200);
     assert_string_equal(seen.body, "abc");
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void *drain(void *server) {
@@ -363,7 +380,7 @@ static void draining_waits_for_what_is_in_work_and_refuses_the_rest(void **state
     read_all(fd, &answer);
     assert_int_equal(status_in(&answer), 200);
     buf_free(&answer);
-    http_server_stop(seen.server);
+    stop(&seen);
 }
 
 static void an_address_that_cannot_be_had_is_named(void **state) {
@@ -382,7 +399,7 @@ static void an_address_that_cannot_be_had_is_named(void **state) {
         if (!strstr(e.text, "cannot listen on ") || !strstr(e.text, addresses[i]) || sv_ends(sv_of(e.text), SV(": ")))
             fail_msg("%s: %s", addresses[i], e.text);
     }
-    http_server_stop(seen.server);
+    stop(&seen);
     http_server_stop(NULL);
 }
 

@@ -235,6 +235,59 @@ static void values_are_remembered_for_their_time(void **state) {
     assert_string_equal(get_state(v, v->shop, "profile:a@b.c"), "three");
 }
 
+struct appending {
+    struct env *env;
+    const char *text;
+    int calls, others;  // others: how many write while we think
+};
+
+static struct sv append(void *ctx, struct arena *a, struct sv seen) {
+    struct appending *p = ctx;
+    if (p->calls++ < p->others)
+        put_state(p->env, p->env->shop, "list", arena_fmt(a, "other%d,", p->calls).p, LONG_MS);
+    return arena_fmt(a, SV_FMT "%s,", SV_ARG(seen), p->text);
+}
+
+static enum rc append_to_list(struct env *v, struct arena *a, struct appending *p) {
+    const struct state_update u = {.key = SV("list"), .lifetime_ms = LONG_MS, .next = append, .ctx = p};
+    return store_state_update(v->store, a, sv_of(v->shop), &u, NULL);
+}
+
+static void an_update_sees_what_came_between(void **state) {
+    struct env *v = *state;
+    struct appending alone = {.env = v, .text = "mine"}, late = {.env = v, .text = "late", .others = 2}, never = {.env = v, .text = "never", .others = 1 << 20};
+    assert_int_equal(append_to_list(v, &v->arena, &alone), RC_OK);
+    assert_int_equal(alone.calls, 1);
+    assert_string_equal(get_state(v, v->shop, "list"), "mine,");
+    assert_int_equal(append_to_list(v, &v->arena, &late), RC_OK);
+    assert_int_equal(late.calls, 3);
+    assert_string_equal(get_state(v, v->shop, "list"), "other2,late,");
+    assert_int_equal(append_to_list(v, &v->arena, &never), RC_UNAVAILABLE);
+    assert_null(strstr(get_state(v, v->shop, "list"), "never"));
+}
+
+static void *append_ten(void *arg) {
+    struct appending *p = arg;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int i = 0; i < 10; i++)
+        while (append_to_list(p->env, &a, p) != RC_OK) {
+        }
+    arena_free(&a);
+    return NULL;
+}
+
+static void updates_of_many_threads_all_count(void **state) {
+    struct env *v = *state;
+    struct appending p = {.env = v, .text = "x"}, each[4] = {p, p, p, p};
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, append_ten, &each[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(strlen(get_state(v, v->shop, "list")), 4 * 10 * 2);
+}
+
 static enum rc mark(struct env *v, const struct job *job, const char *plan, struct sv expect, const char *value, int64_t lifetime_ms) {
     const struct mark m = {SV("profile:1"), expect, sv_of(value), lifetime_ms};
     return commit(v, &(struct change){.kind = CHANGE_RECORD, .job = job, .lease_ms = LONG_MS, .plan = sv_of(plan), .marks = &m, .mark_count = 1});
@@ -432,6 +485,8 @@ static const struct store_case cases[] = {
     {"an_event_id_belongs_to_one_job", an_event_id_belongs_to_one_job},
     {"values_are_remembered_for_their_time", values_are_remembered_for_their_time},
     {"many_are_looked_up_at_once", many_are_looked_up_at_once},
+    {"an_update_sees_what_came_between", an_update_sees_what_came_between},
+    {"updates_of_many_threads_all_count", updates_of_many_threads_all_count},
     {"marks_change_only_from_what_was_seen", marks_change_only_from_what_was_seen},
     {"one_text_serves_four_purposes", one_text_serves_four_purposes},
     {"shops_do_not_meet", shops_do_not_meet},
