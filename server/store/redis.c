@@ -4,9 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis_scripts.h"
-#include "server/store/redis_conn.h"
-#include "server/store/redis_settings.h"
-#include "server/store/redis_url.h"
+#include "server/store/redis_pool.h"
 #include "server/store/store_engine.h"
 
 #include <inttypes.h>
@@ -19,13 +17,13 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
+#define REPLICAS_WAIT_MS 1000
 #define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
 
 enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
-    struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
     struct redis_script scripts[SCRIPT_COUNT];
@@ -111,8 +109,7 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     s->retention_ms = (struct sv){s->retention_text, retention.n};
     arena_free(&a);
 
-    s->inspector = (struct redis_inspector){.look = redis_settings_look, .relaxed = config->relaxed};
-    enum rc rc = redis_open(config->url, &s->inspector, &s->redis, e);
+    enum rc rc = redis_open(config->url, config->relaxed, &s->redis, e);
     for (size_t i = 0; i < SCRIPT_COUNT && !rc; i++) {
         s->scripts[i].text = script_texts[i];
         rc = redis_load(s->redis, &s->scripts[i], e);
@@ -127,6 +124,12 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
 
 // ---- accept
 
+// hurry_in: how long this one still waits behind a held head. A duration, because the clock of Redis need not be ours.
+static int64_t hurry_in(const struct delivery *d) {
+    int64_t waited_ms = span(clock_wall_ms() - d->received_ms), most_ms = span(d->max_wait_ms);
+    return most_ms > waited_ms ? most_ms - waited_ms : 0;
+}
+
 static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
@@ -134,7 +137,7 @@ static struct redis_command accept_command(const struct engine *s, struct arena 
     argv[n++] = sv_of(id);
     argv[n++] = sv_of(state_letters[d->state]);
     argv[n++] = number(a, d->received_ms);
-    argv[n++] = number(a, d->received_ms + span(d->max_wait_ms));
+    argv[n++] = number(a, hurry_in(d));
     argv[n++] = d->source;
     argv[n++] = d->topic;
     argv[n++] = d->body;
@@ -150,17 +153,43 @@ static struct redis_command accept_command(const struct engine *s, struct arena 
     return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = n};
 }
 
+// wait_commands: WAIT counts the replicas that have what this connection wrote. A duplicate writes nothing, and may have been
+// accepted through another connection a moment ago, so there is a write of our own before it.
+static size_t wait_commands(const struct engine *s, struct arena *a, struct sv shop, struct redis_command *ret) {
+    struct sv *mark = ARENA_ARRAY(a, struct sv, 5), *wait = ARENA_ARRAY(a, struct sv, 3);
+    mark[0] = SV("SET"), mark[1] = arena_fmt(a, "fo:{" SV_FMT "}:replicated", SV_ARG(shop)), mark[2] = SV("1");
+    mark[3] = SV("PX"), mark[4] = SV("60000");
+    wait[0] = SV("WAIT"), wait[1] = number(a, redis_min_replicas(s->redis)), wait[2] = number(a, REPLICAS_WAIT_MS);
+    ret[0] = (struct redis_command){.argv = mark, .argc = 5};
+    ret[1] = (struct redis_command){.argv = wait, .argc = 3};
+    return 2;
+}
+
+// read_waited: whether what was accepted survives the loss of this master.
+static enum rc read_waited(const struct engine *s, const struct redis_command *waited, struct err *e) {
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < 2 && !rc; i++)
+        rc = redis_failed(&waited[i].reply, e);
+    if (!rc && integer_of(&waited[1].reply) < redis_min_replicas(s->redis))
+        rc = err_set(e, RC_UNAVAILABLE, "only %" PRId64 " replicas of Redis have what was accepted, min_replicas asks for %" PRId64,
+                     integer_of(&waited[1].reply), redis_min_replicas(s->redis));
+    return rc;
+}
+
 static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n);
+    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
     for (size_t i = 0; i < n; i++)
         commands[i] = accept_command(s, &a, &d[i], ids[i]);
-    enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    size_t more = redis_min_replicas(s->redis) > 0 ? wait_commands(s, &a, d[0].shop, &commands[n]) : 0;
+    enum rc rc = redis_run(s->redis, &a, commands, n + more, e);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
         ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
     }
+    if (rc == RC_OK && more > 0)
+        rc = read_waited(s, &commands[n], e);
     arena_free(&a);
     return rc;
 }
@@ -201,7 +230,7 @@ static bool read_job(const struct redis_reply *reply, struct sv shop, struct job
         .topic = field[TOPIC].text,
         .received_ms = integer_of(&field[RECEIVED]),
         .claims = integer_of(&field[CLAIMS]),
-        .hurry_ms = integer_of(&field[HURRY]),
+        .hurry_ms = field[HURRY].kind == REPLY_NIL ? 0 : clock_wall_ms() + integer_of(&field[HURRY]),
         .body = field[BODY].text,
         .plan = field[PLAN].text,
     };
