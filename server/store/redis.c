@@ -20,7 +20,7 @@
 #define REPLICAS_WAIT_MS 1000
 #define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, KEPT, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
@@ -30,7 +30,7 @@ struct engine {
 };
 
 static const char *const script_texts[SCRIPT_COUNT] = {
-    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
+    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats, [KEPT] = lua_kept,
 };
 
 static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -78,6 +78,25 @@ static enum rc run_one(struct engine *s, struct arena *a, const struct redis_scr
     enum rc rc = redis_run(s->redis, a, &command, 1, e);
     *ret = command.reply;
     return rc ? rc : redis_failed(ret, e);
+}
+
+// run_kept: a pipeline of one shop whose effects survive the loss of this master, where the URL asks for that. commands has room
+// for two more. WAIT counts the replicas that have what this connection wrote; a repetition may write nothing, because it was done
+// through another connection a moment ago, so there is a write of our own before it.
+static enum rc run_kept(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, struct err *e) {
+    const int64_t wanted = redis_min_replicas(s->redis);
+    if (wanted == 0)
+        return redis_run(s->redis, a, commands, n, e);
+    struct sv key = shop_key(a, shop), wait[] = {SV("WAIT"), number(a, wanted), number(a, REPLICAS_WAIT_MS)};
+    commands[n] = (struct redis_command){.script = &s->scripts[KEPT], .argv = &key, .argc = 1};
+    commands[n + 1] = (struct redis_command){.argv = wait, .argc = COUNTOF(wait)};
+    enum rc rc = redis_run(s->redis, a, commands, n + 2, e);
+    for (size_t i = n; i < n + 2 && !rc; i++)
+        rc = redis_failed(&commands[i].reply, e);
+    int64_t have = integer_of(&commands[n + 1].reply);
+    if (!rc && have < wanted)
+        rc = err_set(e, RC_UNAVAILABLE, "only %" PRId64 " replicas have what this Redis was told, min_replicas asks for %" PRId64, have, wanted);
+    return rc;
 }
 
 // ---- open, close
@@ -153,43 +172,17 @@ static struct redis_command accept_command(const struct engine *s, struct arena 
     return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = n};
 }
 
-// wait_commands: WAIT counts the replicas that have what this connection wrote. A duplicate writes nothing, and may have been
-// accepted through another connection a moment ago, so there is a write of our own before it.
-static size_t wait_commands(const struct engine *s, struct arena *a, struct sv shop, struct redis_command *ret) {
-    struct sv *mark = ARENA_ARRAY(a, struct sv, 5), *wait = ARENA_ARRAY(a, struct sv, 3);
-    mark[0] = SV("SET"), mark[1] = arena_fmt(a, "fo:{" SV_FMT "}:replicated", SV_ARG(shop)), mark[2] = SV("1");
-    mark[3] = SV("PX"), mark[4] = SV("60000");
-    wait[0] = SV("WAIT"), wait[1] = number(a, redis_min_replicas(s->redis)), wait[2] = number(a, REPLICAS_WAIT_MS);
-    ret[0] = (struct redis_command){.argv = mark, .argc = 5};
-    ret[1] = (struct redis_command){.argv = wait, .argc = 3};
-    return 2;
-}
-
-// read_waited: whether what was accepted survives the loss of this master.
-static enum rc read_waited(const struct engine *s, const struct redis_command *waited, struct err *e) {
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < 2 && !rc; i++)
-        rc = redis_failed(&waited[i].reply, e);
-    if (!rc && integer_of(&waited[1].reply) < redis_min_replicas(s->redis))
-        rc = err_set(e, RC_UNAVAILABLE, "only %" PRId64 " replicas of Redis have what was accepted, min_replicas asks for %" PRId64,
-                     integer_of(&waited[1].reply), redis_min_replicas(s->redis));
-    return rc;
-}
-
 static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
     struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
     for (size_t i = 0; i < n; i++)
         commands[i] = accept_command(s, &a, &d[i], ids[i]);
-    size_t more = redis_min_replicas(s->redis) > 0 ? wait_commands(s, &a, d[0].shop, &commands[n]) : 0;
-    enum rc rc = redis_run(s->redis, &a, commands, n + more, e);
+    enum rc rc = run_kept(s, &a, commands, n, d[0].shop, e);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
         ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
     }
-    if (rc == RC_OK && more > 0)
-        rc = read_waited(s, &commands[n], e);
     arena_free(&a);
     return rc;
 }
@@ -351,13 +344,13 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
 static enum rc engine_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 1);
+    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
     for (size_t i = 0; i < n; i++) {
         changes[i].result = RC_UNAVAILABLE;
         memset(changes[i].taken, 0, sizeof changes[i].taken);
         commands[i] = commit_command(s, &a, &changes[i]);
     }
-    enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    enum rc rc = run_kept(s, &a, commands, n, changes[0].job->shop, e);
     for (size_t i = 0; i < n; i++) {
         if (!commands[i].answered)
             continue;

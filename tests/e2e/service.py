@@ -59,11 +59,21 @@ class Redis:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self):
+        self.spawn()
+        wait_for(self.answers, what="redis-server")
+
+    def spawn(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes",
              "--appendfsync", "always", "--maxmemory-policy", "noeviction", *self.settings],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.answers, what="redis-server")
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
 
     def answers(self):
         try:

@@ -161,6 +161,9 @@ static void test_fail_over(void **state) {
 static void test_min_replicas(void **state) {
     struct redis_server *server = server_of(state), replica;
     struct engine *s = NULL;
+    struct arena a;
+    struct job *jobs;
+    arena_init(&a, 1 << 20);
     struct err e = {0};
     enum accepted is;
     char url[96];
@@ -168,13 +171,24 @@ static void test_min_replicas(void **state) {
     snprintf(url, sizeof url, "%s?min_replicas=1", server->url);
     assert_int_equal(open_engine(url, false, &s, &e), RC_OK);
     accepted(s, 1, 1);
+    assert_int_equal(claim(s, &a, 1, &jobs), 1);
     kill(replica.pid, SIGSTOP);
+    assert_unavailable(finish(s, &jobs[0], &e), &e, "min_replicas");
+    assert_unavailable(finish(s, &jobs[0], &e), &e, "min_replicas");
     assert_unavailable(accept_job(s, 2, 1, &is, &e), &e, "min_replicas");
     assert_unavailable(accept_job(s, 2, 1, &is, &e), &e, "min_replicas");  // known already, but not there yet
     kill(replica.pid, SIGCONT);
     assert_int_equal(accept_job(s, 2, 1, &is, &e), RC_OK);
     assert_int_equal(is, ACCEPTED_DUPLICATE);
+    assert_int_equal(finish(s, &jobs[0], &e), RC_OK);
     assert_int_equal(stats(s).accepted, 2);
+    assert_int_equal(stats(s).done, 1);
+
+    assert_int_equal(claim(s, &a, 1, &jobs), 1);
+    tell_ok(server->port, "CONFIG SET maxmemory 1");
+    assert_unavailable(accept_job(s, 3, 1, &is, &e), &e, "maxmemory");
+    assert_int_equal(finish(s, &jobs[0], &e), RC_OK);  // what frees memory is not refused
+    arena_free(&a);
     engine_redis.close(s);
     redis_server_remove(&replica);
 }
