@@ -14,6 +14,7 @@
 #define CONNECTIONS_MAX 32
 #define CALL_MOST_MS 4000
 #define WAIT_FOR_CONNECTION_MS 3000
+#define REPLICAS_WAIT_MS 1000
 #define PAUSE_LEAST_MS 50
 #define PAUSE_MOST_MS 1000
 #define URL_MEMORY ((size_t)64 << 10)
@@ -130,6 +131,26 @@ enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *comman
     return rc;
 }
 
+// WAIT is promised for what this connection wrote (7.0 counts all that was written before). A repetition may write nothing, because
+// it was done through another connection a moment ago: hence the write without meaning before it.
+enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e) {
+    long long wanted = r->address.min_replicas;
+    if (wanted == 0)
+        return redis_run(r, a, commands, n, e);
+    struct sv wait[] = {SV("WAIT"), arena_fmt(a, "%lld", wanted), arena_fmt(a, "%d", REPLICAS_WAIT_MS)};
+    struct redis_command *kept = &commands[n], *waited = &commands[n + 1];
+    *waited = (struct redis_command){.argv = wait, .argc = COUNTOF(wait)};
+    enum rc rc = redis_run(r, a, commands, n + 2, e);
+    if (!rc)
+        rc = redis_failed(&kept->reply, e);
+    if (!rc)
+        rc = redis_failed(&waited->reply, e);
+    if (!rc && waited->reply.integer < wanted)
+        rc = err_set(e, RC_UNAVAILABLE, "only %lld replicas have what this Redis was told, min_replicas asks for %lld",
+                     (long long)waited->reply.integer, wanted);
+    return rc;
+}
+
 enum rc redis_load(struct redis *r, struct redis_script *script, struct err *e) {
     struct arena a;
     arena_init(&a, URL_MEMORY);
@@ -167,10 +188,6 @@ enum rc redis_open(struct sv url, bool relaxed, struct redis **ret, struct err *
     pthread_mutex_init(&r->lock, NULL);
     *ret = r;
     return RC_OK;
-}
-
-int64_t redis_min_replicas(const struct redis *r) {
-    return r->address.min_replicas;
 }
 
 void redis_close(struct redis *r) {
