@@ -100,7 +100,7 @@ static enum rc find_row(struct sv url, const struct row **ret, struct err *e) {
                 *ret = &rows[i];
                 return RC_OK;
             }
-    return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file>, redis://<host>:<port>/<db> or redis+sentinel://<sentinel>,<sentinel>/<master>/<db>");
+    return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>, or redis+sentinel://<host>,<host>/<master>/<db>");
 }
 
 enum rc store_url_check(struct sv url, struct err *e) {
