@@ -4,9 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis_scripts.h"
-#include "server/store/redis_conn.h"
-#include "server/store/redis_settings.h"
-#include "server/store/redis_url.h"
+#include "server/store/redis_pool.h"
 #include "server/store/store_engine.h"
 
 #include <inttypes.h>
@@ -21,11 +19,10 @@
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 17   // lua/commit.lua: the key and ARGV 1 to 16
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
-    struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
     int64_t ledger_lifetime_ms;
@@ -34,6 +31,7 @@ struct engine {
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats, [SWAP] = lua_swap,
+    [KEPT] = lua_kept,
 };
 
 static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -83,6 +81,13 @@ static enum rc run_one(struct engine *s, struct arena *a, const struct redis_scr
     return rc ? rc : redis_failed(ret, e);
 }
 
+// run_kept: commands has room for two more.
+static enum rc run_kept(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, struct err *e) {
+    struct sv key = shop_key(a, shop);
+    commands[n] = (struct redis_command){.script = &s->scripts[KEPT], .argv = &key, .argc = 1};
+    return redis_run_kept(s->redis, a, commands, n, e);
+}
+
 // ---- open, close
 
 static void engine_close(struct engine *s) {
@@ -113,8 +118,7 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     arena_free(&a);
     s->ledger_lifetime_ms = config->ledger_lifetime_ms;
 
-    s->inspector = (struct redis_inspector){.look = redis_settings_look, .relaxed = config->relaxed};
-    enum rc rc = redis_open(config->url, &s->inspector, &s->redis, e);
+    enum rc rc = redis_open(config->url, config->relaxed, &s->redis, e);
     for (size_t i = 0; i < SCRIPT_COUNT && !rc; i++) {
         s->scripts[i].text = script_texts[i];
         rc = redis_load(s->redis, &s->scripts[i], e);
@@ -129,6 +133,12 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
 
 // ---- accept
 
+// hurry_in: how long this one still waits behind a held head. A duration, because the clock of Redis need not be ours.
+static int64_t hurry_in(const struct delivery *d) {
+    int64_t waited_ms = span(clock_wall_ms() - d->received_ms), most_ms = span(d->max_wait_ms);
+    return most_ms > waited_ms ? most_ms - waited_ms : 0;
+}
+
 static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
@@ -136,7 +146,7 @@ static struct redis_command accept_command(const struct engine *s, struct arena 
     argv[n++] = sv_of(id);
     argv[n++] = sv_of(state_letters[d->state]);
     argv[n++] = number(a, d->received_ms);
-    argv[n++] = number(a, d->received_ms + span(d->max_wait_ms));
+    argv[n++] = number(a, hurry_in(d));
     argv[n++] = d->source;
     argv[n++] = d->topic;
     argv[n++] = d->body;
@@ -155,10 +165,10 @@ static struct redis_command accept_command(const struct engine *s, struct arena 
 static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n);
+    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
     for (size_t i = 0; i < n; i++)
         commands[i] = accept_command(s, &a, &d[i], ids[i]);
-    enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    enum rc rc = run_kept(s, &a, commands, n, d[0].shop, e);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
         ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
@@ -203,7 +213,7 @@ static bool read_job(const struct redis_reply *reply, struct sv shop, struct job
         .topic = field[TOPIC].text,
         .received_ms = integer_of(&field[RECEIVED]),
         .claims = integer_of(&field[CLAIMS]),
-        .hurry_ms = integer_of(&field[HURRY]),
+        .hurry_ms = field[HURRY].kind == REPLY_NIL ? 0 : clock_wall_ms() + integer_of(&field[HURRY]),
         .body = field[BODY].text,
         .plan = field[PLAN].text,
     };
@@ -328,13 +338,13 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
 static enum rc engine_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 1);
+    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
     for (size_t i = 0; i < n; i++) {
         changes[i].result = RC_UNAVAILABLE;
         memset(changes[i].taken, 0, sizeof changes[i].taken);
         commands[i] = commit_command(s, &a, &changes[i]);
     }
-    enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    enum rc rc = run_kept(s, &a, commands, n, changes[0].job->shop, e);
     for (size_t i = 0; i < n; i++) {
         if (!commands[i].answered)
             continue;

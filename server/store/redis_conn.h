@@ -1,16 +1,18 @@
-// redis_conn.h: talking to one Redis from many threads; redis_conn.c is the only file that sees hiredis.
-// Connections are made on demand and pooled. Each new one is authenticated and must lead to a master. One that failed is never
-// used again. While Redis is away a call fails at once, and now and then one of them tries to connect (at least every second).
+// redis_conn.h: one connection to a Redis or a sentinel; redis_conn.c is the only file that sees hiredis.
+// One thread at a time. A connection on which a call failed (RC_UNAVAILABLE) is out of step and can only be closed.
+// No call lasts much longer than the deadline that the connection was given.
 #ifndef SERVER_STORE_REDIS_CONN_H
 #define SERVER_STORE_REDIS_CONN_H
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "server/store/redis_error.h"
+#include "server/store/redis_url.h"
 
 // A Lua script, run by its hash, or by its text where Redis does not know it (yet, or any more).
 struct redis_script {
     const char *text;
-    char hash[41];  // filled by redis_load; empty: sent as text
+    char hash[41];  // empty: sent as text
 };
 
 enum redis_kind { REPLY_NIL, REPLY_INTEGER, REPLY_TEXT, REPLY_LIST, REPLY_ERROR };
@@ -32,31 +34,23 @@ struct redis_command {
     struct redis_reply reply;
 };
 
-struct redis;
+struct redis_conn;
 
-// redis_ask: one command on a connection that nobody else has yet. An error that Redis answers is in *ret as well.
-typedef enum rc redis_ask(void *connection, struct arena *a, const struct sv *argv, size_t argc, struct redis_reply *ret, struct err *e);
+// redis_conn_open: a bare connection, and how long connecting and each answer may take.
+MUST_CHECK enum rc redis_conn_open(const struct redis_host *to, int patience_ms, int64_t deadline_ms, struct redis_conn **ret, struct err *e);
+void redis_conn_close(struct redis_conn *c);  // NULL is fine
+void redis_conn_deadline(struct redis_conn *c, int64_t deadline_ms);  // monotonic; for the calls that follow
+bool redis_conn_idle(const struct redis_conn *c);  // open, and nothing has come that nobody asked for
 
-// Every new connection is shown to `look` before it is used; an error closes it, and is what the caller of redis_run gets.
-struct redis_inspector {
-    enum rc (*look)(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e);
-    bool relaxed;
-    int warned;  // atomic
-};
+// redis_conn_run: one pipeline; a script that Redis does not know is sent again as text. RC_OK: every command is answered, maybe
+// with an error. RC_UNAVAILABLE: commands that were not answered may have run or not.
+MUST_CHECK enum rc redis_conn_run(struct redis_conn *c, struct arena *a, struct redis_command *commands, size_t n, struct err *e);
 
-// redis_open reads the URL and connects on demand only. inspector is borrowed until redis_close.
-MUST_CHECK enum rc redis_open(struct sv url, struct redis_inspector *inspector, struct redis **ret, struct err *e);
-void redis_close(struct redis *r);
+// redis_conn_ask: one plain command. An error that Redis answers is the result, and is in *ret as well.
+MUST_CHECK enum rc redis_conn_ask(struct redis_conn *c, struct arena *a, const struct sv *argv, size_t argc, struct redis_reply *ret, struct err *e);
 
-// redis_run: one pipeline. RC_OK: every command is answered, maybe with an error: ask redis_failed. RC_UNAVAILABLE: the
-// connection failed; commands that were not answered may have run or not. RC_TOO_LARGE: the answers do not fit the arena.
-MUST_CHECK enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e);
-
-// redis_failed: RC_OK unless the reply is an error; RC_UNAVAILABLE for what passes by itself (loading, busy, out of memory,
-// disk full, read-only replica), RC_IO for what somebody has to put right.
+// redis_failed: RC_OK unless the reply is an error; see redis_error_tell.
 MUST_CHECK enum rc redis_failed(const struct redis_reply *reply, struct err *e);
-
-// redis_load: makes the script known to Redis and learns its hash. Before other threads use it.
-MUST_CHECK enum rc redis_load(struct redis *r, struct redis_script *script, struct err *e);
+bool redis_reply_calls_for(const struct redis_reply *reply, enum redis_remedy remedy);
 
 #endif

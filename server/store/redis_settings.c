@@ -44,10 +44,10 @@ static enum rc check_version(struct sv info, struct err *e) {
     return RC_OK;
 }
 
-static enum rc check_setting(struct redis_inspector *i, const struct setting *s, struct sv info, const struct redis_reply *config, struct err *e) {
+static enum rc check_setting(struct redis_settings *accepted, const struct setting *s, struct sv info, const struct redis_reply *config, struct err *e) {
     bool by_config = config->kind == REPLY_LIST;
     if (!by_config && !s->info_field) {
-        if (!__atomic_exchange_n(&i->warned, 1, __ATOMIC_RELAXED))
+        if (!__atomic_exchange_n(&accepted->warned, 1, __ATOMIC_RELAXED))
             log_warn("Redis refuses CONFIG GET: make sure yourself that %s is %s, %s", s->name, s->wanted, s->why);
         return RC_OK;
     }
@@ -60,17 +60,17 @@ static enum rc check_setting(struct redis_inspector *i, const struct setting *s,
                    s->wanted, s->durability ? ". Who accepts that loss sets durability: relaxed" : "");
 }
 
-enum rc redis_settings_look(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e) {
+enum rc redis_settings_look(struct redis_settings *accepted, struct redis_conn *c, struct arena *a, struct err *e) {
     struct redis_reply info, config;
-    enum rc rc = ask(connection, a, (struct sv[]){SV("INFO")}, 1, &info, e);
+    enum rc rc = redis_conn_ask(c, a, (struct sv[]){SV("INFO")}, 1, &info, e);
     if (!rc)
         rc = check_version(info.text, e);
     for (const struct setting *s = settings; s < settings + COUNTOF(settings) && !rc; s++) {
-        if (i->relaxed && s->durability)
+        if (accepted->relaxed && s->durability)
             continue;
-        rc = ask(connection, a, (struct sv[]){SV("CONFIG"), SV("GET"), sv_of(s->name)}, 3, &config, e);
+        rc = redis_conn_ask(c, a, (struct sv[]){SV("CONFIG"), SV("GET"), sv_of(s->name)}, 3, &config, e);
         if (!rc || config.kind == REPLY_ERROR)  // where CONFIG is refused, INFO may tell
-            rc = check_setting(i, s, info.text, &config, e);
+            rc = check_setting(accepted, s, info.text, &config, e);
     }
     return rc;
 }

@@ -5,8 +5,12 @@
 
 #include "server/store/redis_conn.h"
 
-// redis_settings_look: RC_INVALID names the setting and how to change it. relaxed: losing the last moments is accepted
-// (appendonly, appendfsync); eviction and old versions never are.
-MUST_CHECK enum rc redis_settings_look(struct redis_inspector *i, redis_ask *ask, void *connection, struct arena *a, struct err *e);
+struct redis_settings {
+    bool relaxed;  // losing the last moments is accepted (appendonly, appendfsync); eviction and old versions never are
+    int warned;    // atomic
+};
+
+// redis_settings_look: RC_INVALID names the setting and how to change it.
+MUST_CHECK enum rc redis_settings_look(struct redis_settings *s, struct redis_conn *c, struct arena *a, struct err *e);
 
 #endif

@@ -1,9 +1,11 @@
-// redis_url.c: taking a redis:// URL apart.
+// redis_url.c: taking a redis:// or redis+sentinel:// URL apart.
 #include "server/store/redis_url.h"
 
 #define PORT_DEFAULT 6379
+#define SENTINEL_PORT_DEFAULT 26379
 #define PORT_MOST 65535
 #define DB_MOST 16383
+#define REPLICAS_MOST 16
 
 static int hex_value(char c) {
     if (c >= '0' && c <= '9')
@@ -62,7 +64,7 @@ static bool read_number(struct sv text, int64_t most, int64_t *ret) {
     return sv_present(text) && text.p[0] != '-' && sv_i64(text, ret) && *ret <= most;
 }
 
-static bool read_host(struct arena *a, struct sv text, struct redis_address *ret) {
+static bool read_host(struct arena *a, struct sv text, int64_t port_default, struct redis_host *ret) {
     struct sv host = text, port = SV_NONE, between;
     if (sv_starts(text, SV("["))) {
         if (!sv_cut(sv_sub(text, 1, text.n), ']', &host, &between))
@@ -73,35 +75,65 @@ static bool read_host(struct arena *a, struct sv text, struct redis_address *ret
     } else {
         sv_cut(text, ':', &host, &port);
     }
-    int64_t number = PORT_DEFAULT;
+    int64_t number = port_default;
     if (port.p && (!read_number(port, PORT_MOST, &number) || number == 0))
         return false;
     struct sv plain;
     if (!sv_present(host) || !unescape(a, host, &plain))
         return false;
-    ret->host = plain.p;
-    ret->port = (int)number;
+    *ret = (struct redis_host){plain.p, (int)number};
     return true;
 }
 
+static bool read_sentinels(struct arena *a, struct sv text, struct redis_address *ret) {
+    for (bool more = true; more;) {
+        struct sv host, rest;
+        more = sv_cut(text, ',', &host, &rest);
+        if (ret->host_count == REDIS_HOSTS_MOST || !read_host(a, host, SENTINEL_PORT_DEFAULT, &ret->hosts[ret->host_count++]))
+            return false;
+        text = rest;
+    }
+    return true;
+}
+
+// ?min_replicas=n is all that may stand there.
+static bool read_options(struct sv text, struct redis_address *ret) {
+    struct sv name, value;
+    return !text.p || (sv_cut(text, '=', &name, &value) && sv_is(name, "min_replicas") && read_number(value, REPLICAS_MOST, &ret->min_replicas));
+}
+
+static enum rc read_place(struct arena *a, struct sv hosts, struct sv path, bool sentinels, struct redis_address *ret, struct err *e) {
+    struct sv db = path;
+    if (sentinels) {
+        struct sv master;
+        sv_cut(path, '/', &master, &db);
+        if (!read_sentinels(a, hosts, ret) || !sv_present(master) || !unescape(a, master, &ret->master))
+            return err_set(e, RC_INVALID, "the URL needs one to %d sentinels and the name by which they know the master: "
+                           "redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster/0", REDIS_HOSTS_MOST);
+    } else if (!read_host(a, hosts, PORT_DEFAULT, &ret->hosts[ret->host_count++])) {
+        return err_set(e, RC_INVALID, "the Redis URL needs host or host:port, an IPv6 host in brackets: redis://127.0.0.1:6379/0");
+    }
+    if (sv_present(db) && !read_number(db, DB_MOST, &ret->db))
+        return err_set(e, RC_INVALID, "the last part of the Redis URL is the number of the database: redis://127.0.0.1:6379/0");
+    return RC_OK;
+}
+
 enum rc redis_url_parse(struct arena *a, struct sv url, struct redis_address *ret, struct err *e) {
+    const struct sv plain = SV("redis://"), sentinel = SV("redis+sentinel://");
     *ret = (struct redis_address){0};
     if (sv_starts(url, SV("rediss://")))
         return err_set(e, RC_INVALID, "rediss:// is not supported, because hiredis has no TLS or does not check whom it talks to: "
                        "run stunnel or haproxy beside fireorder and use redis:// to its address on this machine");
-    if (sv_starts(url, SV("redis+sentinel://")))
-        return err_set(e, RC_INVALID, "redis+sentinel:// is not supported: use redis:// to an address that follows the master "
-                       "(a virtual IP, or haproxy with a check for role:master)");
-    if (!sv_starts(url, SV("redis://")))
-        return err_set(e, RC_INVALID, "a Redis URL starts with redis://");
-    struct sv rest = sv_sub(url, sizeof "redis://" - 1, url.n), user, host, db;
+    bool sentinels = sv_starts(url, sentinel);
+    if (!sentinels && !sv_starts(url, plain))
+        return err_set(e, RC_INVALID, "a Redis URL starts with redis:// or redis+sentinel://");
+    struct sv rest = sv_sub(url, sentinels ? sentinel.n : plain.n, url.n), user, hosts, path, options;
     if (cut_user(rest, &user, &rest) && !read_user(a, user, ret))
         return err_set(e, RC_INVALID, "the user part of the Redis URL is wrong: user:password@ or :password@, "
                        "with %%XX for characters such as @ : / %%");
-    bool has_db = sv_cut(rest, '/', &host, &db);
-    if (!read_host(a, host, ret))
-        return err_set(e, RC_INVALID, "the Redis URL needs host or host:port, an IPv6 host in brackets: redis://127.0.0.1:6379/0");
-    if (has_db && sv_present(db) && !read_number(db, DB_MOST, &ret->db))
-        return err_set(e, RC_INVALID, "what follows the host in the Redis URL is the number of the database: redis://127.0.0.1:6379/0");
-    return RC_OK;
+    sv_cut(rest, '?', &rest, &options);
+    if (!read_options(options, ret))
+        return err_set(e, RC_INVALID, "after the ? of a Redis URL may stand min_replicas=n alone, n from 0 to %d", REPLICAS_MOST);
+    sv_cut(rest, '/', &hosts, &path);
+    return read_place(a, hosts, path, sentinels, ret, e);
 }

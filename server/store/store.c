@@ -4,6 +4,7 @@
 // What is packed is bound to shop, kind and id: a record that somebody moved to another place does not open there.
 #include "base/clock.h"
 #include "base/compress.h"
+#include "base/log.h"
 #include "server/store/seal_key.h"
 #include "server/store/store_engine.h"
 
@@ -99,7 +100,7 @@ static enum rc find_row(struct sv url, const struct row **ret, struct err *e) {
                 *ret = &rows[i];
                 return RC_OK;
             }
-    return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>");
+    return err_set(e, RC_INVALID, "store: unknown kind; write sqlite:<file> or redis://<host>:<port>/<db>, or redis+sentinel://<host>,<host>/<master>/<db>");
 }
 
 enum rc store_url_check(struct sv url, struct err *e) {
@@ -131,8 +132,8 @@ static enum rc derive_keys(struct store *s, const struct row *row, const struct 
 }
 
 // check_key: a store keeps the fingerprint of the key it was begun with. Under another key nothing in it opens, and everything
-// that waits would be given up as unreadable.
-static enum rc check_key(struct store *s, struct err *e) {
+// that waits would be given up as unreadable. *ret_new: there was none.
+static enum rc check_key(struct store *s, bool *ret_new, struct err *e) {
     char fingerprint[KEY_LEN + 1];
     struct arena a;
     const struct sv nobody = SV("-"), key = SV("seal_key");
@@ -141,7 +142,8 @@ static enum rc check_key(struct store *s, struct err *e) {
     struct lookup seen = {.shop = nobody, .key = key};
     arena_init(&a, 1 << 16);
     enum rc rc = s->ops->look_up(s->engine, &a, &seen, 1, e);
-    if (rc == RC_OK && !seen.ret.p) {
+    *ret_new = rc == RC_OK && !seen.ret.p;
+    if (*ret_new) {
         rc = s->ops->state_put(s->engine, nobody, &own, e);
         if (rc == RC_OK)
             rc = s->ops->look_up(s->engine, &a, &seen, 1, e);  // another copy may have begun at the same moment
@@ -164,8 +166,9 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     rc = derive_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
+    bool is_new;
     if (rc == RC_OK)
-        rc = check_key(s, e);
+        rc = check_key(s, &is_new, e);
     if (rc != RC_OK) {
         store_close(s);
         return rc;
@@ -379,8 +382,16 @@ enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, st
     return s->ops->stats(s->engine, shop, ret, e);
 }
 
+// A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
 enum rc store_check(struct store *s, struct err *e) {
-    return s->ops->check(s->engine, e);
+    bool is_new = false;
+    enum rc rc = s->ops->check(s->engine, e);
+    if (rc == RC_OK)
+        rc = check_key(s, &is_new, e);
+    if (is_new)
+        log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
+                  "What waited there is lost, and what senders repeat is taken for new");
+    return rc;
 }
 
 enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e) {

@@ -27,7 +27,7 @@
 enum job_state { JOB_PENDING, JOB_DONE, JOB_DEAD, JOB_IGNORED };
 
 struct store_config {
-    struct sv url;           // "sqlite:path", "redis://user:pass@host:port/db"
+    struct sv url;           // "sqlite:path", "redis://...", "redis+sentinel://..." (redis_url.h)
     struct sv seal_key;      // 32 bytes; absent: SQLite keeps one beside its file (0600)
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies

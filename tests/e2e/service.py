@@ -59,11 +59,21 @@ class Redis:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self):
+        self.spawn()
+        wait_for(self.answers, what="redis-server")
+
+    def spawn(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes",
              "--appendfsync", "always", "--maxmemory-policy", "noeviction", *self.settings],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.answers, what="redis-server")
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
 
     def answers(self):
         try:
@@ -73,11 +83,70 @@ class Redis:
         except OSError:
             return False
 
+    def tell(self, *words):
+        """One command; its answer as text, number, list or None. An error is the text it has, such as "BUSY Redis is ..."."""
+        return tell(self.port, *words)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     close = kill
+
+
+def tell(port, *words):
+    with socket.create_connection(("127.0.0.1", port), 30) as s, s.makefile("rb") as answers:
+        words = [str(w).encode() for w in words]
+        s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        return _reply(answers)
+
+
+def _reply(answers):
+    line = answers.readline()
+    if not line.endswith(b"\r\n"):
+        raise OSError("the connection ended within an answer")
+    kind, rest = line[:1], line[1:-2].decode()
+    if kind in b"+-":
+        return rest
+    n = int(rest)
+    if kind == b":":
+        return n
+    if n < 0:
+        return None
+    return [_reply(answers) for _ in range(n)] if kind == b"*" else answers.read(n + 2)[:-2].decode()
+
+
+class Sentinel:
+    """One of several that watch `mymaster`; two have to agree that it is gone."""
+
+    def __init__(self, folder, master_port):
+        folder = Path(folder)
+        folder.mkdir()
+        self.port = free_port()
+        file = folder / "sentinel.conf"
+        file.write_text(f"""port {self.port}
+bind 127.0.0.1
+dir {folder}
+sentinel monitor mymaster 127.0.0.1 {master_port} 2
+sentinel down-after-milliseconds mymaster 1000
+sentinel failover-timeout mymaster 5000
+""")
+        self.process = subprocess.Popen(["redis-server", str(file), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def knows(self, replicas, sentinels):
+        try:
+            answer = tell(self.port, "SENTINEL", "MASTER", "mymaster")
+        except OSError:
+            return False
+        about = dict(zip(answer[::2], answer[1::2]))
+        return about.get("num-slaves") == str(replicas) and about.get("num-other-sentinels") == str(sentinels - 1)
+
+    def master_port(self):
+        return int(tell(self.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Service:

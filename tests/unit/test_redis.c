@@ -1,4 +1,4 @@
-// What only the Redis engine can get wrong with the server: its address, its settings, and its ways of being away.
+// What only the Redis engine can get wrong with the server: its settings, and its ways of being away.
 // What every engine has to do is in test_store.c and test_store_lanes.c.
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,51 +7,6 @@
 #include <cmocka.h>
 
 #include "redis_jobs.h"
-#include "server/store/redis_url.h"
-
-// ---- the URL
-
-static void test_url(void **state) {
-    (void)state;
-    static const struct {
-        const char *url, *host;
-        int port;
-        const char *user, *password;
-        int64_t db;
-    } good[] = {
-        {"redis://localhost", "localhost", 6379, NULL, NULL, 0},
-        {"redis://localhost/", "localhost", 6379, NULL, NULL, 0},
-        {"redis://10.0.0.1:6380/3", "10.0.0.1", 6380, NULL, NULL, 3},
-        {"redis://:secret@h", "h", 6379, NULL, "secret", 0},
-        {"redis://app:p%40s%3A%2f@h:1/2", "h", 1, "app", "p@s:/", 2},
-        {"redis://app:p@ss@h", "h", 6379, "app", "p@ss", 0},
-        {"redis://[::1]:7000/1", "::1", 7000, NULL, NULL, 1},
-        {"redis://[fe80::1]", "fe80::1", 6379, NULL, NULL, 0},
-    };
-    static const char *const bad[] = {
-        "", "redis:", "redis://", "redis:///0", "redis://h:0", "redis://h:65536", "redis://h:x", "redis://h/x", "redis://h/-1",
-        "redis://h/99999", "redis://u@h", "redis://u:%4@h", "redis://u:%zz@h", "redis://u:%00@h", "redis://[::1", "redis://[::1]x",
-        "redis://h%00x", "http://h", "rediss://h", "redis+sentinel://h/m",
-    };
-    struct arena a;
-    arena_init(&a, 1 << 16);
-    struct redis_address at;
-    for (size_t i = 0; i < COUNTOF(good); i++) {
-        assert_int_equal(redis_url_parse(&a, sv_of(good[i].url), &at, NULL), RC_OK);
-        assert_string_equal(at.host, good[i].host);
-        assert_int_equal(at.port, good[i].port);
-        assert_int_equal(at.db, good[i].db);
-        assert_true(good[i].user ? sv_is(at.user, good[i].user) : !at.user.p);
-        assert_true(good[i].password ? sv_is(at.password, good[i].password) : !at.password.p);
-    }
-    for (size_t i = 0; i < COUNTOF(bad); i++)
-        if (redis_url_parse(&a, sv_of(bad[i]), &at, NULL) != RC_INVALID)
-            fail_msg("taken for a URL: %s", bad[i]);
-    struct err e = {0};
-    assert_int_equal(redis_url_parse(&a, SV("redis://app:hunter2%@h"), &at, &e), RC_INVALID);
-    assert_null(strstr(e.text, "hunter2"));
-    arena_free(&a);
-}
 
 // ---- opening
 
@@ -277,7 +232,6 @@ static void test_busy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_url),
         WITH_REDIS(test_refusals),
         WITH_REDIS(test_nobody_there),
         WITH_REDIS(test_users),

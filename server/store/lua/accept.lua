@@ -5,6 +5,7 @@
 -- What a shop's keys are:
 --   e:<id> hash: st state (p, d, x, i), ln lane, rx received, hw the moment it hurries the head before it,
 --          src source, tp topic; later rs reason, ft token that finished it
+--          (rx is by the clock of who accepted it; every moment that decides something is by the clock of Redis)
 --   b:<id> p:<id> its body and its plan       k:<key> id of the webhook known under it
 --   n:<key> lane named by it                  r:<key> id of the job that reserved it       s:<key> remembered value
 --   l:<lane> list of job ids, the head may run
@@ -13,7 +14,7 @@
 --   held set of lanes in a hold               pend zset id -> received       dead zset id -> when
 --   cnt hash: accepted, done, ignored             ledger stream of lines that finished jobs left
 local shop = KEYS[1]
-local id, state, received, hurry, source, topic, body, reason = unpack(ARGV, 1, 8)
+local id, state, received, hurry_in, source, topic, body, reason = unpack(ARGV, 1, 8)
 local key_lifetime, lane_lifetime, retention, key_count = unpack(ARGV, 9, 12)
 
 local keys, lane_keys = {}, {}
@@ -33,6 +34,7 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local hurry = now + hurry_in
 
 local function lane_of_job()
     if #lane_keys == 0 then
@@ -53,7 +55,7 @@ local function enter(lane)
     redis.call('RPUSH', shop .. 'l:' .. lane, id)
     redis.call('ZADD', shop .. 'pend', received, id)
     if redis.call('SISMEMBER', shop .. 'held', lane) == 1 then
-        redis.call('ZADD', shop .. 'due', 'LT', math.max(now, tonumber(hurry)), lane)
+        redis.call('ZADD', shop .. 'due', 'LT', hurry, lane)
     else
         redis.call('ZADD', shop .. 'due', 'NX', now, lane)
     end

@@ -3,7 +3,8 @@
 -- KEYS[1] "fo:{shop}:"; ARGV lease ms, at most so many, their tokens in one string of 16 characters each, and after how
 -- many bytes of bodies and plans it is enough (one job is always brought).
 -- Returns {ms until a lane that was not claimed here is due or -1, job, job ...};
--- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan}.
+-- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan}; hurry: ms until somebody behind wants it out
+-- of the way, nil: nobody does.
 local shop = KEYS[1]
 local lease, most, tokens, room = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local due, own = shop .. 'due', shop .. 'own'
@@ -30,14 +31,14 @@ local function head_of(lane)
 end
 
 local function hurry_behind(lane)
-    local earliest = 0
+    local earliest = false
     for _, id in ipairs(redis.call('LRANGE', shop .. 'l:' .. lane, 1, 32)) do
-        local hurry = tonumber(redis.call('HGET', shop .. 'e:' .. id, 'hw') or 0)
-        if hurry > 0 and (earliest == 0 or hurry < earliest) then
+        local hurry = tonumber(redis.call('HGET', shop .. 'e:' .. id, 'hw') or '')
+        if hurry and (not earliest or hurry < earliest) then
             earliest = hurry
         end
     end
-    return earliest
+    return earliest and earliest - now
 end
 
 local function claim(lane, id, token)
