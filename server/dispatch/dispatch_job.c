@@ -125,6 +125,7 @@ void task_begin(struct task *t) {
     } else {
         t->recorded = t->plan;
         t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
+        t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
         advance(t);
     }
 }

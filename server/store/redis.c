@@ -1,19 +1,18 @@
 // redis.c: the store on Redis. Each verb is one Lua script, so that it happens whole or not at all and any number of
-// processes may share one Redis; the scripts (lua/) hold the rules, this file brings arguments there and answers back.
+// processes may share one Redis; the scripts (lua/) hold the rules, this file brings arguments there and answers back; what people
+// ask is in redis_look.c.
 // Every key of a shop begins with "fo:{shop}:": one hash tag, one slot of a Redis Cluster. Time is the clock of Redis.
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis_scripts.h"
-#include "server/store/redis_conn.h"
+#include "server/store/redis_parts.h"
 #include "server/store/redis_settings.h"
 #include "server/store/redis_url.h"
-#include "server/store/store_engine.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it
 #define SPAN_MOST_MS (DAYS_MS(366) * 10)
 #define CLAIM_MOST 256         // per shop and call
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
@@ -21,21 +20,12 @@
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
-
-struct engine {
-    struct redis *redis;
-    struct redis_inspector inspector;
-    struct sv retention_ms;  // in retention_text
-    char retention_text[24];
-    struct redis_script scripts[SCRIPT_COUNT];
-};
-
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
+    [LIST] = lua_list,     [REDRIVE] = lua_redrive,
 };
 
-static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
+const char *const redis_state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
 
 static const char *const kind_names[] = {
     [CHANGE_RECORD] = "record", [CHANGE_RETRY] = "retry",   [CHANGE_HOLD] = "hold",
@@ -58,24 +48,23 @@ static struct sv lifetime(struct arena *a, int64_t ms) {
     return number(a, ms > 0 ? span(ms) : 1);
 }
 
-static struct sv shop_key(struct arena *a, struct sv shop) {
+struct sv redis_shop_key(struct arena *a, struct sv shop) {
     return arena_fmt(a, "fo:{" SV_FMT "}:", SV_ARG(shop));
 }
 
-static int64_t integer_of(const struct redis_reply *reply) {
+int64_t redis_integer(const struct redis_reply *reply) {
     int64_t n = 0;
     if (reply->kind == REPLY_INTEGER)
         return reply->integer;
     return reply->kind == REPLY_TEXT && sv_i64(reply->text, &n) ? n : 0;
 }
 
-static enum rc odd_answer(const char *verb, struct err *e) {
+enum rc redis_odd_answer(const char *verb, struct err *e) {
     return err_set(e, RC_IO, "Redis answers %s in a form that this version does not know", verb);
 }
 
-// run_one: one command or script; its answer, if it is not an error.
-static enum rc run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
-                       struct redis_reply *ret, struct err *e) {
+enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
+                      struct redis_reply *ret, struct err *e) {
     struct redis_command command = {.script = script, .argv = argv, .argc = argc};
     enum rc rc = redis_run(s->redis, a, &command, 1, e);
     *ret = command.reply;
@@ -130,9 +119,9 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
 static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
-    argv[n++] = shop_key(a, d->shop);
+    argv[n++] = redis_shop_key(a, d->shop);
     argv[n++] = sv_of(id);
-    argv[n++] = sv_of(state_letters[d->state]);
+    argv[n++] = sv_of(redis_state_letters[d->state]);
     argv[n++] = number(a, d->received_ms);
     argv[n++] = number(a, d->received_ms + span(d->max_wait_ms));
     argv[n++] = d->source;
@@ -159,7 +148,7 @@ static enum rc engine_accept(struct engine *s, const struct delivery *d, const c
     enum rc rc = redis_run(s->redis, &a, commands, n, e);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
-        ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
+        ret[i] = redis_integer(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
     }
     arena_free(&a);
     return rc;
@@ -173,7 +162,7 @@ static struct redis_command claim_command(const struct engine *s, struct arena *
     void *random = arena_alloc(a, bytes + 1);
     random_bytes(random, bytes);
     struct sv *argv = ARENA_ARRAY(a, struct sv, 5);
-    argv[0] = shop_key(a, claim->shop);
+    argv[0] = redis_shop_key(a, claim->shop);
     argv[1] = number(a, span(lease_ms));
     argv[2] = number(a, (int64_t)most);
     argv[3] = hex_of(a, random, bytes);
@@ -199,9 +188,9 @@ static bool read_job(const struct redis_reply *reply, struct sv shop, struct job
         .shop = shop,
         .source = field[SOURCE].text,
         .topic = field[TOPIC].text,
-        .received_ms = integer_of(&field[RECEIVED]),
-        .claims = integer_of(&field[CLAIMS]),
-        .hurry_ms = integer_of(&field[HURRY]),
+        .received_ms = redis_integer(&field[RECEIVED]),
+        .claims = redis_integer(&field[CLAIMS]),
+        .hurry_ms = redis_integer(&field[HURRY]),
         .body = field[BODY].text,
         .plan = field[PLAN].text,
     };
@@ -217,13 +206,13 @@ static enum rc read_claim(const struct redis_command *command, struct sv shop, s
     if (rc)
         return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
-        return odd_answer("claim", e);
-    int64_t next = integer_of(&reply->items[0]);
+        return redis_odd_answer("claim", e);
+    int64_t next = redis_integer(&reply->items[0]);
     if (next >= 0 && next < *next_due_ms)
         *next_due_ms = next;
     for (size_t i = 1; i < reply->count; i++)
         if (!read_job(&reply->items[i], shop, &jobs[(*count)++]))
-            return odd_answer("claim", e);
+            return redis_odd_answer("claim", e);
     return RC_OK;
 }
 
@@ -270,14 +259,14 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + 3 * c->remember_count);
-    argv[n++] = shop_key(a, c->job->shop);
+    argv[n++] = redis_shop_key(a, c->job->shop);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
     argv[n++] = sv_of(c->job->id);
     argv[n++] = sv_of(c->job->token);
     argv[n++] = number(a, span(c->delay_ms));
     argv[n++] = number(a, span(c->lease_ms));
-    argv[n++] = sv_of(state_letters[c->state]);
+    argv[n++] = sv_of(redis_state_letters[c->state]);
     argv[n++] = c->reason;
     argv[n++] = s->retention_ms;
     argv[n++] = lifetime(a, c->reserve_lifetime_ms);
@@ -307,13 +296,13 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
     if (rc)
         return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
-        return odd_answer("commit", e);
-    if (integer_of(&reply->items[0]) != 1) {
-        c->result = integer_of(&reply->items[0]) == 0 ? RC_STALE : RC_CONFLICT;
+        return redis_odd_answer("commit", e);
+    if (redis_integer(&reply->items[0]) != 1) {
+        c->result = redis_integer(&reply->items[0]) == 0 ? RC_STALE : RC_CONFLICT;
         return RC_OK;
     }
     for (size_t i = 0; i < c->reserve_count && i + 1 < reply->count; i++)
-        c->taken[i] = integer_of(&reply->items[i + 1]) == 1;
+        c->taken[i] = redis_integer(&reply->items[i + 1]) == 1;
     c->result = RC_OK;
     return RC_OK;
 }
@@ -352,14 +341,14 @@ static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
     int64_t seen = WAKE_SLICE, leased = 0;
     enum rc rc = RC_OK;
     while (!rc && seen == WAKE_SLICE) {
-        struct sv argv[] = {shop_key(&a, shop), number(&a, leased), number(&a, WAKE_SLICE)};
+        struct sv argv[] = {redis_shop_key(&a, shop), number(&a, leased), number(&a, WAKE_SLICE)};
         struct redis_reply reply;
-        rc = run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
+        rc = redis_run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
         if (!rc && (reply.kind != REPLY_LIST || reply.count != 2))
-            rc = odd_answer("wake", e);
+            rc = redis_odd_answer("wake", e);
         if (!rc) {
-            seen = integer_of(&reply.items[0]);
-            leased += integer_of(&reply.items[1]);
+            seen = redis_integer(&reply.items[0]);
+            leased += redis_integer(&reply.items[1]);
         }
         arena_reset(&a);
     }
@@ -374,7 +363,7 @@ static struct sv state_key(struct arena *a, struct sv shop, struct sv key) {
 static enum rc engine_state_get(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
     struct sv argv[] = {SV("GET"), state_key(a, shop, key)};
     struct redis_reply reply;
-    enum rc rc = run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
     *ret = rc ? SV_NONE : reply.text;
     return rc;
 }
@@ -384,7 +373,7 @@ static enum rc engine_state_put(struct engine *s, struct sv shop, const struct r
     arena_init(&a, SCRATCH_MEMORY);
     struct sv argv[] = {SV("SET"), state_key(&a, shop, r->key), r->value, SV("PX"), lifetime(&a, r->lifetime_ms)};
     struct redis_reply reply;
-    enum rc rc = run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
     arena_free(&a);
     return rc;
 }
@@ -392,19 +381,19 @@ static enum rc engine_state_put(struct engine *s, struct sv shop, const struct r
 static enum rc engine_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct sv argv[] = {shop_key(&a, shop)};
+    struct sv argv[] = {redis_shop_key(&a, shop)};
     struct redis_reply reply;
-    enum rc rc = run_one(s, &a, &s->scripts[STATS], argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, &a, &s->scripts[STATS], argv, COUNTOF(argv), &reply, e);
     if (!rc && (reply.kind != REPLY_LIST || reply.count != 6))
-        rc = odd_answer("stats", e);
+        rc = redis_odd_answer("stats", e);
     if (!rc)
         *ret = (struct store_stats){
-            .accepted = integer_of(&reply.items[0]),
-            .pending = integer_of(&reply.items[1]),
-            .done = integer_of(&reply.items[2]),
-            .dead = integer_of(&reply.items[3]),
-            .ignored = integer_of(&reply.items[4]),
-            .oldest_pending_ms = integer_of(&reply.items[5]),
+            .accepted = redis_integer(&reply.items[0]),
+            .pending = redis_integer(&reply.items[1]),
+            .done = redis_integer(&reply.items[2]),
+            .dead = redis_integer(&reply.items[3]),
+            .ignored = redis_integer(&reply.items[4]),
+            .oldest_pending_ms = redis_integer(&reply.items[5]),
         };
     arena_free(&a);
     return rc;
@@ -416,7 +405,7 @@ static enum rc engine_check(struct engine *s, struct err *e) {
     arena_init(&a, SCRATCH_MEMORY);
     struct sv argv[] = {SV("SET"), SV("fo:{check}:written"), SV("1"), SV("PX"), SV("60000")};
     struct redis_reply reply;
-    enum rc rc = run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
     arena_free(&a);
     return rc;
 }
@@ -439,6 +428,9 @@ const struct engine_ops engine_redis = {
     .state_get = engine_state_get,
     .state_put = engine_state_put,
     .stats = engine_stats,
+    .list = redis_list,
+    .find = redis_find,
+    .redrive = redis_redrive,
     .check = engine_check,
     .purge = engine_purge,
 };

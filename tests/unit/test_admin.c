@@ -91,6 +91,11 @@ static void health_is_open_and_the_rest_wants_the_token(void **state) {
         {"GET", "/metrics", "Bearer ", 401},
         {"DELETE", "/metrics", "Bearer t0k", 405},
         {"GET", "/metrics/", "Bearer t0k", 404},
+        {"GET", "/events", NULL, 401},
+        {"POST", "/redrive", NULL, 401},
+        {"POST", "/events", "Bearer t0k", 405},
+        {"GET", "/redrive", "Bearer t0k", 405},
+        {"POST", "/redrive", "Bearer t0k", 400},
         {"GET", "/nothing", NULL, 401},
         {"GET", "/nothing", "Bearer t0k", 404},
     };

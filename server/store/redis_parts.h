@@ -1,0 +1,35 @@
+// redis_parts.h: what the files of the Redis engine share; private to redis.c and redis_look.c.
+#ifndef SERVER_STORE_REDIS_PARTS_H
+#define SERVER_STORE_REDIS_PARTS_H
+
+#include "server/store/redis_conn.h"
+#include "server/store/store_engine.h"
+
+#define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it
+
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, LIST, REDRIVE, SCRIPT_COUNT };
+
+struct engine {
+    struct redis *redis;
+    struct redis_inspector inspector;
+    struct sv retention_ms;  // in retention_text
+    char retention_text[24];
+    struct redis_script scripts[SCRIPT_COUNT];
+};
+
+extern const char *const redis_state_letters[];  // by enum job_state
+
+struct sv redis_shop_key(struct arena *a, struct sv shop);  // "fo:{shop}:"
+int64_t redis_integer(const struct redis_reply *reply);     // a number, or a text that is one; else 0
+// redis_run_one: one command or script; its answer, if it is not an error.
+MUST_CHECK enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
+                                 struct redis_reply *ret, struct err *e);
+enum rc redis_odd_answer(const char *verb, struct err *e);
+
+// redis_look.c
+MUST_CHECK enum rc redis_list(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
+                              struct sv *ret_next, struct err *e);
+MUST_CHECK enum rc redis_find(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e);
+MUST_CHECK enum rc redis_redrive(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
+
+#endif
