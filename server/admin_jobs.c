@@ -1,6 +1,7 @@
 #include "server/admin_jobs.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "server/dispatch/plan.h"
 
 #define PAGE_MOST 100
@@ -152,7 +153,9 @@ static enum rc redrive_one(struct admin *admin, struct arena *a, struct sv shop,
     enum rc rc = store_find(admin->store, a, shop, id, &job, e);
     if (rc == RC_OK) {
         bool changed = job.plan.p && plan_read(a, job.plan, &plan, e) == RC_OK && plan_reopen(&plan);
+        FAILPOINT("redrive.before");
         rc = store_redrive(admin->store, shop, id, changed ? plan_write(a, &plan) : SV_NONE, &redriven, e);
+        FAILPOINT("redrive.after");
         *ret_status = redriven ? "redriven" : "not dead";
     }
     if (rc == RC_NOT_FOUND)

@@ -3,6 +3,7 @@
 // ask is in redis_look.c.
 // Every key of a shop begins with "fo:{shop}:": one hash tag, one slot of a Redis Cluster. Time is the clock of Redis.
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "redis_scripts.h"
 #include "server/store/redis_parts.h"
@@ -146,6 +147,7 @@ static enum rc engine_accept(struct engine *s, const struct delivery *d, const c
     for (size_t i = 0; i < n; i++)
         commands[i] = accept_command(s, &a, &d[i], ids[i]);
     enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    FAILPOINT("redis.accept.answered");
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
         ret[i] = redis_integer(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
@@ -250,6 +252,7 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
     for (size_t i = 0; i < n; i++)
         commands[i] = claim_command(s, a, &claims[i], lease_ms, CLAIM_BYTES_MOST / (int64_t)n);
     enum rc rc = redis_run(s->redis, a, commands, n, e);
+    FAILPOINT("redis.claim.answered");
     return rc ? rc : read_claims(a, commands, claims, n, ret, ret_count, ret_next_due_ms, e);
 }
 
@@ -318,6 +321,7 @@ static enum rc engine_commit(struct engine *s, struct change *changes, size_t n,
         commands[i] = commit_command(s, &a, &changes[i]);
     }
     enum rc rc = redis_run(s->redis, &a, commands, n, e);
+    FAILPOINT("redis.commit.answered");
     for (size_t i = 0; i < n; i++) {
         if (!commands[i].answered)
             continue;

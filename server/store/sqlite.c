@@ -4,6 +4,7 @@
 // many accepts), and nobody hears of a result before that is durable. A request that fails is undone alone; when the
 // transaction fails, everybody in it hears the error.
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "server/store/sqlite_verbs.h"
 
 #include <errno.h>
@@ -73,8 +74,10 @@ static void run_batch(struct engine *s, struct request *const *batch, size_t n) 
         if (!whole)
             e = batch[i]->err;
     }
+    FAILPOINT("sqlite.before_commit");
     if (whole)
         db_commit(db);
+    FAILPOINT("sqlite.after_commit");
     enum rc rc = db_take_error(db, &e);
     if (rc == RC_OK && !whole)
         rc = e.code;
@@ -102,6 +105,7 @@ static void *write_batches(void *arg) {
         run_batch(s, batch, n);
         for (size_t i = 0; i < n; i++)
             sem_post(&batch[i]->done);  // from here on the request is gone
+        FAILPOINT("sqlite.told");
         db_tidy(s->db);
     }
     return NULL;

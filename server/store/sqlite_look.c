@@ -1,6 +1,8 @@
 // sqlite_look.c: what people ask of the store on SQLite: which jobs there are, and to try a dead one again.
 #include "server/store/sqlite_verbs.h"
 
+#include "base/failpoint.h"
+
 #include <stdio.h>
 
 #define LOOK_MOST 2000  // jobs that one call looks at: accepts wait meanwhile
@@ -58,6 +60,7 @@ void verb_redrive(struct db *db, int64_t now, void *args) {
     char lane[KEY_LEN + 1];
     snprintf(lane, sizeof lane, SV_FMT, SV_ARG(db_bytes(q, LANE)));
     db_run(db, REOPEN_JOB, VALUES(number(seq), text(sv_of(lane))));
+    FAILPOINT("sqlite.redrive.half");
     db_run(db, JOIN_LANE, VALUES(text(sv_of(lane)), text(r->shop), number(seq), number(now), number(INT64_MAX)));
     if (r->plan.p)
         db_run(db, PUT_PLAN, VALUES(number(seq), bytes(r->plan)));
