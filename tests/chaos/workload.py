@@ -62,7 +62,6 @@ def script(destinations, seed, share):
     share of all requests fails in a way that may be tried again."""
     dice = random.Random(seed)
     destinations.forgiving = False
-    down = Answer(500, b"down")
 
     def answer(destination, event_id, n):
         delay = dice.uniform(0, 0.03)
@@ -70,7 +69,7 @@ def script(destinations, seed, share):
         if destination == "meta" and event_id.startswith("dead_") and not destinations.forgiving:
             return meta_error(100, 2804003)
         if destination == "meta" and away(destinations, event_id, n):
-            return down
+            return Answer(500, b"down")
         if destination in ("meta", "klaviyo") and n <= 4 and dice.random() < share:
             failure = dice.choice(AGAIN[kind])()
             failure.delay = delay
@@ -78,4 +77,4 @@ def script(destinations, seed, share):
         result = good(destination)
         return Answer(result.status, result.body, result.headers, delay)
 
-    destinations.answer_with = answer
+    return answer

@@ -74,6 +74,15 @@ def klaviyo_error(status, code="invalid", **headers):
                   {k.replace("_", "-"): str(v) for k, v in headers.items()})
 
 
+def has_hung_up(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def send_hang(connection, payload):
     """No answer; ends when the other side gives up."""
     connection.settimeout(60)
@@ -198,9 +207,10 @@ class Destinations:
             self.observe(seen)
         if answer.delay:
             time.sleep(answer.delay)
+        gave_up = has_hung_up(request.connection)
         with self.lock:
             seen.status = answer.status if answer.whole else 0
-            seen.how = answer.wrong
+            seen.how = answer.wrong or ("nobody waited for it" if gave_up else "")
             seen.answered = self._next()
             seen.answered_at = time.time()
             if not seen.how:
