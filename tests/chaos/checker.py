@@ -1,6 +1,6 @@
 """Holds what the senders were told, what the destinations saw and what the program says against each other.
 
-What is looked for, by the guarantees' numbers (docs/guarantees.md):
+What is looked for, and the guarantee that it would break (docs/faults.md):
   lost        G1 G2  acknowledged, and a destination that was to get it neither took it nor has a recorded skip or failure
   foreign     G2     a request that no acknowledged webhook accounts for
   event order G3     Klaviyo asked before Meta's outcome, or told another outcome than there was; Meta asked again after that

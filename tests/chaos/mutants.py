@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant("body changed on retry", ("bytes",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/dispatch_job.c", "    request.body = s->draft.body;\n",
          '    request.body = s->attempts > 0 ? arena_fmt(&t->arena, SV_FMT " ", SV_ARG(s->draft.body)) : s->draft.body;\n'),)),
-    Mutant("outcome not recorded before the next step", ("event order",), ("answered.klaviyo.event", "sqlite", 1, "KILL", 2), (
+    Mutant("outcome not recorded before the next step", ("event order",), ("answered.klaviyo.event", "sqlite", 1, "KILL", 14), (
         ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || t->lease", "    if (verdict == MARK_WAIT || t->lease"),
         ("server/dispatch/dispatch_job.c", "    if (!plan_in_order(&t->recorded,", "    if (!plan_in_order(&t->plan,"))),
     Mutant("outcome dropped", ("lost",), ("", "sqlite", 1, "KILL", 0), (
