@@ -12,7 +12,7 @@ void failpoint_reached(const char *group, const char *name);  // "group.name", o
 #define FAILPOINT_OF(group, name) failpoint_reached(group, name)
 #else
 #define FAILPOINT(name) ((void)0)
-#define FAILPOINT_OF(group, name) ((void)sizeof(name))
+#define FAILPOINT_OF(group, name) ((void)sizeof(group), (void)sizeof(name))
 #endif
 
 #endif
