@@ -4,6 +4,7 @@
 
 #include "base/sv.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@ static void act(const char *variable, int signal_number, int *times, const char 
     if (sv_cut(wanted, ':', &place, &number) && !sv_i64(number, &nth))
         return;
     if (!sv_is(place, here) || __atomic_add_fetch(times, 1, __ATOMIC_SEQ_CST) != nth)
+        return;
+    const char *once = getenv("FO_ONCE");
+    if (once && open(once, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) < 0)
         return;
     fprintf(stderr, "failpoint %s\n", here);
     kill(getpid(), signal_number);

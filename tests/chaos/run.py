@@ -1,4 +1,4 @@
-"""One run: a store, one or two processes, a seeded workload, and one place at which the first process is killed or stopped."""
+"""One run: a store, one or two processes, a seeded workload, and one place at which a process is killed or stopped."""
 import contextlib
 import dataclasses
 import json
@@ -51,8 +51,8 @@ class World:
             self.destinations.observe = self._strike
         self.stopping = False
         self.lock = threading.Lock()
-        for n, service in enumerate(self.services):
-            service.start(wait=False, **({variable: place} if n == 0 and variable else {}))
+        for service in self.services:  # whichever gets there first
+            service.start(wait=False, **({variable: place, "FO_ONCE": str(folder / "struck")} if variable else {}))
         self.keeper = threading.Thread(target=self._keep, daemon=True)
         self.keeper.start()
 
@@ -189,7 +189,8 @@ def redrive(world):
 def provoke(world, needs, lanes):
     """What has to happen besides, until the place is reached."""
     if needs == "reload":
-        world.services[0].process.send_signal(signal.SIGHUP)
+        for service in world.services:
+            service.process.send_signal(signal.SIGHUP)
     if needs == "stop":
         more = [workload.person(n, 100000) for n in range(2)]
         lanes += more
