@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "server/report/report_page.h"
 
 #define METRICS_LIMIT ((size_t)8 << 20)
 
@@ -57,6 +58,12 @@ static void metrics(struct admin *admin, const struct http_request *r, struct ht
     config_drop(config);
 }
 
+static void report(struct admin *admin, const struct http_request *r, struct http_response *ret) {
+    struct config *config = config_current(admin->config);
+    report_page(admin->store, config, r, ret);
+    config_drop(config);
+}
+
 static const struct {
     const char *path;
     bool post;  // POST alone, else GET and HEAD
@@ -68,6 +75,7 @@ static const struct {
     {"/metrics", false, false, metrics},
     {"/events", false, false, admin_events},
     {"/redrive", true, false, admin_redrive},
+    {"/report", false, false, report},
 };
 
 static bool has_token(struct admin *admin, const struct http_request *r) {

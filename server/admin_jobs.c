@@ -152,9 +152,10 @@ static enum rc redrive_one(struct admin *admin, struct arena *a, struct sv shop,
     *ret_status = "unknown";
     enum rc rc = store_find(admin->store, a, shop, id, &job, e);
     if (rc == RC_OK) {
-        bool changed = job.plan.p && plan_read(a, job.plan, &plan, e) == RC_OK && plan_reopen(&plan);
+        bool planned = job.plan.p && plan_read(a, job.plan, &plan, e) == RC_OK;
+        plan_reopen(&plan);
         FAILPOINT("redrive.before");
-        rc = store_redrive(admin->store, shop, id, changed ? plan_write(a, &plan) : SV_NONE, &redriven, e);
+        rc = store_redrive(admin->store, shop, id, planned ? plan_write(a, &plan) : SV_NONE, &redriven, e);
         FAILPOINT("redrive.after");
         *ret_status = redriven ? "redriven" : "not dead";
     }

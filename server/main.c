@@ -17,6 +17,7 @@ static const struct command {
     {"events", "list what the running service holds, and what became of it", command_events},
     {"dead", "the dead letters among them, with their reasons", command_dead},
     {"replay", "have dead letters tried again", command_replay},
+    {"report", "where conversions leak: identity, click ids, consent, double sending, order", command_report},
     {"sandbox", "a Meta and a Klaviyo that print what they receive", command_sandbox},
 };
 

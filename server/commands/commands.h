@@ -11,6 +11,7 @@ int command_map(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_dead(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_sandbox(int argc, char **argv);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "server/dispatch/recall.h"
 
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
@@ -17,18 +18,28 @@ static const char *const outcomes[] = {
     [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
 };
 
+static void add_marks(struct task *t, struct change *c) {
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 1);
+    for (size_t i = 0; i < t->waiting.count; i++)
+        all[c->mark_count++] = t->waiting.marks[i];
+    if (t->mark.key.p)
+        all[c->mark_count++] = t->mark;
+    c->marks = all;
+}
+
 static void change(struct task *t, struct change c) {
     if (t->dirty)
         c.plan = plan_write(&t->arena, &t->plan);
-    c.marks = &t->mark;
-    c.mark_count = t->mark.key.p != NULL;
+    add_marks(t, &c);
     if (!arena_ok(&t->arena))  // then the plan may be anything
         c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
     dispatch_change(t, c);
 }
 
 static void finish(struct task *t, enum job_state state, struct sv reason) {
-    change(t, (struct change){.kind = CHANGE_FINISH, .state = state, .reason = reason});
+    struct change c = {.kind = CHANGE_FINISH, .state = state, .reason = reason};
+    ledger_lines(t, &c);
+    change(t, c);
 }
 
 // ---- planning
@@ -45,14 +56,15 @@ static struct sv person_json(struct task *t) {
 }
 
 static void add_remembered(struct task *t, struct change *c) {
-    if (t->decoded.remember_count == 0)
-        return;
-    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count);
-    struct sv person = person_json(t);
+    size_t requests = t->decoded.restocked ? 0 : t->waiting.count;
+    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count + requests);
+    struct sv person = t->decoded.remember_count > 0 ? person_json(t) : SV_NONE;
     for (size_t i = 0; i < t->decoded.remember_count; i++)
         all[i] = (struct remembered){person_key(&t->arena, t->decoded.remember[i]), person, t->config->identity_lifetime_ms};
+    for (size_t i = 0; i < requests; i++)
+        all[t->decoded.remember_count + i] = t->waiting.requests[i];
     c->remember = all;
-    c->remember_count = t->decoded.remember_count;
+    c->remember_count = t->decoded.remember_count + requests;
 }
 
 static void add_reservations(struct task *t, struct change *c) {
@@ -73,32 +85,8 @@ static void record(struct task *t) {
     change(t, c);
 }
 
-// ask_marks: what the store knows that decides what these events are. False: the way ended here.
-static bool ask_marks(struct task *t) {
-    struct err e;
-    bool outdated = false;
-    enum rc rc = mark_newest(t, &outdated, &e);
-    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
-        rc = mark_first_purchase(t, &t->decoded.events[i], &e);
-    if (rc != RC_OK)
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-    else if (outdated)
-        finish(t, JOB_IGNORED, SV("older than the state that is known"));
-    return rc == RC_OK && !outdated;
-}
-
 static void make_plan(struct task *t) {
     _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
-    if (sv_present(t->decoded.undecodable)) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
-        return;
-    }
-    if (t->decoded.count > PLAN_EVENTS_MAX) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
-        return;
-    }
-    if (!ask_marks(t))
-        return;
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
@@ -112,6 +100,70 @@ static void make_plan(struct task *t) {
     record(t);
 }
 
+static void settle_marks(struct task *t) {
+    if (marks_settle(t, t->asked))
+        make_plan(t);
+    else
+        finish(t, JOB_IGNORED, SV("older than the state that is known"));
+}
+
+static void join_queues(struct task *t) {
+    wait_join(t);
+    make_plan(t);
+}
+
+// answer_requests: the change that notes what was answered keeps the lease; then come the next ones, and others in between.
+static void answer_requests(struct task *t) {
+    struct err e;
+    if (wait_answer(t, &e) == RC_OK)
+        record(t);
+    else
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+}
+
+static void answer_queues(struct task *t) {
+    size_t n, told = t->waiting.answered;
+    struct lookup *asked = wait_requests_wanted(t, &n);
+    if (asked && dispatch_stopping(t->dispatch))
+        task_give_back(t);
+    else if (asked)
+        dispatch_ask(t, asked, n, answer_requests);
+    else if (told > 0)
+        finish(t, JOB_DONE, arena_fmt(&t->arena, "told %zu waiting %s", told, told == 1 ? "person" : "people"));
+    else
+        finish(t, JOB_IGNORED, t->decoded.ignored);
+}
+
+static void begin_plan(struct task *t) {
+    if (sv_present(t->decoded.undecodable)) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
+        return;
+    }
+    if (t->decoded.count > PLAN_EVENTS_MAX) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        return;
+    }
+    size_t n;
+    struct lookup *queues = wait_queues_wanted(t, &n);
+    if (queues) {
+        dispatch_ask(t, queues, n, t->decoded.restocked ? answer_queues : join_queues);
+        return;
+    }
+    struct lookup *asked = marks_wanted(t, &n);
+    dispatch_ask(t, asked, n, settle_marks);
+}
+
+static void decoded(struct task *t) {
+    if (!t->job.plan.p) {
+        begin_plan(t);
+        return;
+    }
+    t->recorded = t->plan;
+    t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
+    t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
+    advance(t);
+}
+
 void task_begin(struct task *t) {
     struct err e = {0};
     if (sv_present(t->job.unreadable)) {
@@ -119,16 +171,10 @@ void task_begin(struct task *t) {
     } else if (t->job.claims > CLAIMS_MOST) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
     } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
+        t->plan = (struct plan){0};
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
-    } else if (task_decode(t, &e)) {
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-    } else if (!t->job.plan.p) {
-        make_plan(t);
     } else {
-        t->recorded = t->plan;
-        t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
-        t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
-        advance(t);
+        task_decode(t, decoded);
     }
 }
 
@@ -154,11 +200,11 @@ static void answered(void *ctx, const struct answer *answer) {
 
 static void measure_gap(struct task *t, int64_t now_ms) {
     const struct step *steps = t->plan.events[t->event].steps;
-    if (destinations[t->step] == &destination_klaviyo && steps[t->step].first_ms == 0 && steps[0].state == STEP_SENT)
+    if (destinations[t->step] == &destination_klaviyo && steps[t->step].asked_ms == 0 && steps[0].state == STEP_SENT)
         metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
 }
 
-static void post(struct task *t, int64_t timeout_ms) {
+static void post(struct task *t) {
     struct err e = {0};
     struct step *s = &t->plan.events[t->event].steps[t->step];
     struct request request = {0};
@@ -167,9 +213,10 @@ static void post(struct task *t, int64_t timeout_ms) {
     int64_t now_ms = clock_wall_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
+    s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
     t->probe = gate_pass(t->work, t->step);
     FAILPOINT_OF("send", destinations[t->step]->name);
-    t->sending = http_client_post(t->dispatch->http, &request, timeout_ms, answered, t, &e) == RC_OK;
+    t->sending = http_client_post(t->dispatch->http, &request, t->timeout_ms, answered, t, &e) == RC_OK;
     FAILPOINT_OF("sent", destinations[t->step]->name);
     if (t->sending)
         return;
@@ -177,15 +224,38 @@ static void post(struct task *t, int64_t timeout_ms) {
     advance(t);
 }
 
-// send: the step whose turn it is, once the store has everything that precedes it and the lease outlasts the request.
+// weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
+static void weighed(struct task *t, enum mark_verdict verdict) {
+    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
+        plan_skip_step(&t->plan, t->event, t->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
+        t->dirty = true;
+        advance(t);
+        return;
+    }
+    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + t->timeout_ms + LEASE_MARGIN_MS) {
+        record(t);
+        return;
+    }
+    if (!plan_in_order(&t->recorded, t->event, t->step)) {
+        metrics_order_violation(t->dispatch->given.metrics);
+        log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[t->step]->name);
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
+        return;
+    }
+    post(t);
+}
+
+static void mark_told(struct task *t) {
+    weighed(t, mark_weigh(t, t->asked[0].ret));
+}
+
 static void send(struct task *t, const struct action *a) {
     if (t->event != a->event || t->step != a->step)
         t->intended = false;  // it is about another request, whose turn has passed
     t->event = a->event;
     t->step = a->step;
-    struct step *s = &t->plan.events[a->event].steps[a->step];
-    int64_t timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
-    if (!s->draft.body.p) {
+    t->timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
+    if (!t->plan.events[a->event].steps[a->step].draft.body.p) {
         t->probe = false;
         note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
         advance(t);
@@ -193,27 +263,10 @@ static void send(struct task *t, const struct action *a) {
     }
     t->dirty |= plan_tell(&t->arena, &t->plan, a->event, a->step);
     enum mark_verdict verdict = mark_before(t);
-    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
-        plan_skip_step(&t->plan, a->event, a->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
-        t->dirty = true;
-        advance(t);
-        return;
-    }
-    if (verdict == MARK_STORE_AWAY) {
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-        return;
-    }
-    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS) {
-        record(t);
-        return;
-    }
-    if (!plan_in_order(&t->recorded, a->event, a->step)) {
-        metrics_order_violation(t->dispatch->given.metrics);
-        log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[a->step]->name);
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
-        return;
-    }
-    post(t, timeout_ms);
+    if (verdict == MARK_ASK)
+        dispatch_ask(t, mark_wanted(t), 1, mark_told);
+    else
+        weighed(t, verdict);
 }
 
 // hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
@@ -279,6 +332,7 @@ static bool settle(struct task *t, const struct change *c) {
     for (size_t i = 0; i < c->reserve_count; i++) {
         if (c->taken[i])
             plan_skip(&t->plan, i, SV("duplicate event"));
+        t->plan.events[i].taken = c->taken[i];
         t->dirty |= c->taken[i];
         left |= !c->taken[i];
     }
@@ -292,6 +346,11 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->intended = t->intending;
     t->intending = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
+    if (t->decoded.restocked) {
+        begin_plan(t);
+        return;
+    }
     if (t->ignored.p) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
@@ -333,6 +392,8 @@ static void tell(struct task *t, const struct change *c) {
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
     log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
+    if (c->ledger_count > 0)
+        ledger_count(t);
 }
 
 // conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.
@@ -340,11 +401,12 @@ static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)
         advance(t);
     else
-        make_plan(t);
+        begin_plan(t);
 }
 
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms) {

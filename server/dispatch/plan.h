@@ -23,6 +23,7 @@ struct step {
     bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
+    int64_t asked_ms;         // first request, wall; 0: none
     int64_t last_ms;          // last answer, wall
     int64_t next_ms;          // not before, wall: the end of its back-off; 0: at once
 };
@@ -35,6 +36,7 @@ struct planned_event {
     struct sv id, name;
     int64_t time_ms;
     struct patience patience; // of its rule
+    bool taken;               // another job has this event: it is skipped here
     struct event *event;      // decoded again on each claim; not stored; NULL when it is no longer decoded
     struct step steps[PLAN_STEPS];
 };
@@ -43,6 +45,7 @@ struct plan {
     struct planned_event events[PLAN_EVENTS_MAX];
     size_t event_count;
     bool aside;               // what is left is retried in a lane of its own; the lane went on
+    bool replayed;            // it was over before, and the ledger has its lines
     bool reserved;            // whose the events are is settled: those that belong to another job are skipped
 };
 
@@ -77,8 +80,8 @@ MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, 
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
 // configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
-// plan_reopen: steps that failed, and those that were not sent because of it, are to be done as if never tried. Says whether there are any.
-bool plan_reopen(struct plan *p);
+// plan_reopen: of a job that died: steps that failed, and those that were not sent because of it, are to be done as if never tried.
+void plan_reopen(struct plan *p);
 // plan_redraft: after plan_resume: undecided steps without a body get one, by the mapping of now (nothing was taken under the
 // old one). Says whether it changed something.
 bool plan_redraft(struct arena *a, const struct shop *shop, struct plan *p, int64_t now_ms);
@@ -99,6 +102,8 @@ struct disposition plan_disposition(const struct plan *p, size_t event);
 // plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
 bool plan_in_order(const struct plan *p, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed
+// step_perishes: it is worth nothing once a later step has been sent, and there is one.
+bool step_perishes(const struct planned_event *e, size_t step);
 const char *step_state_text(enum step_state state);
 
 #define PAUSE_PROBE_MS 60000

@@ -261,7 +261,8 @@ static bool set_request(struct http_call *call, const struct request *request, b
     bad |= curl_easy_setopt(call->easy, CURLOPT_URL, arena_cstr(&call->arena, request->url));
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, body.p);
-    bad |= curl_easy_setopt(call->easy, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+    if (get)
+        bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
     bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->fields);
     bad |= curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     bad |= curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));

@@ -18,6 +18,7 @@ void http_client_free(struct http_client *c);  // open calls are dropped without
 
 // http_client_post starts a POST; request is copied. timeout_ms bounds the whole exchange (connecting: at most 3 s of it).
 MUST_CHECK enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
+// http_client_get: the same with GET; a body is not sent.
 MUST_CHECK enum rc http_client_get(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
 void http_client_take(struct http_client *c, size_t answer_bytes);  // before the first call: answers are cut there instead of at 64 KiB
 // http_client_run works for at most wait_ms (returns early when something finished or http_client_wake was called).

@@ -14,6 +14,7 @@ struct engine {
     struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
+    int64_t ledger_lifetime_ms;
     struct redis_script scripts[SCRIPT_COUNT];
 };
 

@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant("dead letter forgotten", ("lost",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/dispatch_job.c", "        finish(t, a->dead ? JOB_DEAD : JOB_DONE,", "        finish(t, JOB_DONE,"),)),
     Mutant("replay sends everything again", ("duplicate",), ("", "sqlite", 1, "KILL", 0), (
-        ("server/dispatch/plan.c", "            if (p->events[i].steps[s].state != STEP_FAILED && !stopped(&p->events[i], s))\n                continue;",
-         "            if (stopped(&p->events[i], s) || p->events[i].steps[s].state == STEP_SKIPPED)\n                continue;"),)),
+        ("server/dispatch/plan.c", "            if (p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))",
+         "            if (p->events[i].steps[s].state == STEP_SENT || p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))"),)),
 ]
 
 

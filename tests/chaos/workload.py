@@ -51,9 +51,9 @@ AGAIN = {
 
 
 def away(destinations, event_id, n):
-    """For one order until Klaviyo goes on without Meta; for one checkout for a moment, which is not worth that."""
+    """For one order until Klaviyo has it without Meta; for one checkout for a moment, which is not worth that."""
     if event_id == "ord_100000_purchase":
-        return ("klaviyo", event_id) not in destinations.tries
+        return ("klaviyo", event_id) not in destinations.taken
     return event_id == "chk_token1_started" and n <= 2
 
 

@@ -96,6 +96,9 @@ static void health_is_open_and_the_rest_wants_the_token(void **state) {
         {"POST", "/events", "Bearer t0k", 405},
         {"GET", "/redrive", "Bearer t0k", 405},
         {"POST", "/redrive", "Bearer t0k", 400},
+        {"GET", "/report", NULL, 401},
+        {"GET", "/report", "Bearer t0k", 200},
+        {"POST", "/report", "Bearer t0k", 405},
         {"GET", "/nothing", NULL, 401},
         {"GET", "/nothing", "Bearer t0k", 404},
     };

@@ -200,38 +200,32 @@ static bool has_phone(const struct step *s) {
 static void amended_once(void **state) {
     (void)state;
     static const struct outcome refused = {.kind = OUTCOME_REJECT, .amend = true, .reason = {"409", 3}};
-    for (size_t step = PROFILE; step <= EVENT; step++) {
-        struct plan p = full_plan_for(EVENT_PURCHASE);
-        struct step *s = &p.events[0].steps[step];
-        assert_true(has_phone(s));
-        plan_outcome(&arena, &p, 0, META, &(struct outcome){.kind = OUTCOME_SENT}, T0, 0);
-        plan_tell(&arena, &p, 0, step);
-        assert_int_equal(plan_outcome(&arena, &p, 0, step, &refused, T0 + 5, MOST), 0);  // at once
-        assert_int_equal(s->state, STEP_RETRYING);
-        assert_int_equal(s->attempts, 1);
-        assert_true(s->amended && !has_phone(s) && sv_contains_nocase(s->draft.body, SV("ava@klaviyo-demo.com")));
-        assert_true(step != EVENT || sv_contains_nocase(s->draft.body, SV("\"capi_status\":\"sent\"")));
-        assert_false(plan_tell(&arena, &p, 0, step));
-        struct sv body = s->draft.body;  // a stored plan goes on with what was left
-        struct plan again;
-        assert_int_equal(plan_read(&arena, plan_write(&arena, &p), &again, NULL), RC_OK);
-        p = again;
-        plan_outcome(&arena, &p, 0, step, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("503")}, T0 + 6, 0);
-        assert_true(sv_eq(s->draft.body, body));
-        plan_outcome(&arena, &p, 0, step, &refused, T0 + 7, 0);
-        assert_int_equal(s->state, STEP_FAILED);
-        expect_text(s->reason, "409", step);
-        assert_int_equal(s->attempts, 3);
-    }
-    struct plan p = full_plan_for(EVENT_PURCHASE);  // Meta has nothing to leave out
+    struct plan p = full_plan_for(EVENT_PURCHASE), again;
+    struct step *s = &p.events[0].steps[PROFILE];
+    assert_true(has_phone(s));
+    assert_false(has_phone(&p.events[0].steps[EVENT]));
+    plan_outcome(&arena, &p, 0, META, &(struct outcome){.kind = OUTCOME_SENT}, T0, 0);
+    assert_int_equal(plan_outcome(&arena, &p, 0, PROFILE, &refused, T0 + 5, MOST), 0);  // at once
+    assert_int_equal(s->state, STEP_RETRYING);
+    assert_int_equal(s->attempts, 1);
+    assert_true(s->amended && !has_phone(s) && sv_contains_nocase(s->draft.body, SV("ava@klaviyo-demo.com")));
+    struct sv body = s->draft.body;  // a stored plan goes on with what was left
+    assert_int_equal(plan_read(&arena, plan_write(&arena, &p), &again, NULL), RC_OK);
+    p = again;
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("503")}, T0 + 6, 0);
+    assert_true(sv_eq(s->draft.body, body));
+    plan_outcome(&arena, &p, 0, PROFILE, &refused, T0 + 7, 0);
+    assert_int_equal(s->state, STEP_FAILED);
+    expect_text(s->reason, "409", 0);
+    assert_int_equal(s->attempts, 3);
+    p = full_plan_for(EVENT_PURCHASE);  // Meta has nothing to leave out
     plan_outcome(&arena, &p, 0, META, &refused, T0, 0);
     assert_int_equal(p.events[0].steps[META].state, STEP_FAILED);
-    p = plan_for(EVENT_PURCHASE);  // without a telephone number neither has the event
-    plan_outcome(&arena, &p, 0, EVENT, &refused, T0, 0);
+    plan_outcome(&arena, &p, 0, EVENT, &refused, T0, 0);  // nor has an event
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_FAILED);
-    p = full_plan_for(EVENT_PURCHASE);  // nor has a refusal that is about something else
-    plan_outcome(&arena, &p, 0, EVENT, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("400")}, T0, 0);
-    assert_int_equal(p.events[0].steps[EVENT].state, STEP_FAILED);
+    p = full_plan_for(EVENT_PURCHASE);  // nor a refusal that is about something else
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("400")}, T0, 0);
+    assert_int_equal(p.events[0].steps[PROFILE].state, STEP_FAILED);
 }
 
 static void told_once(void **state) {
@@ -315,6 +309,24 @@ static void perished_steps(void **state) {
         if (rows[i].perishes)
             expect_text(p.events[0].steps[PROFILE].reason, "not reached in time; the next event brings it", i);
     }
+}
+
+// A profile that no event follows is all that there is to send: it does not perish, and is tried on like an event.
+static void a_profile_without_event_is_kept(void **state) {
+    (void)state;
+    struct shop shop = shop_of_both();
+    struct event e = known_event_at(EVENT_BACK_IN_STOCK_REQUESTED, "evt_1", T0);
+    struct plan p = plan_of(&shop, &e, 1, T0);
+    const struct step *steps = p.events[0].steps;
+    assert_true(steps[META].state == STEP_SKIPPED && steps[EVENT].state == STEP_SKIPPED && steps[LIST].state == STEP_SKIPPED);
+    struct action a = plan_next(&p, NULL, T0, 0);
+    assert_true(a.kind == ACTION_SEND && a.step == PROFILE && a.worth_ms == NEVER);
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("why")}, T0, 0);
+    assert_false(plan_expire(&p, T0 + HOURS_MS(1)));
+    assert_int_equal(plan_next(&p, NULL, T0 + HOURS_MS(1), 0).kind, ACTION_SEND);
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("why")}, T0 + HOURS_MS(1), 0);
+    a = plan_next(&p, NULL, T0 + HOURS_MS(1), 0);
+    assert_true(a.kind == ACTION_FINISH && !a.dead);
 }
 
 static void resumed_plans(void **state) {
@@ -407,11 +419,12 @@ static void reopened_plans(void **state) {
     const struct outcome sent = {.kind = OUTCOME_SENT}, refused = {.kind = OUTCOME_REJECT, .reason = SV("why")};
     struct plan p = plan_of(&shop, &e, 1, T0);
     p.events[0].patience.on_fail = ON_FAIL_STOP;
-    assert_false(plan_reopen(&p));
+    p.reserved = true;
     struct sv body = p.events[0].steps[META].draft.body;
     plan_outcome(&arena, &p, 0, META, &refused, T0, 0);
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_SKIPPED);
-    assert_true(plan_reopen(&p));
+    plan_reopen(&p);
+    assert_true(p.replayed);
     assert_int_equal(p.events[0].steps[META].state, STEP_PENDING);
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
     assert_true(p.events[0].steps[META].attempts == 0 && p.events[0].steps[META].first_ms == 0);
@@ -422,7 +435,7 @@ static void reopened_plans(void **state) {
     assert_true(p.events[0].steps[EVENT].draft.tell_at > 0);
     plan_outcome(&arena, &p, 0, META, &sent, T0, 0);
     plan_outcome(&arena, &p, 0, EVENT, &refused, T0, 0);
-    assert_true(plan_reopen(&p));
+    plan_reopen(&p);
     assert_int_equal(p.events[0].steps[META].state, STEP_SENT);
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
 }
@@ -431,7 +444,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(made_plans), TEST(sign_ups), TEST(patience_is_that_of_the_rule), TEST(too_many_events), TEST(a_body_that_cannot_be_made),
         TEST(outcomes), TEST(backoff_has_full_jitter), TEST(amended_once), TEST(told_once),
-        TEST(expired_steps), TEST(perished_steps), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept), TEST(reopened_plans),
+        TEST(expired_steps), TEST(perished_steps), TEST(a_profile_without_event_is_kept), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept), TEST(reopened_plans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

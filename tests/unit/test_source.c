@@ -61,8 +61,16 @@ static const struct row rows[] = {
     {"recharge/subscription/activated/monthly", RECHARGE_TOO, "sub_401220087_started", "subscription_started", "2026-11-20T19:05:52Z", "subscription", NULL, "customer email recharge_customer"},
     {"recharge/subscription/cancelled/too_much_product", RECHARGE_TOO, "sub_401220087_cancelled_1795210209", "subscription_cancelled", "2026-11-20T21:30:09Z", "subscription", NULL, "recharge_customer"},
     {"recharge/subscription/skipped/next_delivery", RECHARGE_TOO, "sub_401220087_skipped_2027-01-20", "skipped_order", "2026-11-20T20:15:00Z", "subscription", NULL, "customer email recharge_customer"},
-    {"recharge/subscription/updated/quantity_changed", RECHARGE_TOO, .reason = "subscription updated: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
+    {"recharge/subscription/updated/quantity_changed", RECHARGE_TOO, .reason = "subscription changed: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
     {"recharge/subscription/updated/cancelled_after_retries", RECHARGE_TOO, "sub_401220087_cancelled_1795212000", "subscription_cancelled", "2026-11-20T22:00:00Z", "subscription", NULL, "customer email recharge_customer"},
+    {"recharge/subscription/unskipped/next_delivery", RECHARGE_TOO, .reason = "subscription changed: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
+    {"recharge/subscription/swapped/other_size", RECHARGE_TOO, .reason = "subscription changed: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
+    {"recharge/subscription/paused/by_customer", RECHARGE_TOO, .reason = "subscription changed: neither started, skipped nor cancelled", .identity = "customer email recharge_customer"},
+    {"recharge/charge/paid/schedule_told", RECHARGE_TOO, "ord_6240018567179_renewal", "renewal_charged", "2026-11-20T09:07:33Z", "renewal", NULL, "order customer email recharge_customer"},
+    {"recharge/charge/paid/schedule_told_before", RECHARGE_TOO, "ord_6240018567180_renewal", "renewal_charged", "2026-11-20T09:07:33Z", "renewal", NULL, "order customer email recharge_customer"},
+    {"recharge/charge/paid/api_2021_01_schedule_told", RECHARGE_TOO, "rc_charge_712003403_renewal", "renewal_charged", "2026-11-19T15:00:05Z", "renewal", NULL, "email recharge_customer"},
+    {"recharge/charge/failed/schedule_told", RECHARGE_TOO, "rc_charge_712003512_failed", "renewal_failed", "2026-11-20T09:07:40Z", "renewal", NULL, "customer email recharge_customer"},
+    {"recharge/charge/failed/schedule_told_before", RECHARGE_TOO, "rc_charge_712003511_failed", "renewal_failed", "2026-11-20T09:07:40Z", "renewal", NULL, "customer email recharge_customer"},
     {"shopify/checkouts/create/experiment", PLAIN, "chk_0d5e1f3bb0a24c9f8a6bd0a4c1a3e7f2_started", "checkout_started", "2026-11-20T19:10:04Z", "web", NULL, "checkout cart customer email"},
     {"shopify/customers/create/new_account", PLAIN, "cus_7345120034982_sign_up", "sign_up", "2026-11-20T09:02:11Z", NULL, NULL, "customer email phone"},
     {"shopify/customers/create/old_api_with_consent", PLAIN, "cus_7345120039001_sign_up", "sign_up", "2026-11-20T09:15:30Z", NULL, NULL, "customer email"},
@@ -83,6 +91,7 @@ static const struct row rows[] = {
     {"events/sign_up/newsletter", PLAIN, "signup_popup_4471", "sign_up", "2026-11-20T13:46:00Z", "web", NULL, "email"},
     {"events/add_to_cart/one_item", PLAIN, "cart_hWN3kq8bJ1x0cZt2vLr9aQ7e_add_1", "add_to_cart", "2026-11-20T19:01:40Z", "web", NULL, "cart customer email phone"},
     {"events/checkout_started/begin_checkout_alias", PLAIN, "chk_own_5510_started", "checkout_started", "2026-11-20T19:03:00Z", "web", NULL, "checkout customer email phone"},
+    {"events/back_in_stock_requested/variant", PLAIN, "wait_808950810_4471", "back_in_stock_requested", "2026-11-18T18:22:04Z", "web", NULL, "email"},
     {"events/inventory_restocked/waiting_customer", PLAIN, "restock_808950810_7345120034982_20261120", "inventory_restocked", "2026-11-20T10:20:09Z", NULL, NULL, "customer email phone"},
     {"events/inventory_restocked/nobody_waits", PLAIN, .reason = "restocked: it says nobody who waits for it", .identity = ""},
     {"events/became_at_risk/ninety_days", PLAIN, "risk_7345120034982_2026-11", "became_at_risk", "2026-11-20T03:00:00Z", NULL, NULL, "customer email phone"},
@@ -144,7 +153,7 @@ static void fixtures_become_events(void **state) {
         assert_text(e->shop, "acme");
         assert_text(e->source, where(r->path).source->name);
         bool marketing = strstr(" checkout_started cart_started skipped_order sign_up consent_revoked inventory_restocked product_viewed search lead "
-                                "add_to_cart became_at_risk quiz_finished ", r->name) != NULL;
+                                "add_to_cart became_at_risk quiz_finished back_in_stock_requested ", r->name) != NULL;
         assert_int_equal(e->purpose, marketing ? PURPOSE_MARKETING : PURPOSE_TRANSACTIONAL);
     }
 }
