@@ -51,6 +51,10 @@ def test_dead_letters_are_listed_and_replayed(store, start, destinations):
     wait_for(lambda: len(listed(service, "dead")) == 1 and service_pending(service) == 0, what="only the undecodable one is dead again")
     assert len(destinations.of("ord_2_purchase", "klaviyo", ok=True)) == 1
     assert len(destinations.of("ord_2_purchase", "meta")) == 1
+    _, report = service.get("/report?since=1h&shop=acme", {"Authorization": "Bearer sesame"})
+    told = json.loads(report)["shops"][0]
+    assert [event["meant"] for event in told["meta_events"]] == [3]  # each is counted once, however often it was over
+    assert told["double_sending"]["sent_twice"] == 0
 
 
 def service_pending(service):
