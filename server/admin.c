@@ -1,4 +1,4 @@
-#include "server/admin.h"
+#include "server/admin_jobs.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -66,13 +66,16 @@ static void report(struct admin *admin, const struct http_request *r, struct htt
 
 static const struct {
     const char *path;
+    bool post;  // POST alone, else GET and HEAD
     bool open;  // no token needed: a load balancer has none
     void (*handle)(struct admin *admin, const struct http_request *r, struct http_response *ret);
 } pages[] = {
-    {"/healthz", true, healthz},
-    {"/readyz", true, readyz},
-    {"/metrics", false, metrics},
-    {"/report", false, report},
+    {"/healthz", false, true, healthz},
+    {"/readyz", false, true, readyz},
+    {"/metrics", false, false, metrics},
+    {"/events", false, false, admin_events},
+    {"/redrive", true, false, admin_redrive},
+    {"/report", false, false, report},
 };
 
 static bool has_token(struct admin *admin, const struct http_request *r) {
@@ -100,8 +103,8 @@ void admin_handle(void *ctx, const struct http_request *r, struct http_response 
         refuse(ret, 401, SV("{\"error\":\"unauthorized\"}"), "WWW-Authenticate: Bearer\r\n");
     else if (!known)
         refuse(ret, 404, SV("{\"error\":\"not found\"}"), NULL);
-    else if (!sv_is(r->method, "GET") && !sv_is(r->method, "HEAD"))
-        refuse(ret, 405, SV("{\"error\":\"method not allowed\"}"), "Allow: GET, HEAD\r\n");
+    else if (pages[i].post ? !sv_is(r->method, "POST") : !sv_is(r->method, "GET") && !sv_is(r->method, "HEAD"))
+        refuse(ret, 405, SV("{\"error\":\"method not allowed\"}"), pages[i].post ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
     else
         pages[i].handle(admin, r, ret);
 }

@@ -1,4 +1,5 @@
-// admin.h: /healthz (alive), /readyz (store reachable, not stopping), /metrics and /report (with the admin token when one is set).
+// admin.h: /healthz (alive), /readyz (store reachable, not stopping); with the admin token when one is set: /metrics, /report, and what
+// admin_jobs.h has.
 #ifndef SERVER_ADMIN_H
 #define SERVER_ADMIN_H
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "handlers/source.h"
 #include "server/delivery.h"
@@ -229,8 +230,10 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
         err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
         return store_failed(in, &e);
     }
+    FAILPOINT("accept.before_commit");
     if (store_accept(in->store, d, n, told, &e) != RC_OK)
         return store_failed(in, &e);
+    FAILPOINT("accept.after_commit");
     for (size_t i = 0; i < n; i++)
         pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;
     if (pending && in->accepted)
@@ -250,6 +253,7 @@ static enum result take(struct ingest *in, const struct route *route, const stru
         .keys = keys,
         .key_count = idempotency_keys(route, r, keys),
     };
+    FAILPOINT("accept.verified");
     delivery_classify(r->arena, route->shop, route->topic, &d);
     enum result kept = keep(in, r->arena, &d, 1, &told);
     if (kept != ACCEPTED)

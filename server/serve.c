@@ -2,6 +2,7 @@
 #include "server/serve.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "server/admin.h"
 #include "server/commands/commands.h"
@@ -18,7 +19,9 @@
 #define INGEST_THREADS 256
 #define ADMIN_THREADS 4
 #define ADMIN_BODY_LIMIT ((size_t)64 << 10)
+#ifndef PURGE_EVERY_S
 #define PURGE_EVERY_S 10
+#endif
 #define STOP_GRACE_MS 10000
 
 struct service {
@@ -44,8 +47,10 @@ static void purge(struct service *s) {
     struct err e = {0};
     for (size_t i = 0; shops && i < config->shop_count; i++)
         shops[i] = config->shops[i].name;
+    FAILPOINT("purge.before");
     if (shops && store_purge(s->store, shops, config->shop_count, &e))
         log_debug("purge: %s", e.text);  // the dispatcher says when the store is away
+    FAILPOINT("purge.after");
     free(shops);
     config_drop(config);
 }
@@ -151,9 +156,11 @@ void service_stop(struct service *s) {
     pthread_mutex_unlock(&s->lock);
     if (s->webhooks)
         http_server_drain(s->webhooks);
+    FAILPOINT("stop.drained");
     http_server_stop(s->webhooks);
     if (s->dispatch)
         dispatch_stop(s->dispatch, STOP_GRACE_MS);
+    FAILPOINT("stop.dispatched");
     http_server_stop(s->administration);
     if (s->purging)
         pthread_join(s->purger, NULL);
@@ -213,8 +220,11 @@ void service_reload(struct service *s, struct config *next) {
         config_drop(next);
         return;
     }
+    FAILPOINT("reload.before");
     config_replace(s->config, next);
+    FAILPOINT("reload.half");
     dispatch_reloaded(s->dispatch);
+    FAILPOINT("reload.after");
     log_info("reloaded");
 }
 

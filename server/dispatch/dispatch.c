@@ -5,6 +5,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -108,16 +109,28 @@ static void claim(struct dispatch *d) {
     d->claim_at_ms = now + idle;
     if (n == 0)
         return;
+    FAILPOINT("claim.before");
     enum rc rc = store_claim(d->given.store, &d->arena, d->claims, n, LEASE_MS, &jobs, &count, &next_due_ms, &e);
     d->claim_most = rc == RC_OK ? d->given.in_flight : rc == RC_TOO_LARGE ? d->claim_most / 4 + 1 : d->claim_most;
     if (store_answered(d, rc, &e)) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            FAILPOINT("claim.after");
             begin(d, &jobs[i], now);
+        }
         shops_claimed(d, n);
         int64_t least = count == 0 ? EMPTY_CLAIM_MS : 0;
         d->claim_at_ms = now + (next_due_ms < least ? least : next_due_ms > idle ? idle : next_due_ms);
     }
     arena_reset(&d->arena);
+}
+
+static void batch_reached(const struct batch *b, const char *when) {
+    static const char *const kinds[] = {
+        [CHANGE_RECORD] = "record", [CHANGE_RETRY] = "retry",   [CHANGE_HOLD] = "hold",
+        [CHANGE_ASIDE] = "aside",   [CHANGE_FINISH] = "finish", [CHANGE_RELEASE] = "release",
+    };
+    for (size_t i = 0; i < b->n; i++)
+        FAILPOINT_OF(kinds[b->changes[i].kind], when);
 }
 
 // gather and spread: the questions of all tasks in one array, and back with their answers.
@@ -172,8 +185,10 @@ static void commit(struct dispatch *d) {
     struct batch batch = d->queued;
     struct err e = {0};
     int64_t sent_ms = clock_mono_ms();
+    batch_reached(&batch, "before");
     if (batch.n == 0 || !store_answered(d, store_commit(d->given.store, batch.changes, batch.n, &e), &e))
         return;
+    batch_reached(&batch, "after");
     d->queued = d->sent;
     d->sent = batch;
     for (size_t i = 0; i < batch.n; i++)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "server/dispatch/recall.h"
 
@@ -92,6 +93,7 @@ static void make_plan(struct task *t) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
     }
+    FAILPOINT("plan.before");
     if (t->decoded.count > 0)
         plan_make(&t->arena, t->shop, &t->decoded, clock_wall_ms(), &t->plan);
     t->dirty = t->decoded.count > 0;
@@ -158,6 +160,7 @@ static void decoded(struct task *t) {
     }
     t->recorded = t->plan;
     t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
+    t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
     advance(t);
 }
 
@@ -188,6 +191,7 @@ static void note(struct task *t, const struct outcome *o) {
 
 static void answered(void *ctx, const struct answer *answer) {
     struct task *t = ctx;
+    FAILPOINT_OF("answered", destinations[t->step]->name);
     struct outcome o = destinations[t->step]->outcome(&t->arena, answer, clock_wall_ms());
     t->sending = false;
     note(t, &o);
@@ -211,7 +215,9 @@ static void post(struct task *t) {
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
     s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
     t->probe = gate_pass(t->work, t->step);
+    FAILPOINT_OF("send", destinations[t->step]->name);
     t->sending = http_client_post(t->dispatch->http, &request, t->timeout_ms, answered, t, &e) == RC_OK;
+    FAILPOINT_OF("sent", destinations[t->step]->name);
     if (t->sending)
         return;
     note(t, &(struct outcome){.kind = OUTCOME_RETRY, .reason = arena_dup(&t->arena, sv_of(e.text))});

@@ -64,11 +64,12 @@ static bool counts(const struct planned_event *e) {
     return !(e->event && sv_is(e->event->origin, "test")) && (!e->taken || is_sale(event_name_of(e->name)));
 }
 
-// entries: at most LEDGER_MAX. A plan that was given up before it was settled whose its events are left nothing behind.
+// entries: at most LEDGER_MAX. A plan that was given up before it was settled whose its events are leaves nothing behind, one that
+// is over for the second time nothing more.
 static size_t entries(struct task *t, struct ledger_entry ret[LEDGER_MAX]) {
     _Static_assert(PLAN_EVENTS_MAX <= LEDGER_MAX, "every event of a plan may leave a line");
     size_t n = 0;
-    for (size_t i = 0; t->plan.reserved && i < t->plan.event_count; i++)
+    for (size_t i = 0; t->plan.reserved && !t->plan.replayed && i < t->plan.event_count; i++)
         if (counts(&t->plan.events[i]))
             ret[n++] = entry_of(t, &t->plan.events[i]);
     if (t->plan.event_count == 0 && t->decoded.mirrors.p)

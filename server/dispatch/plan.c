@@ -157,6 +157,33 @@ bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded 
     return changed;
 }
 
+// stopped: skipped by stop_after for a failure before it.
+static bool stopped(const struct planned_event *e, size_t step) {
+    const struct step *s = &e->steps[step];
+    return e->patience.on_fail == ON_FAIL_STOP && s->state == STEP_SKIPPED && e->steps[0].state == STEP_FAILED && sv_ends(s->reason, SV(" failed"));
+}
+
+void plan_reopen(struct plan *p) {
+    p->replayed = p->reserved;
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = PLAN_STEPS; s-- > 0;)  // those that were stopped before what stopped them
+            if (p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))
+                p->events[i].steps[s] = (struct step){.state = STEP_PENDING};
+}
+
+bool plan_redraft(struct arena *a, const struct shop *shop, struct plan *p, int64_t now_ms) {
+    bool changed = false;
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++) {
+            struct step *step = &p->events[i].steps[s];
+            if (step->state != STEP_PENDING || step->draft.body.p || !p->events[i].event)
+                continue;
+            step->draft = drafted(a, destinations[s], p->events[i].event, shop, now_ms);
+            changed |= step->draft.body.p != NULL;
+        }
+    return changed;
+}
+
 static int64_t at_least(int64_t a, int64_t b) {
     return a < b ? b : a;
 }

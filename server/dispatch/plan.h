@@ -45,6 +45,7 @@ struct plan {
     struct planned_event events[PLAN_EVENTS_MAX];
     size_t event_count;
     bool aside;               // what is left is retried in a lane of its own; the lane went on
+    bool replayed;            // it was over before, and the ledger has its lines
     bool reserved;            // whose the events are is settled: those that belong to another job are skipped
 };
 
@@ -79,6 +80,11 @@ MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, 
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
 // configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
+// plan_reopen: of a job that died: steps that failed, and those that were not sent because of it, are to be done as if never tried.
+void plan_reopen(struct plan *p);
+// plan_redraft: after plan_resume: undecided steps without a body get one, by the mapping of now (nothing was taken under the
+// old one). Says whether it changed something.
+bool plan_redraft(struct arena *a, const struct shop *shop, struct plan *p, int64_t now_ms);
 // plan_expire: undecided steps for which it is too late, or that are not worth waiting for, become skipped. Says whether it changed something.
 bool plan_expire(struct plan *p, int64_t now_ms);
 void plan_skip_step(struct plan *p, size_t event, size_t step, struct sv reason);

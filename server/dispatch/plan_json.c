@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","asked","last","next"}}}]}
+// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","asked","last","next"}}}]}
 // A body is kept as a string, so that it comes back byte for byte.
 #include "server/dispatch/plan.h"
 
@@ -69,6 +69,7 @@ struct sv plan_write(struct arena *a, const struct plan *p) {
     jw_bool(&w, p->reserved);
     jw_key(&w, "aside");
     jw_bool(&w, p->aside);
+    write_moment(&w, "replayed", p->replayed);
     jw_key(&w, "events");
     jw_open(&w, '[');
     for (size_t i = 0; i < p->event_count; i++)
@@ -140,6 +141,7 @@ enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err 
         return err_set(e, RC_INVALID, "stored plan: no list of at most %d events", PLAN_EVENTS_MAX);
     ret->reserved = json_is_true(json_get(root, "reserved"));
     ret->aside = json_is_true(json_get(root, "aside"));
+    ret->replayed = json_is_true(json_get(root, "replayed"));
     JSON_EACH(item, events)
         if (!read_event(item, &ret->events[ret->event_count++]))
             return err_set(e, RC_INVALID, "stored plan: event %zu cannot be understood", ret->event_count);

@@ -4,6 +4,7 @@
 #include "server/http/http_in.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "server/http/http_deadline.h"
 #include "server/http/http_rules.h"
@@ -143,6 +144,7 @@ static int with_body(struct http_server *s, struct mg_connection *conn, struct h
         if (!response.extra_headers)
             response.extra_headers = "";
         answer(conn, r->method, &response);
+        FAILPOINT_OF("http.answered", r->method.p);
     }
     free(body);
     return status;

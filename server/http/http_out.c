@@ -26,6 +26,7 @@ struct http_call {
     struct curl_slist *fields;
     struct arena arena;              // URL, request body, answer headers
     struct buf body;                 // of the answer
+    size_t most;                     // bytes of it that are kept
     bool cut;                        // the answer's body goes on beyond what is kept
     bool headed;                     // the answer's headers have ended; curl takes one that breaks off among them for whole
     struct header headers[ANSWER_HEADERS_MOST];
@@ -41,6 +42,7 @@ struct http_client {
     int64_t timer_ms;                // monotonic: when curl wants to be called; -1: not on its own account
     struct http_call *open, *idle;
     size_t open_count, idle_count;
+    size_t answer_most;
     size_t finished;                 // calls since the client was made
 };
 
@@ -48,7 +50,7 @@ struct http_client {
 
 static size_t take_body(char *bytes, size_t size, size_t n, void *ctx) {
     struct http_call *call = ctx;
-    size_t room = ANSWER_BODY_MOST - call->body.n;
+    size_t room = call->most - call->body.n;
     n *= size;
     buf_put(&call->body, (struct sv){bytes, n < room ? n : room});
     call->cut = n > room;
@@ -120,6 +122,7 @@ enum rc http_client_new(struct http_client **ret, struct err *e) {
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, watch_timer);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    c->answer_most = ANSWER_BODY_MOST;
     *ret = c;
     return RC_OK;
 }
@@ -209,7 +212,8 @@ static struct http_call *call_new(struct http_client *c) {
     if (!call)
         return NULL;
     arena_init(&call->arena, CALL_BYTES_MOST);
-    buf_init(&call->body, ANSWER_BODY_MOST);
+    buf_init(&call->body, c->answer_most);
+    call->most = c->answer_most;
     call->easy = curl_easy_init();
     if (!call->easy || !set_options(call)) {
         call_free(call);
@@ -292,6 +296,10 @@ enum rc http_client_post(struct http_client *c, const struct request *request, i
 
 enum rc http_client_get(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
     return start(c, request, true, timeout_ms, done, ctx, e);
+}
+
+void http_client_take(struct http_client *c, size_t answer_bytes) {
+    c->answer_most = answer_bytes;
 }
 
 // An answer that was cut here is as good as a whole one; one that broke off by itself is none.

@@ -20,6 +20,7 @@ void http_client_free(struct http_client *c);  // open calls are dropped without
 MUST_CHECK enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
 // http_client_get: the same with GET; a body is not sent.
 MUST_CHECK enum rc http_client_get(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
+void http_client_take(struct http_client *c, size_t answer_bytes);  // before the first call: answers are cut there instead of at 64 KiB
 // http_client_run works for at most wait_ms (returns early when something finished or http_client_wake was called).
 void http_client_run(struct http_client *c, int64_t wait_ms);
 void http_client_wake(struct http_client *c);  // from any thread

@@ -1,17 +1,17 @@
 // redis.c: the store on Redis. Each verb is one Lua script, so that it happens whole or not at all and any number of
-// processes may share one Redis; the scripts (lua/) hold the rules, this file brings arguments there and answers back.
+// processes may share one Redis; the scripts (lua/) hold the rules, this file brings arguments there and answers back; what people
+// ask is in redis_look.c.
 // Every key of a shop begins with "fo:{shop}:": one hash tag, one slot of a Redis Cluster. Time is the clock of Redis.
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "redis_scripts.h"
-#include "server/store/redis_pool.h"
-#include "server/store/store_engine.h"
+#include "server/store/redis_parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it
 #define SPAN_MOST_MS (DAYS_MS(366) * 10)
 #define CLAIM_MOST 256         // per shop and call
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
@@ -19,22 +19,12 @@
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 17   // lua/commit.lua: the key and ARGV 1 to 16
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, SCRIPT_COUNT };
-
-struct engine {
-    struct redis *redis;
-    struct sv retention_ms;  // in retention_text
-    char retention_text[24];
-    int64_t ledger_lifetime_ms;
-    struct redis_script scripts[SCRIPT_COUNT];
-};
-
 static const char *const script_texts[SCRIPT_COUNT] = {
-    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats, [SWAP] = lua_swap,
-    [KEPT] = lua_kept,
+    [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
+    [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive,
 };
 
-static const char *const state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
+const char *const redis_state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
 
 static const char *const kind_names[] = {
     [CHANGE_RECORD] = "record", [CHANGE_RETRY] = "retry",   [CHANGE_HOLD] = "hold",
@@ -43,7 +33,7 @@ static const char *const kind_names[] = {
 
 // ---- arguments and answers
 
-static struct sv number(struct arena *a, int64_t n) {
+struct sv redis_number(struct arena *a, int64_t n) {
     return arena_fmt(a, "%" PRId64, n);
 }
 
@@ -53,28 +43,27 @@ static int64_t span(int64_t ms) {
 }
 
 // lifetime: Redis refuses one of 0.
-static struct sv lifetime(struct arena *a, int64_t ms) {
-    return number(a, ms > 0 ? span(ms) : 1);
+struct sv redis_lifetime(struct arena *a, int64_t ms) {
+    return redis_number(a, ms > 0 ? span(ms) : 1);
 }
 
-static struct sv shop_key(struct arena *a, struct sv shop) {
+struct sv redis_shop_key(struct arena *a, struct sv shop) {
     return arena_fmt(a, "fo:{" SV_FMT "}:", SV_ARG(shop));
 }
 
-static int64_t integer_of(const struct redis_reply *reply) {
+int64_t redis_integer(const struct redis_reply *reply) {
     int64_t n = 0;
     if (reply->kind == REPLY_INTEGER)
         return reply->integer;
     return reply->kind == REPLY_TEXT && sv_i64(reply->text, &n) ? n : 0;
 }
 
-static enum rc odd_answer(const char *verb, struct err *e) {
+enum rc redis_odd_answer(const char *verb, struct err *e) {
     return err_set(e, RC_IO, "Redis answers %s in a form that this version does not know", verb);
 }
 
-// run_one: one command or script; its answer, if it is not an error.
-static enum rc run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
-                       struct redis_reply *ret, struct err *e) {
+enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
+                      struct redis_reply *ret, struct err *e) {
     struct redis_command command = {.script = script, .argv = argv, .argc = argc};
     enum rc rc = redis_run(s->redis, a, &command, 1, e);
     *ret = command.reply;
@@ -83,7 +72,7 @@ static enum rc run_one(struct engine *s, struct arena *a, const struct redis_scr
 
 // run_kept: commands has room for two more.
 static enum rc run_kept(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, struct err *e) {
-    struct sv key = shop_key(a, shop);
+    struct sv key = redis_shop_key(a, shop);
     commands[n] = (struct redis_command){.script = &s->scripts[KEPT], .argv = &key, .argc = 1};
     return redis_run_kept(s->redis, a, commands, n, e);
 }
@@ -112,7 +101,7 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
         return err_set(e, RC_IO, "out of memory");
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct sv retention = lifetime(&a, config->retention_ms);
+    struct sv retention = redis_lifetime(&a, config->retention_ms);
     memcpy(s->retention_text, retention.p, retention.n);
     s->retention_ms = (struct sv){s->retention_text, retention.n};
     arena_free(&a);
@@ -142,19 +131,19 @@ static int64_t hurry_in(const struct delivery *d) {
 static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
-    argv[n++] = shop_key(a, d->shop);
+    argv[n++] = redis_shop_key(a, d->shop);
     argv[n++] = sv_of(id);
-    argv[n++] = sv_of(state_letters[d->state]);
-    argv[n++] = number(a, d->received_ms);
-    argv[n++] = number(a, hurry_in(d));
+    argv[n++] = sv_of(redis_state_letters[d->state]);
+    argv[n++] = redis_number(a, d->received_ms);
+    argv[n++] = redis_number(a, hurry_in(d));
     argv[n++] = d->source;
     argv[n++] = d->topic;
     argv[n++] = d->body;
     argv[n++] = d->reason;
-    argv[n++] = number(a, IDEMPOTENCY_LIFETIME_MS);
-    argv[n++] = number(a, LANE_LIFETIME_MS);
+    argv[n++] = redis_number(a, IDEMPOTENCY_LIFETIME_MS);
+    argv[n++] = redis_number(a, LANE_LIFETIME_MS);
     argv[n++] = s->retention_ms;
-    argv[n++] = number(a, (int64_t)d->key_count);
+    argv[n++] = redis_number(a, (int64_t)d->key_count);
     for (size_t i = 0; i < d->key_count; i++)
         argv[n++] = d->keys[i];
     for (size_t i = 0; i < d->lane_key_count; i++)
@@ -169,9 +158,10 @@ static enum rc engine_accept(struct engine *s, const struct delivery *d, const c
     for (size_t i = 0; i < n; i++)
         commands[i] = accept_command(s, &a, &d[i], ids[i]);
     enum rc rc = run_kept(s, &a, commands, n, d[0].shop, e);
+    FAILPOINT("redis.accept.answered");
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = redis_failed(&commands[i].reply, e);
-        ret[i] = integer_of(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
+        ret[i] = redis_integer(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
     }
     arena_free(&a);
     return rc;
@@ -185,11 +175,11 @@ static struct redis_command claim_command(const struct engine *s, struct arena *
     void *random = arena_alloc(a, bytes + 1);
     random_bytes(random, bytes);
     struct sv *argv = ARENA_ARRAY(a, struct sv, 5);
-    argv[0] = shop_key(a, claim->shop);
-    argv[1] = number(a, span(lease_ms));
-    argv[2] = number(a, (int64_t)most);
+    argv[0] = redis_shop_key(a, claim->shop);
+    argv[1] = redis_number(a, span(lease_ms));
+    argv[2] = redis_number(a, (int64_t)most);
     argv[3] = hex_of(a, random, bytes);
-    argv[4] = number(a, room);
+    argv[4] = redis_number(a, room);
     return (struct redis_command){.script = &s->scripts[CLAIM], .argv = argv, .argc = 5};
 }
 
@@ -211,9 +201,9 @@ static bool read_job(const struct redis_reply *reply, struct sv shop, struct job
         .shop = shop,
         .source = field[SOURCE].text,
         .topic = field[TOPIC].text,
-        .received_ms = integer_of(&field[RECEIVED]),
-        .claims = integer_of(&field[CLAIMS]),
-        .hurry_ms = field[HURRY].kind == REPLY_NIL ? 0 : clock_wall_ms() + integer_of(&field[HURRY]),
+        .received_ms = redis_integer(&field[RECEIVED]),
+        .claims = redis_integer(&field[CLAIMS]),
+        .hurry_ms = field[HURRY].kind == REPLY_NIL ? 0 : clock_wall_ms() + redis_integer(&field[HURRY]),
         .body = field[BODY].text,
         .plan = field[PLAN].text,
     };
@@ -229,13 +219,13 @@ static enum rc read_claim(const struct redis_command *command, struct sv shop, s
     if (rc)
         return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
-        return odd_answer("claim", e);
-    int64_t next = integer_of(&reply->items[0]);
+        return redis_odd_answer("claim", e);
+    int64_t next = redis_integer(&reply->items[0]);
     if (next >= 0 && next < *next_due_ms)
         *next_due_ms = next;
     for (size_t i = 1; i < reply->count; i++)
         if (!read_job(&reply->items[i], shop, &jobs[(*count)++]))
-            return odd_answer("claim", e);
+            return redis_odd_answer("claim", e);
     return RC_OK;
 }
 
@@ -273,6 +263,7 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
     for (size_t i = 0; i < n; i++)
         commands[i] = claim_command(s, a, &claims[i], lease_ms, CLAIM_BYTES_MOST / (int64_t)n);
     enum rc rc = redis_run(s->redis, a, commands, n, e);
+    FAILPOINT("redis.claim.answered");
     return rc ? rc : read_claims(a, commands, claims, n, ret, ret_count, ret_next_due_ms, e);
 }
 
@@ -282,23 +273,23 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
     size_t n = 0;
     struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count);
-    argv[n++] = shop_key(a, c->job->shop);
+    argv[n++] = redis_shop_key(a, c->job->shop);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
     argv[n++] = sv_of(c->job->id);
     argv[n++] = sv_of(c->job->token);
-    argv[n++] = number(a, span(c->delay_ms));
-    argv[n++] = number(a, span(c->lease_ms));
-    argv[n++] = sv_of(state_letters[c->state]);
+    argv[n++] = redis_number(a, span(c->delay_ms));
+    argv[n++] = redis_number(a, span(c->lease_ms));
+    argv[n++] = sv_of(redis_state_letters[c->state]);
     argv[n++] = c->reason;
     argv[n++] = s->retention_ms;
-    argv[n++] = lifetime(a, c->reserve_lifetime_ms);
+    argv[n++] = redis_lifetime(a, c->reserve_lifetime_ms);
     argv[n++] = c->plan.p ? SV("1") : SV("0");
     argv[n++] = c->plan;
-    argv[n++] = number(a, (int64_t)c->reserve_count);
-    argv[n++] = number(a, (int64_t)c->mark_count);
-    argv[n++] = number(a, (int64_t)c->ledger_count);
-    argv[n++] = lifetime(a, s->ledger_lifetime_ms);
+    argv[n++] = redis_number(a, (int64_t)c->reserve_count);
+    argv[n++] = redis_number(a, (int64_t)c->mark_count);
+    argv[n++] = redis_number(a, (int64_t)c->ledger_count);
+    argv[n++] = redis_lifetime(a, s->ledger_lifetime_ms);
     for (size_t i = 0; i < c->reserve_count; i++)
         argv[n++] = c->reserve[i];
     for (size_t i = 0; i < c->mark_count; i++) {
@@ -306,14 +297,14 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
         argv[n++] = c->marks[i].expect.p ? SV("1") : SV("0");
         argv[n++] = c->marks[i].expect;
         argv[n++] = c->marks[i].value;
-        argv[n++] = lifetime(a, c->marks[i].lifetime_ms);
+        argv[n++] = redis_lifetime(a, c->marks[i].lifetime_ms);
     }
     for (size_t i = 0; i < c->ledger_count; i++)
         argv[n++] = c->ledger[i];
     for (size_t i = 0; i < c->remember_count; i++) {
         argv[n++] = c->remember[i].key;
         argv[n++] = c->remember[i].value;
-        argv[n++] = lifetime(a, c->remember[i].lifetime_ms);
+        argv[n++] = redis_lifetime(a, c->remember[i].lifetime_ms);
     }
     return (struct redis_command){.script = &s->scripts[COMMIT], .argv = argv, .argc = n};
 }
@@ -323,13 +314,13 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
     if (rc)
         return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
-        return odd_answer("commit", e);
-    if (integer_of(&reply->items[0]) != 1) {
-        c->result = integer_of(&reply->items[0]) == 0 ? RC_STALE : RC_CONFLICT;
+        return redis_odd_answer("commit", e);
+    if (redis_integer(&reply->items[0]) != 1) {
+        c->result = redis_integer(&reply->items[0]) == 0 ? RC_STALE : RC_CONFLICT;
         return RC_OK;
     }
     for (size_t i = 0; i < c->reserve_count && i + 1 < reply->count; i++)
-        c->taken[i] = integer_of(&reply->items[i + 1]) == 1;
+        c->taken[i] = redis_integer(&reply->items[i + 1]) == 1;
     c->result = RC_OK;
     return RC_OK;
 }
@@ -345,6 +336,7 @@ static enum rc engine_commit(struct engine *s, struct change *changes, size_t n,
         commands[i] = commit_command(s, &a, &changes[i]);
     }
     enum rc rc = run_kept(s, &a, commands, n, changes[0].job->shop, e);
+    FAILPOINT("redis.commit.answered");
     for (size_t i = 0; i < n; i++) {
         if (!commands[i].answered)
             continue;
@@ -368,14 +360,14 @@ static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
     int64_t seen = WAKE_SLICE, leased = 0;
     enum rc rc = RC_OK;
     while (!rc && seen == WAKE_SLICE) {
-        struct sv argv[] = {shop_key(&a, shop), number(&a, leased), number(&a, WAKE_SLICE)};
+        struct sv argv[] = {redis_shop_key(&a, shop), redis_number(&a, leased), redis_number(&a, WAKE_SLICE)};
         struct redis_reply reply;
-        rc = run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
+        rc = redis_run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
         if (!rc && (reply.kind != REPLY_LIST || reply.count != 2))
-            rc = odd_answer("wake", e);
+            rc = redis_odd_answer("wake", e);
         if (!rc) {
-            seen = integer_of(&reply.items[0]);
-            leased += integer_of(&reply.items[1]);
+            seen = redis_integer(&reply.items[0]);
+            leased += redis_integer(&reply.items[1]);
         }
         arena_reset(&a);
     }
@@ -383,90 +375,22 @@ static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
     return rc;
 }
 
-static struct sv state_key(struct arena *a, struct sv shop, struct sv key) {
-    return arena_fmt(a, "fo:{" SV_FMT "}:s:" SV_FMT, SV_ARG(shop), SV_ARG(key));
-}
-
-// One GET each, for shops live in different slots.
-static enum rc engine_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
-    struct redis_command *commands = ARENA_ARRAY(a, struct redis_command, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        struct sv *argv = ARENA_ARRAY(a, struct sv, 2);
-        argv[0] = SV("GET");
-        argv[1] = state_key(a, asked[i].shop, asked[i].key);
-        commands[i] = (struct redis_command){.argv = argv, .argc = 2};
-    }
-    enum rc rc = redis_run(s->redis, a, commands, n, e);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = redis_failed(&commands[i].reply, e);
-        asked[i].ret = commands[i].reply.text;
-    }
-    return rc;
-}
-
-static enum rc engine_state_put(struct engine *s, struct sv shop, const struct remembered *r, struct err *e) {
-    struct arena a;
-    arena_init(&a, SCRATCH_MEMORY);
-    struct sv argv[] = {SV("SET"), state_key(&a, shop, r->key), r->value, SV("PX"), lifetime(&a, r->lifetime_ms)};
-    struct redis_reply reply;
-    enum rc rc = run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
-    arena_free(&a);
-    return rc;
-}
-
-// read_line: {"<ms>-<n>", {"l", text}}
-static bool read_line(const struct redis_reply *reply, struct ledger_line *ret) {
-    struct sv ms, n;
-    if (reply->kind != REPLY_LIST || reply->count != 2 || reply->items[1].kind != REPLY_LIST || reply->items[1].count != 2)
-        return false;
-    ret->text = reply->items[1].items[1].text;
-    return sv_cut(reply->items[0].text, '-', &ms, &n) && sv_i64(ms, &ret->at_ms) && sv_i64(n, &ret->n);
-}
-
-static enum rc engine_ledger(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
-                             struct ledger_line **ret, size_t *ret_count, struct err *e) {
-    struct sv from = after_n < 0 ? number(a, after_ms) : arena_fmt(a, "(%" PRId64 "-%" PRId64, after_ms, after_n);
-    struct sv argv[] = {SV("XRANGE"), arena_fmt(a, SV_FMT "ledger", SV_ARG(shop_key(a, shop))), from, SV("+"), SV("COUNT"),
-                        number(a, LEDGER_PAGE)};
-    struct redis_reply reply;
-    *ret_count = 0;
-    enum rc rc = run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
-    if (rc)
-        return rc;
-    *ret = ARENA_ARRAY(a, struct ledger_line, reply.count + 1);
-    for (size_t i = 0; reply.kind == REPLY_LIST && i < reply.count; i++)
-        if (!read_line(&reply.items[i], &(*ret)[(*ret_count)++]))
-            return odd_answer("XRANGE", e);
-    return RC_OK;
-}
-
-static enum rc engine_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e) {
-    struct arena a;
-    arena_init(&a, SCRATCH_MEMORY);
-    struct sv argv[] = {state_key(&a, shop, m->key), m->expect.p ? SV("1") : SV("0"), m->expect, m->value, lifetime(&a, m->lifetime_ms)};
-    struct redis_reply reply;
-    enum rc rc = run_one(s, &a, &s->scripts[SWAP], argv, COUNTOF(argv), &reply, e);
-    bool held = !rc && integer_of(&reply) == 1;
-    arena_free(&a);
-    return rc || held ? rc : RC_CONFLICT;
-}
-
 static enum rc engine_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    struct sv argv[] = {shop_key(&a, shop)};
+    struct sv argv[] = {redis_shop_key(&a, shop)};
     struct redis_reply reply;
-    enum rc rc = run_one(s, &a, &s->scripts[STATS], argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, &a, &s->scripts[STATS], argv, COUNTOF(argv), &reply, e);
     if (!rc && (reply.kind != REPLY_LIST || reply.count != 6))
-        rc = odd_answer("stats", e);
+        rc = redis_odd_answer("stats", e);
     if (!rc)
         *ret = (struct store_stats){
-            .accepted = integer_of(&reply.items[0]),
-            .pending = integer_of(&reply.items[1]),
-            .done = integer_of(&reply.items[2]),
-            .dead = integer_of(&reply.items[3]),
-            .ignored = integer_of(&reply.items[4]),
-            .oldest_pending_ms = integer_of(&reply.items[5]),
+            .accepted = redis_integer(&reply.items[0]),
+            .pending = redis_integer(&reply.items[1]),
+            .done = redis_integer(&reply.items[2]),
+            .dead = redis_integer(&reply.items[3]),
+            .ignored = redis_integer(&reply.items[4]),
+            .oldest_pending_ms = redis_integer(&reply.items[5]),
         };
     arena_free(&a);
     return rc;
@@ -478,7 +402,7 @@ static enum rc engine_check(struct engine *s, struct err *e) {
     arena_init(&a, SCRATCH_MEMORY);
     struct sv argv[] = {SV("SET"), SV("fo:{check}:written"), SV("1"), SV("PX"), SV("60000")};
     struct redis_reply reply;
-    enum rc rc = run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
+    enum rc rc = redis_run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
     arena_free(&a);
     return rc;
 }
@@ -498,11 +422,14 @@ const struct engine_ops engine_redis = {
     .claim = engine_claim,
     .commit = engine_commit,
     .wake = engine_wake,
-    .look_up = engine_look_up,
-    .state_put = engine_state_put,
-    .ledger = engine_ledger,
-    .state_swap = engine_state_swap,
+    .look_up = redis_look_up,
+    .state_put = redis_state_put,
+    .ledger = redis_ledger,
+    .state_swap = redis_state_swap,
     .stats = engine_stats,
+    .list = redis_list,
+    .find = redis_find,
+    .redrive = redis_redrive,
     .check = engine_check,
     .purge = engine_purge,
 };

@@ -4,6 +4,7 @@
 // many accepts), and nobody hears of a result before that is durable. A request that fails is undone alone; when the
 // transaction fails, everybody in it hears the error.
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "server/store/sqlite_verbs.h"
 
 #include <errno.h>
@@ -73,8 +74,10 @@ static void run_batch(struct engine *s, struct request *const *batch, size_t n) 
         if (!whole)
             e = batch[i]->err;
     }
+    FAILPOINT("sqlite.before_commit");
     if (whole)
         db_commit(db);
+    FAILPOINT("sqlite.after_commit");
     enum rc rc = db_take_error(db, &e);
     if (rc == RC_OK && !whole)
         rc = e.code;
@@ -102,6 +105,7 @@ static void *write_batches(void *arg) {
         run_batch(s, batch, n);
         for (size_t i = 0; i < n; i++)
             sem_post(&batch[i]->done);  // from here on the request is gone
+        FAILPOINT("sqlite.told");
         db_tidy(s->db);
     }
     return NULL;
@@ -265,6 +269,39 @@ static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats
     return rc;
 }
 
+// A cursor is the seq of the last job that was looked at.
+static enum rc sqlite_list(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
+                           struct sv *ret_next, struct err *e) {
+    struct list_args args = {.arena = a, .query = q};
+    if (q->after.p && (!sv_i64(q->after, &args.after) || args.after < 0))
+        return err_set(e, RC_INVALID, "no page ended there");
+    enum rc rc = perform(s, verb_list, &args, e);
+    if (rc != RC_OK)
+        return rc;
+    *ret = args.ret;
+    *ret_count = args.ret_count;
+    *ret_next = args.ret_next > 0 ? arena_fmt(a, "%lld", (long long)args.ret_next) : SV_NONE;
+    return RC_OK;
+}
+
+static enum rc found(enum rc rc, bool is_there, struct err *e) {
+    return rc == RC_OK && !is_there ? err_set(e, RC_NOT_FOUND, "there is no such job") : rc;
+}
+
+static enum rc sqlite_find(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e) {
+    struct find_args args = {.arena = a, .shop = shop, .id = id};
+    enum rc rc = perform(s, verb_find, &args, e);
+    *ret = args.ret;
+    return found(rc, args.ret_found, e);
+}
+
+static enum rc sqlite_redrive(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e) {
+    struct redrive_args args = {.shop = shop, .id = id, .plan = plan};
+    enum rc rc = perform(s, verb_redrive, &args, e);
+    *ret_redriven = rc == RC_OK && args.ret_redriven;
+    return found(rc, args.ret_found, e);
+}
+
 static enum rc sqlite_check(struct engine *s, struct err *e) {
     return perform(s, verb_check, NULL, e);
 }
@@ -288,6 +325,9 @@ const struct engine_ops engine_sqlite = {
     .ledger = sqlite_ledger,
     .state_swap = sqlite_state_swap,
     .stats = sqlite_stats,
+    .list = sqlite_list,
+    .find = sqlite_find,
+    .redrive = sqlite_redrive,
     .check = sqlite_check,
     .purge = sqlite_purge,
 };

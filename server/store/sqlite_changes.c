@@ -1,6 +1,8 @@
 // sqlite_changes.c: what a worker may do with the head that it holds; one function per kind of change.
 #include "server/store/sqlite_verbs.h"
 
+#include "base/failpoint.h"
+
 typedef void apply(struct db *db, int64_t now, int64_t seq, struct change *c);
 
 static struct sv lane_of(const struct change *c) {
@@ -55,12 +57,14 @@ static void aside(struct db *db, int64_t now, int64_t seq, struct change *c) {
         return;
     }
     db_run(db, MOVE_JOB, VALUES(number(seq), text(own)));
+    FAILPOINT("sqlite.aside.half");
     db_run(db, JOIN_LANE, VALUES(text(own), text(c->job->shop), number(seq), number(due), number(due)));
     advance(db, now, lane_of(c));
 }
 
 static void finish(struct db *db, int64_t now, int64_t seq, struct change *c) {
     db_run(db, FINISH_JOB, VALUES(number(seq), number(c->state), text(c->reason), number(now), text(sv_of(c->job->token))));
+    FAILPOINT("sqlite.finish.half");
     for (size_t i = 0; i < c->ledger_count; i++)
         db_run(db, ADD_LINE, VALUES(text(c->job->shop), number(now), number(seq * LEDGER_MAX + (int64_t)i), text(c->ledger[i])));
     advance(db, now, lane_of(c));

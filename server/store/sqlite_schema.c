@@ -74,6 +74,12 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                    " (SELECT name FROM lane WHERE shop = ?1 AND due > ?2 AND token IS NULL LIMIT ?3)",
     [END_LEASES] = "UPDATE lane SET due = min(due, ?1), token = NULL WHERE token IS NOT NULL OR due > ?2",
 
+    [LIST_JOBS] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes"
+                  " FROM job LEFT JOIN plan ON plan.job = job.seq WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
+    [FIND_JOB] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes,"
+                 " coalesce(job.lane, job.id)"
+                 " FROM job LEFT JOIN plan ON plan.job = job.seq WHERE job.id = ?1 AND job.shop = ?2",
+    [REOPEN_JOB] = "UPDATE job SET state = 0, lane = ?2, reason = NULL, finished_ms = NULL, finished_by = NULL WHERE seq = ?1",
     [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",
     [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",
     [PURGE_LINES] = "DELETE FROM ledger WHERE (shop, at_ms, n) IN"

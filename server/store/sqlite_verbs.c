@@ -2,6 +2,7 @@
 #include "server/store/sqlite_verbs.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,7 @@ static enum accepted accept_one(struct db *db, int64_t now, const struct deliver
     if (db_changes(db) == 0)  // its keys are forgotten, but the job is still here
         return ACCEPTED_DUPLICATE;
     int64_t seq = db_inserted(db);
+    FAILPOINT("sqlite.accept.half");
     db_run(db, ADD_BODY, VALUES(number(seq), bytes(d->body)));
     for (size_t i = 0; i < d->key_count; i++)
         put_key(db, d->keys[i], sv_of(id), later(now, IDEMPOTENCY_LIFETIME_MS));
@@ -181,6 +183,7 @@ void verb_claim(struct db *db, int64_t now, void *args) {
         tail = read_due(db, now, c->arena, &c->claims[i], tail, &room);
         for (struct claimed *one = *from; one; one = one->next) {
             lease(db, one, lease_end);
+            FAILPOINT("sqlite.claim.half");
             c->ret_count++;
         }
     }
@@ -251,6 +254,7 @@ void verb_purge(struct db *db, int64_t now, void *args) {
     const struct purge_args *a = args;
     const struct value before = number(earlier(now, a->retention_ms));
     db_run(db, PURGE_BODIES, &before, 1);
+    FAILPOINT("sqlite.purge.half");
     db_run(db, PURGE_PLANS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
     db_run(db, PURGE_KEYS, VALUES(number(now)));

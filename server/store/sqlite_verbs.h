@@ -35,6 +35,9 @@ enum sql {
     DROP_LANE,
     WAKE_LANES,
     END_LEASES,
+    LIST_JOBS,
+    FIND_JOB,
+    REOPEN_JOB,
     ADD_LINE,
     LINES_AFTER,
     PURGE_LINES,
@@ -104,6 +107,27 @@ struct stats_args {
     struct store_stats ret;
 };
 
+struct list_args {
+    struct arena *arena;
+    const struct job_query *query;
+    int64_t after;
+    struct job_view *ret;
+    size_t ret_count;
+    int64_t ret_next;  // 0: that was all
+};
+
+struct find_args {
+    struct arena *arena;
+    struct sv shop, id;
+    struct job_view ret;
+    bool ret_found;
+};
+
+struct redrive_args {
+    struct sv shop, id, plan;
+    bool ret_found, ret_redriven;
+};
+
 verb_function verb_start;      // after opening; args: none
 verb_function verb_accept;     // struct accept_args
 verb_function verb_claim;      // struct claim_args
@@ -114,6 +138,9 @@ verb_function verb_state_put;  // const struct remembered
 verb_function verb_ledger;     // struct ledger_args
 verb_function verb_state_swap; // struct state_swap_args
 verb_function verb_stats;      // struct stats_args
+verb_function verb_list;       // struct list_args; sqlite_look.c
+verb_function verb_find;       // struct find_args; sqlite_look.c
+verb_function verb_redrive;    // struct redrive_args; sqlite_look.c
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // const struct purge_args
 

@@ -382,6 +382,53 @@ enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, st
     return s->ops->stats(s->engine, shop, ret, e);
 }
 
+static void unpack_view(const struct store *s, struct arena *a, struct sv shop, struct job_view *view) {
+    struct err e = {0};
+    if (unpack(s, a, shop, "plan", sv_of(view->id), &view->plan, &e) == RC_OK)
+        return;
+    view->unreadable = arena_dup(a, sv_of(e.text));
+    view->plan = SV_NONE;
+}
+
+enum rc store_list(struct store *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
+                   struct sv *ret_next, struct err *e) {
+    *ret = NULL;
+    *ret_count = 0;
+    *ret_next = SV_NONE;
+    enum rc rc = s->ops->list(s->engine, a, q, ret, ret_count, ret_next, e);
+    for (size_t i = 0; rc == RC_OK && i < *ret_count; i++)
+        unpack_view(s, a, q->shop, &(*ret)[i]);
+    return rc;
+}
+
+// What people type is no job's id, and no part of a key, before it looks like one.
+static bool is_job_id(struct sv id) {
+    for (size_t i = 0; i < id.n; i++)
+        if (!(id.p[i] >= '0' && id.p[i] <= '9') && !(id.p[i] >= 'a' && id.p[i] <= 'f'))
+            return false;
+    return id.n == JOB_ID_LEN;
+}
+
+enum rc store_find(struct store *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e) {
+    if (!is_job_id(id))
+        return err_set(e, RC_NOT_FOUND, "a job's id is %d hex characters", JOB_ID_LEN);
+    enum rc rc = s->ops->find(s->engine, a, shop, id, ret, e);
+    if (rc == RC_OK)
+        unpack_view(s, a, shop, ret);
+    return rc;
+}
+
+enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e) {
+    struct arena a;
+    *ret_redriven = false;
+    if (!is_job_id(id))
+        return err_set(e, RC_NOT_FOUND, "a job's id is %d hex characters", JOB_ID_LEN);
+    arena_init(&a, WORK_LIMIT);
+    enum rc rc = s->ops->redrive(s->engine, shop, id, pack(s, &a, shop, "plan", id, plan), ret_redriven, e);
+    arena_free(&a);
+    return rc;
+}
+
 // A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
 enum rc store_check(struct store *s, struct err *e) {
     bool is_new = false;

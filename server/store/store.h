@@ -5,8 +5,8 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, look_up, state_get, state_put, state_update, ledger and stats may be called from any thread; claim, commit, wake from
-// the dispatcher.
+// Threads: accept, look_up, state_get, state_put, state_update, ledger, stats, list, find and redrive may be called from any thread;
+// claim, commit, wake from the dispatcher.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
@@ -141,6 +141,24 @@ struct store_stats {
     int64_t oldest_pending_ms;                       // received_ms of the oldest pending job, 0: none
 };
 
+// A job as people see it: without its body.
+struct job_view {
+    char id[JOB_ID_LEN + 1];
+    enum job_state state;
+    struct sv source, topic;
+    int64_t received_ms;
+    struct sv reason;        // of DEAD and IGNORED
+    struct sv plan;          // absent: none was recorded
+    struct sv unreadable;    // the plan cannot be opened (reason); it is absent then
+};
+
+struct job_query {
+    struct sv shop;
+    enum job_state state;
+    struct sv after;         // what the page before gave as *ret_next; absent: from the beginning
+    size_t max;
+};
+
 struct store;
 
 MUST_CHECK enum rc store_url_check(struct sv url, struct err *e);  // whether store_open would know what to do with it; opens nothing
@@ -168,6 +186,14 @@ void store_fingerprint(const struct store *s, struct sv shop, struct sv text, ch
 MUST_CHECK enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
                                 struct ledger_line **ret, size_t *ret_count, struct err *e);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
+// store_list: a page, oldest first where the engine has an order (Redis: none for done and ignored, and one may be listed twice). It
+// looks at a bounded number of jobs: a page may be short, or empty, and there is more as long as *ret_next is not absent.
+MUST_CHECK enum rc store_list(struct store *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
+                              struct sv *ret_next, struct err *e);
+MUST_CHECK enum rc store_find(struct store *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e);  // RC_NOT_FOUND
+// store_redrive: a dead job is pending again, at its own place in its lane, but never before the head that may be at work; plan
+// absent: unchanged. One that is not dead stays as it is (*ret_redriven false), so a repetition does no harm. RC_NOT_FOUND.
+MUST_CHECK enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
 MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
 MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys, a bounded slice per call
 

@@ -28,6 +28,10 @@ struct engine_ops {
     // RC_CONFLICT: it is neither at expect nor at value
     enum rc (*state_swap)(struct engine *s, struct sv shop, const struct mark *m, struct err *e);
     enum rc (*stats)(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e);
+    enum rc (*list)(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
+                    struct sv *ret_next, struct err *e);
+    enum rc (*find)(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e);
+    enum rc (*redrive)(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
     enum rc (*check)(struct engine *s, struct err *e);
     enum rc (*purge)(struct engine *s, const struct sv *shops, size_t n, struct err *e);
 };

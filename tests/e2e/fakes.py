@@ -20,11 +20,17 @@ class Seen:
     came: int
     at: float
     answered: int = 0
-    status: int = 0
+    status: int = 0  # 0: no answer that could be understood
+    answered_at: float = 0.0
+    how: str = ""  # what was wrong with the answer, "" for nothing
 
     @property
     def json(self):
         return json.loads(self.body)
+
+    @property
+    def taken(self):
+        return self.answered > 0 and not self.how
 
 
 @dataclass
@@ -34,6 +40,18 @@ class Answer:
     headers: dict = field(default_factory=dict)
     delay: float = 0.0
     reset: str = ""  # "before": close unread; "after": read, then close without an answer
+    manner: str = ""  # a key of MANNERS
+    bad: str = ""  # why a 200 does not say that it was taken
+
+    @property
+    def whole(self):
+        """Whoever asked has this answer in full."""
+        return not self.reset and self.manner in ("", "slowly")
+
+    @property
+    def wrong(self):
+        """What is wrong with it; "": it was taken."""
+        return self.reset or (self.manner if not self.whole else "") or self.bad or ("" if 200 <= self.status < 300 else str(self.status))
 
 
 def good(destination):
@@ -56,6 +74,56 @@ def klaviyo_error(status, code="invalid", **headers):
                   {k.replace("_", "-"): str(v) for k, v in headers.items()})
 
 
+def has_hung_up(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def send_hang(connection, payload):
+    """No answer; ends when the other side gives up."""
+    connection.settimeout(60)
+    try:
+        connection.recv(1)
+    except OSError:
+        pass
+
+
+def send_trickle(connection, payload):
+    """A byte a second, for as long as somebody listens."""
+    for byte in payload:
+        connection.sendall(bytes([byte]))
+        time.sleep(1)
+
+
+def send_half(connection, payload):
+    connection.sendall(payload[:len(payload) // 2])
+
+
+def send_in_head(connection, payload):
+    connection.sendall(payload[:20])
+
+
+def send_longer(connection, payload):
+    """Says that it is longer than it is, and closes."""
+    head, _, body = payload.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+    connection.sendall(b"\r\n".join(lines) + b"\r\nContent-Length: %d\r\n\r\n" % (len(body) + 100) + body)
+
+
+def send_slowly(connection, payload):
+    """In two pieces, in time."""
+    connection.sendall(payload[:30])
+    time.sleep(0.05)
+    connection.sendall(payload[30:])
+
+
+MANNERS = {"hang": send_hang, "trickle": send_trickle, "half": send_half, "in_head": send_in_head, "longer": send_longer, "slowly": send_slowly}
+
+
 class Destinations:
     """Both fakes on one port. Klaviyo's events are "klaviyo", its profile imports "profile", its subscription jobs "list"; these two
     are known by e-mail or phone instead of an event id. `answer_with(destination, event_id, n)` may be replaced: n counts the tries of that event."""
@@ -65,6 +133,8 @@ class Destinations:
         self.changed = threading.Condition(self.lock)
         self.seen = []
         self.sequence = 0
+        self.disturbances = []  # (sequence, what): kills, stops and the like, told by whoever did them
+        self.observe = None  # called with each Seen as it comes, without the lock
         self.tries = {}
         self.taken = set()  # (destination, event_id) that got an answer in the 200s
         self.script = {}  # (destination, event_id or "*") -> list of Answers, used up one by one
@@ -120,6 +190,10 @@ class Destinations:
         event = data["data"][0]
         return "meta", event.get("event_id", ""), event["event_name"]
 
+    def note(self, what):
+        with self.lock:
+            self.disturbances.append((self._next(), what))
+
     def _post(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         destination, event_id, name = self._identify(request.path, body)
@@ -129,12 +203,17 @@ class Destinations:
             n = self.tries[destination, event_id] = self.tries.get((destination, event_id), 0) + 1
             answer = self.answer_with(destination, event_id, n)
             self.changed.notify_all()
+        if self.observe:
+            self.observe(seen)
         if answer.delay:
             time.sleep(answer.delay)
+        gave_up = has_hung_up(request.connection)
         with self.lock:
-            seen.status = answer.status if not answer.reset else 0
+            seen.status = answer.status if answer.whole else 0
+            seen.how = answer.wrong or ("nobody waited for it" if gave_up else "")
             seen.answered = self._next()
-            if 200 <= seen.status < 300:
+            seen.answered_at = time.time()
+            if not seen.how:
                 self.taken.add((destination, event_id))
             self.changed.notify_all()
         if answer.reset:
@@ -143,19 +222,21 @@ class Destinations:
             request.connection.close()
             return
         payload = answer.body if answer.body is not None else good(destination).body
-        request.send_response_only(answer.status)
-        for key, value in answer.headers.items():
-            request.send_header(key, value)
-        request.send_header("Content-Length", str(len(payload)))
-        request.end_headers()
-        request.wfile.write(payload)
+        lines = [f"HTTP/1.1 {answer.status} Status"] + [f"{key}: {value}" for key, value in answer.headers.items()]
+        whole = ("\r\n".join(lines) + f"\r\nContent-Length: {len(payload)}\r\n\r\n").encode() + payload
+        if not answer.manner:
+            request.connection.sendall(whole)
+            return
+        MANNERS[answer.manner](request.connection, whole)
+        if answer.manner != "slowly":
+            request.close_connection = True
 
     # What the tests ask.
 
     def of(self, event_id=None, destination=None, ok=False):
         with self.lock:
             return [s for s in self.seen if (event_id is None or s.event_id == event_id)
-                    and (destination is None or s.destination == destination) and (not ok or 200 <= s.status < 300)]
+                    and (destination is None or s.destination == destination) and (not ok or s.taken)]
 
     def wait(self, condition, deadline=20.0, what="the condition"):
         """Waits until condition(self) holds; looks again after each request or answer."""
@@ -206,7 +287,7 @@ def check_invariants(destinations, wanted, lanes=()):
         came.setdefault(key, s.came)
         if s.answered:
             answered.setdefault(key, s.answered)
-        if 200 <= s.status < 300:
+        if s.taken:
             taken.setdefault(key, s.answered)
     for key, variants in bodies.items():
         assert len(variants) == 1, f"{key}: {len(variants)} different bodies under one id"

@@ -152,7 +152,7 @@ sentinel failover-timeout mymaster 5000
 class Service:
     """`fireorder serve` with a configuration of its own. kill() and start() keep ports and store."""
 
-    def __init__(self, folder, destinations_url, store, extra="", shop_extra="", environment=None, wait=True):
+    def __init__(self, folder, destinations_url, store, extra="", shop_extra="", environment=None, wait=True, autostart=True):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin = free_port(), free_port()
@@ -165,7 +165,8 @@ class Service:
         self.write_config(destinations_url, store, extra, shop_extra)
         self.process = None
         self.sender = "127.0.0.1"  # the address from which the senders post
-        self.start(wait)
+        if autostart:
+            self.start(wait)
 
     def write_config(self, destinations_url, store, extra="", shop_extra=""):
         self.config.write_text(f"""version: 1
@@ -185,23 +186,42 @@ shops:
 {shop_extra}
 """)
 
-    def start(self, wait=True):
+    def start(self, wait=True, **environment):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([FIREORDER, "serve", "--config", str(self.config)], stdout=log, stderr=log, env=self.environment)
+            self.process = subprocess.Popen([FIREORDER, "serve", "--config", str(self.config)], stdout=log, stderr=log,
+                                            env={**self.environment, **environment})
         if wait:
             wait_for(lambda: self.process.poll() is not None or self.get("/readyz")[0] == 200, what="readyz")
             assert self.process.poll() is None, self.log.read_text()
 
-    def get(self, path, headers=None):
+    def get(self, path, headers=None, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
         try:
-            connection.request("GET", path, headers=headers or {})
+            connection.request("POST" if body else "GET", path, body=body, headers=headers or {})
             response = connection.getresponse()
             return response.status, response.read().decode()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, ""
         finally:
             connection.close()
+
+    def jobs(self, *states):
+        """What the service says it holds, each job once; None when it does not answer."""
+        found = {}
+        for state in states or ("pending", "done", "dead", "ignored"):
+            after = ""
+            while after is not None:
+                status, text = self.get(f"/events?shop=acme&state={state}&after={after}")
+                if status != 200:
+                    return None
+                page = json.loads(text)
+                found.update({job["job"]: job for job in page["events"]})
+                after = page.get("next")
+        return found
+
+    def redrive(self, ids):
+        status, text = self.get("/redrive", body=json.dumps({"shop": "acme", "jobs": list(ids)}))
+        return [result["status"] for result in json.loads(text)["results"]] if status == 200 else None
 
     def metric(self, name, **labels):
         """Sum of all series of that name that carry these labels."""

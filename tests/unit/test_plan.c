@@ -410,11 +410,41 @@ static void order_is_kept(void **state) {
         }
 }
 
+// A dead letter that is tried again: what was taken stays taken, what failed, or was stopped by that, is made anew.
+static void reopened_plans(void **state) {
+    (void)state;
+    struct shop shop = shop_of_both();
+    struct event e = event_at(EVENT_PURCHASE, "evt_1", T0);
+    struct decoded same = {.events = &e, .count = 1};
+    const struct outcome sent = {.kind = OUTCOME_SENT}, refused = {.kind = OUTCOME_REJECT, .reason = SV("why")};
+    struct plan p = plan_of(&shop, &e, 1, T0);
+    p.events[0].patience.on_fail = ON_FAIL_STOP;
+    p.reserved = true;
+    struct sv body = p.events[0].steps[META].draft.body;
+    plan_outcome(&arena, &p, 0, META, &refused, T0, 0);
+    assert_int_equal(p.events[0].steps[EVENT].state, STEP_SKIPPED);
+    plan_reopen(&p);
+    assert_true(p.replayed);
+    assert_int_equal(p.events[0].steps[META].state, STEP_PENDING);
+    assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
+    assert_true(p.events[0].steps[META].attempts == 0 && p.events[0].steps[META].first_ms == 0);
+    plan_resume(&arena, &shop, &same, &p);
+    assert_true(plan_redraft(&arena, &shop, &p, T0));
+    assert_false(plan_redraft(&arena, &shop, &p, T0));
+    assert_true(sv_eq(p.events[0].steps[META].draft.body, body));
+    assert_true(p.events[0].steps[EVENT].draft.tell_at > 0);
+    plan_outcome(&arena, &p, 0, META, &sent, T0, 0);
+    plan_outcome(&arena, &p, 0, EVENT, &refused, T0, 0);
+    plan_reopen(&p);
+    assert_int_equal(p.events[0].steps[META].state, STEP_SENT);
+    assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(made_plans), TEST(sign_ups), TEST(patience_is_that_of_the_rule), TEST(too_many_events), TEST(a_body_that_cannot_be_made),
         TEST(outcomes), TEST(backoff_has_full_jitter), TEST(amended_once), TEST(told_once),
-        TEST(expired_steps), TEST(perished_steps), TEST(a_profile_without_event_is_kept), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept),
+        TEST(expired_steps), TEST(perished_steps), TEST(a_profile_without_event_is_kept), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept), TEST(reopened_plans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

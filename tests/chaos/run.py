@@ -1,0 +1,283 @@
+"""One run: a store, one or two processes, a seeded workload, and one place at which a process is killed or stopped."""
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+import points
+import workload
+from checker import Evidence, check
+from fakes import Destinations
+from service import Redis, Service, wait_for
+from source import Source
+
+PEOPLE = 6
+DEADLINE = int(os.environ.get("CHAOS_DEADLINE", "60"))
+LEASE, TAKEOVER = 5, 10  # seconds; the lease is that of CMakeLists.txt
+REPLAYABLE = "dead_"
+
+
+class World:
+    """Everything that runs, and the keeper that starts again what was killed and wakes what was stopped."""
+
+    def __init__(self, folder, store, copies, variable, place, purged):
+        self.destinations = Destinations()
+        self.place, self.reached, self.faults = place, False, 0
+        self.slow = False
+        self.redis = None
+        if store == "redis":
+            (folder / "redis").mkdir()
+            self.redis = Redis(folder / "redis")
+        url = self.redis.url if self.redis else f"sqlite:{folder}/fireorder.db"
+        self.services = []
+        for n in range(copies):
+            own = folder / f"service{n}"
+            own.mkdir()
+            (own / "chaos.yaml").write_text(workload.MAPPING)
+            self.services.append(Service(own, self.destinations.url, url, extra="retention: 1s" if purged else "", shop_extra="    mapping: chaos.yaml",
+                                         autostart=False))
+        if place and place.startswith("outside."):
+            variable = None
+            self.destinations.observe = self._strike
+        self.stopping = False
+        self.lock = threading.Lock()
+        for service in self.services:  # whichever gets there first
+            service.start(wait=False, **({variable: place, "FO_ONCE": str(folder / "struck")} if variable else {}))
+        self.keeper = threading.Thread(target=self._keep, daemon=True)
+        self.keeper.start()
+
+    def _keep(self):
+        while not self.stopping:
+            for service in self.services:
+                with self.lock:
+                    self._look_after(service)
+            time.sleep(0.01)
+
+    def _look_after(self, service):
+        ended = service.process.poll()
+        if ended is not None:
+            self.destinations.note("kill" if ended == -signal.SIGKILL else f"end {ended}")
+            if ended == -signal.SIGKILL:
+                self.faults += 1
+            self._see(service)
+            service.start(wait=False)
+        elif state_of(service.process.pid) == "T":
+            self.destinations.note("stop")
+            self.faults += 1
+            self._see(service)
+            self._wait_for_takeover()
+            self.destinations.note("go on")
+            service.process.send_signal(signal.SIGCONT)
+
+    def _wait_for_takeover(self):
+        """Until the lease has ended and somebody else waits for Klaviyo with what it was about; slowly, so that both are at work then."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + TAKEOVER:
+            self.slow = time.monotonic() > begun + LEASE - 0.5
+            with self.destinations.lock:
+                at_work = [s for s in self.destinations.seen if s.answered == 0 and s.destination == "klaviyo" and time.time() - s.at < 0.5]
+                again = [s for s in at_work if self.destinations.tries.get(("meta", s.event_id), 0) > 1]
+            if again and time.monotonic() > begun + LEASE or at_work and time.monotonic() > begun + LEASE + 1.5:
+                break
+            time.sleep(0.005)
+        self.slow = False
+
+    def _answer(self, destination, event_id, n):
+        answer = self.scripted(destination, event_id, n)
+        answer.delay += 0.8 if self.slow and destination == "klaviyo" else 0
+        return answer
+
+    def follow(self, script):
+        """What the destinations answer, but slower while something is stopped."""
+        self.scripted = script
+        self.destinations.answer_with = self._answer
+
+    def _strike(self, seen):
+        """outside.DESTINATION[.EVENT]: at its nth request there."""
+        name, nth = self.place.split(":")
+        _, destination, *event = name.split(".", 2)
+
+        def counts(s):
+            return s.destination == destination and (not event or s.event_id == event[0])
+
+        if counts(seen) and sum(map(counts, self.destinations.seen)) == int(nth):
+            self.reached = True
+            self.services[0].process.kill()
+
+    def _see(self, service):
+        name = self.place.split(":")[0] if self.place else None
+        self.reached |= name is not None and f"failpoint {name}\n" in service.log.read_text()
+
+    def choose(self):
+        return random.choice(self.services)
+
+    def sequence(self):
+        with self.destinations.lock:
+            return self.destinations._next()
+
+    def close(self):
+        self.stopping = True
+        self.keeper.join()
+        for service in self.services:
+            service.kill()
+        if self.redis:
+            self.redis.close()
+        self.destinations.close()
+
+
+def state_of(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return ""
+
+
+@dataclasses.dataclass
+class Result:
+    point: str
+    store: str
+    copies: int
+    signal: str
+    seed: int
+    reached: bool = True
+    faults: int = 0
+    events: int = 0
+    requests: int = 0
+    seconds: float = 0
+    duplicates: dict = dataclasses.field(default_factory=dict)
+    violations: dict = dataclasses.field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def ok(self):
+        return self.reached and not self.violations and not self.error
+
+
+def send_all(world, lanes):
+    source = Source(world.choose, world.sequence, DEADLINE)
+    threads = [threading.Thread(target=source.send_in_order, args=(lane,), daemon=True) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def wait_taken(world, lanes, but=()):
+    wanted = {key for lane in lanes for d in lane for key in d.expected if not key[1].startswith(tuple(but) or "?")}
+    world.destinations.wait_taken(wanted, DEADLINE)
+
+
+def redrive(world):
+    """As an operator does who hears nothing: again, until it is answered."""
+    def dead():
+        jobs = world.choose().jobs("dead")
+        return jobs if jobs else None
+
+    ids = wait_for(dead, DEADLINE, "a dead letter")
+    world.destinations.forgiving = True
+    wait_for(lambda: world.choose().redrive(ids), DEADLINE, "an answer to redrive")
+
+
+def provoke(world, needs, lanes):
+    """What has to happen besides, until the place is reached."""
+    if needs == "reload":
+        for service in world.services:
+            service.process.send_signal(signal.SIGHUP)
+    if needs == "stop":
+        more = [workload.person(n, 100000) for n in range(2)]
+        lanes += more
+        threads = send_all(world, more)
+        world.destinations.wait(lambda d: any(s.event_id.startswith("chk_token10000") for s in d.seen), DEADLINE, "work to stop in")
+        world.services[0].process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(DEADLINE)
+    if needs in ("reload", "stop", "purge"):
+        wait_for(lambda: world.reached, 15, f"{world.place} to be reached")
+
+
+def drained(world):
+    jobs = world.choose().jobs()
+    return jobs if jobs is not None and not any(job["state"] == "pending" for job in jobs.values()) else None
+
+
+def gather(world, lanes, purged):
+    try:
+        jobs = wait_for(lambda: drained(world), DEADLINE, "nothing to be pending")
+    except AssertionError:
+        jobs = world.choose().jobs()  # the checker tells what is left
+    counted = sum(service.metric("fireorder_order_violations_total") for service in world.services)
+    with world.destinations.lock:
+        return Evidence([d for lane in lanes for d in lane], list(world.destinations.seen), list(world.destinations.disturbances), jobs,
+                        {event for lane in lanes for d in lane for _, event in d.expected if event.startswith(REPLAYABLE)}, counted, purged)
+
+
+def perform(world, point, seed, lanes):
+    world.follow(workload.script(world.destinations, seed, 0.1))
+    threads = send_all(world, lanes)
+    for thread in threads:
+        thread.join(DEADLINE)
+    wait_taken(world, lanes, but=[REPLAYABLE])
+    wait_for(lambda: len(world.choose().jobs("dead") or ()) == 2, DEADLINE, "both dead letters")
+    redrive(world)
+    provoke(world, point.needs, lanes)
+    wait_taken(world, lanes)
+
+
+def run(name, store, copies, signal_name="KILL", seed=None, people=PEOPLE, nth=None):
+    point = points.BY_NAME.get(name) or points.Point(name)
+    seed = seed if seed is not None else time.time_ns()
+    random.seed(seed)
+    result = Result(name, store, copies, signal_name, seed)
+    begun = time.monotonic()
+    purged = point.needs == "purge"
+    variable = {"KILL": "FO_CRASH_AT", "STOP": "FO_STOP_AT"}[signal_name] if name else None
+    with tempfile.TemporaryDirectory(prefix="chaos") as folder:
+        world = World(Path(folder), store, copies, variable, f"{name}:{nth or point.nth}" if name else None, purged)
+        lanes = [workload.person(n) for n in range(people)] + [workload.dead_letter(n) for n in range(2)]
+        try:
+            try:
+                perform(world, point, seed, lanes)
+            except AssertionError as e:  # something did not come about: what the checker finds tells why
+                result.error = str(e)[:600]
+            report = check(gather(world, lanes, purged))
+            result.events, result.requests = report.events, report.requests
+            result.duplicates, result.violations = dict(report.duplicates), {k: v[:5] for k, v in report.violations.items()}
+        except Exception as e:
+            result.error = f"{type(e).__name__}: {e}"[:600]
+        finally:
+            result.reached = world.reached or not name
+            result.faults = world.faults
+            logs = "\n".join(s.log.read_text()[-1500:] for s in world.services)
+            keep = os.environ.get("CHAOS_KEEP")
+            if keep and (not result.ok or os.environ.get("CHAOS_KEEP_ALL")):
+                write_evidence(world, Path(keep) / f"{name}-{store}-{copies}-{signal_name}.jsonl")
+            world.close()
+        if "Sanitizer" in logs or "runtime error" in logs:
+            result.error = result.error or logs[-800:]
+    result.seconds = round(time.monotonic() - begun, 1)
+    return result
+
+
+def write_evidence(world, path):
+    with open(path, "w") as out:
+        records = [(s.came, {"recv": s.came, "to": s.destination, "event": s.event_id, "at": s.at}) for s in world.destinations.seen]
+        records += [(s.answered, {"resp": s.answered, "to": s.destination, "event": s.event_id, "status": s.status, "how": s.how, "recv": s.came})
+                    for s in world.destinations.seen if s.answered]
+        records += [(place, {"disturbance": what, "place": place}) for place, what in world.destinations.disturbances]
+        for _, record in sorted(records, key=lambda r: r[0]):
+            out.write(json.dumps(record) + "\n")
+        for service in world.services:
+            out.write(json.dumps({"log": service.log.read_text()}) + "\n")
+
+
+if __name__ == "__main__":
+    name, store, copies, signal_name, seed, nth = sys.argv[1:7]
+    print(json.dumps(dataclasses.asdict(run(name if name != "-" else "", store, int(copies), signal_name, int(seed), nth=int(nth) or None))))

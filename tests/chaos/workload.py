@@ -1,0 +1,80 @@
+"""What is sent in one run: a few people, each with a checkout, its order, the order as paid, a cancellation, a renewal and an own event; and
+how Meta and Klaviyo treat them, so that every way through the program is taken."""
+import random
+
+from fakes import Answer, good, klaviyo_error, meta_error
+from service import charge, checkout, order, own_event
+from source import Delivery
+
+BOTH = ("meta", "klaviyo")
+
+# Over the default: Meta may keep the others waiting for a second only, so that an outage of seconds is a long one.
+MAPPING = """version: 1
+rules:
+  purchase: { max_wait: 1s }
+  renewal_charged: { max_wait: 1s }
+"""
+
+
+def both(event):
+    return {(d, event) for d in BOTH}
+
+
+def person(n, offset=0):
+    """The webhooks of one person, in the order in which they happen."""
+    n += offset
+    email, number, token, lane = f"person{n}@klaviyo-demo.com", 100000 + n, f"token{n}", f"person{n}"
+    bought = order(number, email=email, checkout_token=token, customer={"id": 900000 + n, "email": email})
+    return [
+        Delivery(lane, "shopify", "checkouts/create", checkout(token, email=email), both(f"chk_{token}_started")),
+        Delivery(lane, "shopify", "orders/create", bought, both(f"ord_{number}_purchase")),
+        Delivery(lane, "shopify", "orders/paid", bought, both(f"ord_{number}_purchase")),
+        Delivery(lane, "shopify", "orders/cancelled", {**bought, "cancelled_at": bought["created_at"], "cancel_reason": "customer"},
+                 {("klaviyo", f"ord_{number}_cancelled")}),
+        Delivery(lane, "recharge", "charge/paid", charge(500000 + n, 700000 + n, email=email, customer=900000 + n),
+                 both(f"ord_{700000 + n}_renewal")),
+        Delivery(lane, "events", "search", own_event(f"own_{n}", email=email), both(f"own_{n}")),
+    ]
+
+
+def dead_letter(n):
+    """Meta refuses it, until it is made forgiving."""
+    return [Delivery(f"dead{n}", "events", "lead", own_event(f"dead_{n}", "lead", email=f"dead{n}@klaviyo-demo.com"), both(f"dead_{n}"))]
+
+
+AGAIN = {
+    "meta": [lambda: Answer(500, b"oops"), lambda: Answer(503, b""), lambda: meta_error(2, status=500, transient=True), lambda: Answer(reset="after"),
+             lambda: Answer(reset="before"), lambda: Answer(manner="half"), lambda: Answer(200, b"not json", bad="not json"), lambda: Answer(manner="in_head")],
+    "klaviyo": [lambda: Answer(500, b"oops"), lambda: Answer(502, b"<html>"), lambda: Answer(reset="after"), lambda: Answer(manner="in_head"),
+                lambda: klaviyo_error(503, "busy")],
+}
+
+
+def away(destinations, event_id, n):
+    """For one order until Klaviyo has it without Meta; for one checkout for a moment, which is not worth that."""
+    if event_id == "ord_100000_purchase":
+        return ("klaviyo", event_id) not in destinations.taken
+    return event_id == "chk_token1_started" and n <= 2
+
+
+def script(destinations, seed, share):
+    """Meta is away for person 0's order and for person 1's checkout, refuses the dead letters until it is made forgiving; else a seeded
+    share of all requests fails in a way that may be tried again."""
+    dice = random.Random(seed)
+    destinations.forgiving = False
+
+    def answer(destination, event_id, n):
+        delay = dice.uniform(0, 0.03)
+        kind = "klaviyo" if destination == "klaviyo" else "meta"
+        if destination == "meta" and event_id.startswith("dead_") and not destinations.forgiving:
+            return meta_error(100, 2804003)
+        if destination == "meta" and away(destinations, event_id, n):
+            return Answer(500, b"down")
+        if destination in ("meta", "klaviyo") and n <= 4 and dice.random() < share:
+            failure = dice.choice(AGAIN[kind])()
+            failure.delay = delay
+            return failure
+        result = good(destination)
+        return Answer(result.status, result.body, result.headers, delay)
+
+    return answer
