@@ -44,6 +44,11 @@ static struct sv time_in(struct sv value) {
     return SV_NONE;
 }
 
+static bool is_object(struct arena *a, struct sv body) {
+    struct json *tree;
+    return json_parse(a, body, &tree, NULL) == RC_OK && json_is_object(tree);
+}
+
 static void check_given(struct arena *a, const struct shop *shop, struct headers h, struct sv body) {
     struct sv shopify = headers_get(h, SHOPIFY_SIGNATURE), legacy = headers_get(h, RECHARGE_LEGACY_SIGNATURE);
     struct sv recharge = headers_get(h, RECHARGE_SIGNATURE), events = headers_get(h, EVENTS_SIGNATURE);
@@ -56,7 +61,7 @@ static void check_given(struct arena *a, const struct shop *shop, struct headers
     if (s.valid && recharge.p)
         CHECK(time_in(recharge).p && made_by_a_secret(a, recharge, time_in(recharge), body, keyed_hex));
     else if (s.valid)
-        CHECK(made_by_a_secret(a, legacy, SV_NONE, body, sign_recharge_legacy) && shop->recharge.signature != RECHARGE_TIMESTAMPED);
+        CHECK(is_object(a, body) && made_by_a_secret(a, legacy, SV_NONE, body, sign_recharge_legacy) && shop->recharge.signature != RECHARGE_TIMESTAMPED);
     if (events_verify(shop, h, body, NOW_MS).valid)
         CHECK(made_by_a_secret(a, events, time_in(events), body, keyed_hex));
 }

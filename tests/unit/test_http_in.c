@@ -135,6 +135,8 @@ static void a_request_arrives_whole(void **state) {
     assert_string_equal(buf_cstr(&answer), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 11\r\n"
                                            "X-Test: yes\r\n\r\n{\"ok\":true}");
     buf_free(&answer);
+    assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: \r\nX:\r\nY: \r\nContent-Length:  3 \r\nZ:y\r\n\r\nabc", &answer), 200);
+    buf_free(&answer);
     assert_int_equal(exchange(&seen, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", &answer), 200);
     assert_non_null(strstr(buf_cstr(&answer), "Content-Length: 11\r\n"));
     assert_null(strstr(buf_cstr(&answer), "ok"));
@@ -165,6 +167,13 @@ static const struct {
     {"chunked", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400},
     {"chunked and length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
     {"chunked with a space", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"length with a space", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc", 400},
+    {"empty header with a space", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX :\r\n\r\nabc", 400},
+    {"length with a tab", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length\t: 3\r\n\r\nabc", 400},
+    {"LF behind the request line", "POST /a HTTP/1.1\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"LF behind a header", "POST /a HTTP/1.1\r\nHost: h\nContent-Length: 3\r\n\r\nabc", 400},
+    {"LF alone", "POST /a HTTP/1.1\nHost: h\nContent-Length: 3\n\nabc", 400},
+    {"CR in a value", "POST /a HTTP/1.1\r\nHost: h\rX: y\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"identity", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"two hosts", "POST /a HTTP/1.1\r\nHost: h\r\nHost: i\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"not HTTP", "hello\r\n\r\n", 400},
