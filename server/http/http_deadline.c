@@ -16,7 +16,7 @@
 #define AWAIT_S 5
 // In a crowd: how often to look, how long one may say nothing, and how long one may take in all.
 #define CROWD_TICK_MS 100
-#define SILENT_MS 200
+#define SILENT_MS 300
 #define SLOW_MS 1000
 
 // An open connection while there is a crowd.

@@ -4,7 +4,7 @@
 // the open files and its reading side is shut, which ends the worker's read at once. That is rare; otherwise a deadline costs two
 // short locks.
 // A worker also waits for the head, of which civetweb tells nothing. So when most workers are taken, every connection is looked at: one
-// that has nothing to read, and has been silent for a fifth of a second or there for a second, is shut too. A request that is being
+// that has nothing to read, and has been silent for 0.3 s or there for 1 s, is shut too. A request that is being
 // answered loses nothing by it, for it is read, and one that waits for a worker has bytes to read.
 #ifndef SERVER_HTTP_DEADLINE_H
 #define SERVER_HTTP_DEADLINE_H
