@@ -25,6 +25,9 @@ static const struct topic topics[] = {
     {"subscription/cancelled", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_cancelled},
     {"subscription/skipped", EVENT_SKIPPED_ORDER, subscription_identity, subscription_skipped},
     {"subscription/updated", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_updated},
+    {"subscription/unskipped", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_updated},
+    {"subscription/swapped", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_updated},
+    {"subscription/paused", EVENT_SUBSCRIPTION_CANCELLED, subscription_identity, subscription_updated},
 };
 
 static const struct secrets *secrets(const struct shop *shop) {

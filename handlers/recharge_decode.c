@@ -115,6 +115,11 @@ static void charge_discounts(struct arena *a, const struct json *charge, struct 
     discount_codes(a, list, e);
 }
 
+static struct sv date_of(struct sv time) {
+    int64_t ms;
+    return time_parse(time, EASTERN_MINUTES, &ms) ? sv_sub(time, 0, 10) : SV_NONE;
+}
+
 static struct event *charge_event(struct arena *a, const struct shop *shop, const struct topic *topic, const struct delivery *d) {
     struct event *e = event_new(a, shop, "recharge", topic->event);
     e->origin = SV("renewal");
@@ -124,6 +129,7 @@ static struct event *charge_event(struct arena *a, const struct shop *shop, cons
     take_attributes(a, d, e);
     charge_items(a, json_get(d->node, "line_items"), e);
     charge_discounts(a, d->node, e);
+    e->due = date_of(json_str(d->node, "scheduled_at"));
     event_property(e, "charge_id", d->id);
     event_property(e, "shipping_country", e->user.country);
     return e;
@@ -143,7 +149,9 @@ void charge_paid(struct arena *a, const struct shop *shop, const struct topic *t
     if (!open_delivery(a, body, "charge", &d, ret))
         return;
     if (first_order(&d)) {
+        struct sv order = order_id(&d);
         ret->ignored = SV("first order: Shopify reports the purchase");
+        ret->mirrors = order.p ? arena_fmt(a, "ord_" SV_FMT "_purchase", SV_ARG(order)) : SV_NONE;
         return;
     }
     struct event *e = charge_event(a, shop, topic, &d);
@@ -177,10 +185,7 @@ void charge_failed(struct arena *a, const struct shop *shop, const struct topic 
     decoded_event(ret, e);
 }
 
-static struct sv date_of(struct sv time) {
-    int64_t ms;
-    return time_parse(time, EASTERN_MINUTES, &ms) ? sv_sub(time, 0, 10) : SV_NONE;
-}
+// ---- subscriptions
 
 static struct sv order_value(struct arena *a, const struct delivery *d) {
     struct decimal value;
@@ -190,13 +195,26 @@ static struct sv order_value(struct arena *a, const struct delivery *d) {
     return !quantity.p || decimal_times(&value, quantity) ? decimal_text(a, value) : SV_NONE;
 }
 
-// cadence: "1 month", "2 weeks".
-static struct sv cadence(struct arena *a, const struct delivery *d) {
-    struct sv every = decimal_id(first_text(d->node, PATHS("order_interval_frequency", "charge_interval_frequency")));
-    struct sv unit = json_str(d->node, "order_interval_unit");
-    if (!every.p || !unit.p)
-        return SV_NONE;
-    return arena_fmt(a, SV_FMT " " SV_FMT "%s", SV_ARG(every), SV_ARG(unit), sv_is(every, "1") || sv_ends(unit, SV("s")) ? "" : "s");
+static struct schedule schedule_of(const struct json *node) {
+    return (struct schedule){
+        .every = decimal_id(first_text(node, PATHS("order_interval_frequency", "charge_interval_frequency"))),
+        .unit = interval_unit(json_str(node, "order_interval_unit")),
+        .charge_every = decimal_id(json_str(node, "charge_interval_frequency")),
+        .next = date_of(json_str(node, "next_charge_scheduled_at")),
+    };
+}
+
+// open_subscription: like open_delivery; what it says of its schedule is told to its charges, of which none comes once it has ended.
+static bool open_subscription(struct arena *a, const struct json *body, struct delivery *d, struct decoded *ret) {
+    if (!open_delivery(a, body, "subscription", d, ret))
+        return false;
+    struct sv status = json_str(d->node, "status");
+    ret->schedule = schedule_of(d->node);
+    if (status.p && !sv_is_nocase(status, "active"))
+        ret->schedule.next = SV_NONE;
+    if (first_time(d->node, PATHS("updated_at", "created_at"), EASTERN_MINUTES, &ret->schedule.as_of_ms))
+        ret->schedule_of = d->id;
+    return true;
 }
 
 // subscription_event: all but id and time. Since 2021-11 a subscription names only its customer's id; who that is was kept from charges.
@@ -214,15 +232,16 @@ static struct event *subscription_event(struct arena *a, const struct shop *shop
     take_attributes(a, d, e);
     event_property(e, "subscription_id", d->id);
     event_property(e, "product_title", json_str(d->node, "product_title"));
-    event_property(e, "cadence", cadence(a, d));
-    event_property(e, "next_charge_date", date_of(json_str(d->node, "next_charge_scheduled_at")));
+    const struct schedule schedule = schedule_of(d->node);
+    event_property(e, "cadence", schedule_cadence(a, &schedule));
+    event_property(e, "next_charge_date", schedule.next);
     return e;
 }
 
 // A subscription that is activated again is the same fact to us: it has started once.
 void subscription_started(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
     struct delivery d;
-    if (!open_delivery(a, body, "subscription", &d, ret))
+    if (!open_subscription(a, body, &d, ret))
         return;
     struct event *e = subscription_event(a, shop, topic, &d);
     if (!first_time(d.node, PATHS("created_at"), EASTERN_MINUTES, &e->time_ms)) {
@@ -246,7 +265,7 @@ static void cancellation(struct arena *a, const struct shop *shop, const struct 
 
 void subscription_cancelled(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
     struct delivery d;
-    if (open_delivery(a, body, "subscription", &d, ret))
+    if (open_subscription(a, body, &d, ret))
         cancellation(a, shop, topic, &d, ret);
 }
 
@@ -254,7 +273,7 @@ void subscription_cancelled(struct arena *a, const struct shop *shop, const stru
 // skip where none is planned.
 void subscription_skipped(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
     struct delivery d;
-    if (!open_delivery(a, body, "subscription", &d, ret))
+    if (!open_subscription(a, body, &d, ret))
         return;
     struct event *e = subscription_event(a, shop, topic, &d);
     if (!first_time(d.node, PATHS("updated_at", "created_at"), EASTERN_MINUTES, &e->time_ms)) {
@@ -267,13 +286,13 @@ void subscription_skipped(struct arena *a, const struct shop *shop, const struct
     decoded_event(ret, e);
 }
 
-// A cancellation that Recharge makes by itself may come as an update only.
+// Whatever else changes. A cancellation that Recharge makes by itself may come as an update only.
 void subscription_updated(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
     struct delivery d;
-    if (!open_delivery(a, body, "subscription", &d, ret))
+    if (!open_subscription(a, body, &d, ret))
         return;
     if (sv_is_nocase(json_str(d.node, "status"), "cancelled") && json_str(d.node, "cancelled_at").p)
         cancellation(a, shop, topic, &d, ret);
     else
-        ret->ignored = SV("subscription updated: neither started, skipped nor cancelled");
+        ret->ignored = SV("subscription changed: neither started, skipped nor cancelled");
 }

@@ -110,7 +110,9 @@ static void sale(struct arena *a, const struct shop *shop, const struct json *bo
     if (prepaid_shipment(body, renewal)) {
         ret->ignored = SV("prepaid shipment: no money moves");
     } else if (renewal && shop->recharge.secrets.n > 0) {
+        named(a, e, "renewal");
         ret->ignored = SV("renewal: Recharge reports it");
+        ret->mirrors = e->id;
     } else if (waiting) {
         ret->ignored = sv_of(waiting);
     } else {

@@ -71,11 +71,18 @@ static struct sv click_id(struct arena *a, const struct json *body, const struct
     return page.p ? fbc_from_url(a, page, created_ms) : SV_NONE;
 }
 
+// Also a cookie that is damaged or too old, and an id that cannot be one, say that there was a click.
+static bool has_clicked(const struct json *body, const struct json *attributes) {
+    struct sv cookie = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
+    return sv_starts(cookie, SV("fb.")) || sv_contains_nocase(json_str(body, "landing_site"), SV("fbclid="));
+}
+
 void shopify_browser(struct arena *a, const struct json *body, struct event *e) {
     const struct json *attributes = json_get(body, "note_attributes");
     struct sv fbp = sv_first(attribute(attributes, "_fbp"), attribute(attributes, "fbp"));
     e->user.fbp = valid_fbp(fbp) ? fbp : SV_NONE;
     e->origins.fbp = "note attribute";
+    e->clicked = has_clicked(body, attributes);
     e->user.fbc = click_id(a, body, attributes, e->time_ms, &e->origins.fbc);
     e->user.ip = first_text(body, PATHS("browser_ip", "client_details.browser_ip"));
     e->user.user_agent = json_str(body, "client_details.user_agent");

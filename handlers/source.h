@@ -5,6 +5,7 @@
 
 #include "base/headers.h"
 #include "mapping/event.h"
+#include "mapping/schedule.h"
 #include "mapping/shop.h"
 
 struct signature {
@@ -30,6 +31,7 @@ struct decoded {
     struct event *events;
     size_t count;
     struct sv ignored;      // why this webhook means nothing to us
+    struct sv mirrors;      // with ignored: the id of the sale that another sender tells of, and this one tells once more
     struct sv undecodable;  // what is wrong with its shape
     // Whatever the outcome, this person may be asked for later under these names ("order:1", "recharge_customer:2").
     struct user person;
@@ -39,6 +41,9 @@ struct decoded {
     // as_of_ms. Where the store knows a later one under that key, the events are out of date and must not be sent.
     struct sv supersedes_key;  // "consent:email:<customer>"
     int64_t as_of_ms;
+    // When a subscription (absent: none) charges, for the events of its charges; whatever the outcome, unless something newer is known.
+    struct sv schedule_of;
+    struct schedule schedule;
 };
 
 struct topic {

@@ -108,6 +108,7 @@ static void fill_from(struct arena *a, const struct known_context *k, struct eve
     const struct context *c = &k->context;
     if (valid_fbp(c->fbp.text))
         fill(&e->user.fbp, &e->origins.fbp, c->fbp.text, k->from);
+    e->clicked |= sv_present(c->fbc.text) || sv_present(c->fbclid.text);
     fill_fbc(a, k, e);
     if (of_customer(k))
         return;

@@ -69,6 +69,7 @@ struct event {
     enum purpose purpose;
     struct user user;
     struct origins origins;   // of what is in user, and of consent
+    bool clicked;             // there are signs of a click on one of Meta's ads, whether its id could be used or not
     struct consent consent;
     int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
     enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of
@@ -79,6 +80,7 @@ struct event {
     size_t property_count;
     struct sv experiment_id, experiment_variant;
     const struct rule *rule;  // that it goes by; chosen when it is planned
+    struct sv due;            // of a renewal: the day that it was planned for, "2026-11-20"
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];
     size_t recall_count;

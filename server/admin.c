@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "server/report/report_page.h"
 
 #define METRICS_LIMIT ((size_t)8 << 20)
 
@@ -57,6 +58,12 @@ static void metrics(struct admin *admin, const struct http_request *r, struct ht
     config_drop(config);
 }
 
+static void report(struct admin *admin, const struct http_request *r, struct http_response *ret) {
+    struct config *config = config_current(admin->config);
+    report_page(admin->store, config, r, ret);
+    config_drop(config);
+}
+
 static const struct {
     const char *path;
     bool open;  // no token needed: a load balancer has none
@@ -65,6 +72,7 @@ static const struct {
     {"/healthz", true, healthz},
     {"/readyz", true, readyz},
     {"/metrics", false, metrics},
+    {"/report", false, report},
 };
 
 static bool has_token(struct admin *admin, const struct http_request *r) {

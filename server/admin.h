@@ -1,4 +1,4 @@
-// admin.h: /healthz (alive), /readyz (store reachable, not stopping), /metrics (with the admin token when one is set).
+// admin.h: /healthz (alive), /readyz (store reachable, not stopping), /metrics and /report (with the admin token when one is set).
 #ifndef SERVER_ADMIN_H
 #define SERVER_ADMIN_H
 

@@ -14,6 +14,7 @@ static const struct command {
     {"check", "validate a configuration; exit 1 with the reasons", command_check},
     {"send", "sign recorded webhooks and post them, as Shopify and Recharge would", command_send},
     {"map", "print what a recorded webhook would become, and why, without sending it", command_map},
+    {"report", "where conversions leak: identity, click ids, consent, double sending, order", command_report},
     {"sandbox", "a Meta and a Klaviyo that print what they receive", command_sandbox},
 };
 

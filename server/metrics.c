@@ -4,14 +4,16 @@
 // release store into a hash table that only grows, and found and counted with atomics. Only a new series takes the mutex.
 #include "server/metrics.h"
 
+#include "mapping/event.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABELS_MAX = 4, SLOTS = 8192, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
+enum { LABELS_MAX = 4, SLOTS = 32768, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
 
-enum family { WEBHOOKS, CONTEXTS, STEPS, PAUSED, FAMILY_COUNT };
+enum family { WEBHOOKS, CONTEXTS, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
 
 static const struct {
     const char *name, *type, *help, *labels[LABELS_MAX];
@@ -21,6 +23,14 @@ static const struct {
     [STEPS] = {"fireorder_steps_total", "counter", "Attempts to send an event to a destination, by outcome.", {"shop", "destination", "outcome"}},
     [PAUSED] = {"fireorder_destination_paused", "gauge", "1 while a destination is paused because of its credentials or account.",
                 {"shop", "destination"}},
+    [META_EVENTS] = {"fireorder_meta_events_total", "counter", "Finished events by what became of them at Meta.", {"shop", "event", "outcome"}},
+    [META_IDENTITY] = {"fireorder_meta_identity_total", "counter", "Events that Meta took, by the identifiers that they carried.",
+                       {"shop", "event", "identifier"}},
+    [CLICKED] = {"fireorder_orders_with_click_total", "counter", "Purchases that Meta took, with signs of a click on one of its ads.", {"shop"}},
+    [CLICKED_FBC] = {"fireorder_orders_with_click_and_fbc_total", "counter", "Those of them that carried fbc.", {"shop"}},
+    [ORDER_REPORTS] = {"fireorder_order_reports_total", "counter",
+                       "Webhooks that tell of a sale, by sender; repeated: another one tells of the same, and this one was not sent.",
+                       {"shop", "source", "result"}},
 };
 
 struct series {
@@ -169,6 +179,29 @@ void metrics_context(struct metrics *m, struct sv shop, const char *result) {
 
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome) {
     count(m, STEPS, (struct sv[LABELS_MAX]){shop, sv_of(destination), sv_of(outcome)});
+}
+
+static void count_identity(struct metrics *m, struct sv shop, struct sv event, const struct ledger_entry *e) {
+    for (enum identifier id = 0; id < IDENTIFIER_COUNT; id++)
+        if (e->identifiers[id])
+            count(m, META_IDENTITY, (struct sv[LABELS_MAX]){shop, event, sv_of(identifier_text(id))});
+}
+
+void metrics_ledger(struct metrics *m, struct sv shop, const struct ledger_entry *e) {
+    struct sv event = sv_of(event_name_text(event_name_of(e->event)));
+    if (e->order.p)
+        count(m, ORDER_REPORTS, (struct sv[LABELS_MAX]){shop, e->source, e->repeat ? SV("repeated") : SV("told")});
+    if (e->repeat)
+        return;
+    count(m, META_EVENTS, (struct sv[LABELS_MAX]){shop, event, sv_of(meta_outcome_text(e->meta))});
+    if (e->meta != META_SENT)
+        return;
+    count_identity(m, shop, event, e);
+    if (!e->clicked || !sv_is(e->meta_event, "Purchase"))
+        return;
+    count(m, CLICKED, (struct sv[LABELS_MAX]){shop});
+    if (e->identifiers[ID_FBC])
+        count(m, CLICKED_FBC, (struct sv[LABELS_MAX]){shop});
 }
 
 void metrics_paused(struct metrics *m, struct sv shop, const char *account, bool paused) {

@@ -4,6 +4,7 @@
 #define SERVER_METRICS_H
 
 #include "base/buf.h"
+#include "server/report/ledger.h"
 
 struct metrics;
 struct metrics *metrics_new(void);
@@ -17,6 +18,7 @@ void metrics_context(struct metrics *m, struct sv shop, const char *result);
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome);
 void metrics_ack(struct metrics *m, int64_t microseconds);    // request read to answer made
 void metrics_gap(struct metrics *m, int64_t milliseconds);    // Meta's answer to Klaviyo's request
+void metrics_ledger(struct metrics *m, struct sv shop, const struct ledger_entry *e);  // a finished event; custom names count as one
 void metrics_order_violation(struct metrics *m);              // must stay 0
 void metrics_paused(struct metrics *m, struct sv shop, const char *account, bool paused);
 int64_t metrics_order_violations(struct metrics *m);

@@ -83,7 +83,8 @@ static void accepted(void *ctx) {
 }
 
 static enum rc open_store(struct service *s, const struct config *c, struct err *e) {
-    struct store_config config = {.url = c->store, .seal_key = c->seal_key, .relaxed = c->relaxed, .retention_ms = c->retention_ms};
+    struct store_config config = {.url = c->store, .seal_key = c->seal_key, .relaxed = c->relaxed, .retention_ms = c->retention_ms,
+                                  .ledger_lifetime_ms = c->report_lifetime_ms};
     return store_open(&config, &s->store, e);
 }
 
@@ -197,6 +198,7 @@ static const char *fixed_key(const struct config *now, const struct config *next
         {"seal_key", now->seal_key.p ? bytes_eq(now->seal_key, next->seal_key) : !next->seal_key.p},
         {"durability", now->relaxed == next->relaxed},
         {"retention", now->retention_ms == next->retention_ms},
+        {"report_lifetime", now->report_lifetime_ms == next->report_lifetime_ms},
     };
     for (size_t i = 0; i < COUNTOF(keys); i++)
         if (!keys[i].same)

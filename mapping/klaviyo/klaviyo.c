@@ -86,13 +86,13 @@ static void write_location(struct jw *w, const struct user *u) {
     jw_close(w, '}');
 }
 
-void klaviyo_person(struct jw *w, struct arena *a, const struct user *u, bool bare) {
-    struct identifiers ids = klaviyo_identifiers(a, u);
-    jw_member(w, "email", ids.email);
-    jw_member(w, "phone_number", ids.phone);
-    jw_member(w, "external_id", ids.external_id);
-    if (bare)
-        return;
+void klaviyo_identify(struct jw *w, const struct identifiers *ids) {
+    jw_member(w, "email", ids->email);
+    jw_member(w, "phone_number", ids->phone);
+    jw_member(w, "external_id", ids->external_id);
+}
+
+void klaviyo_describe(struct jw *w, struct arena *a, const struct user *u) {
     jw_member(w, "first_name", sv_sub(u->first_name, 0, 1000));
     jw_member(w, "last_name", sv_sub(u->last_name, 0, 1000));
     jw_member(w, "locale", locale_of(a, u->locale));

@@ -21,8 +21,9 @@ bool klaviyo_is_backfill(const struct event *e, int64_t now_ms);
 size_t klaviyo_properties(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop);
 struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposition *before);
 
-// klaviyo_person writes members of a profile: identifiers, and names, locale and location unless bare.
-void klaviyo_person(struct jw *w, struct arena *a, const struct user *u, bool bare);
+// klaviyo_identify and klaviyo_describe write members of a profile: who it is; names, locale and location.
+void klaviyo_identify(struct jw *w, const struct identifiers *ids);
+void klaviyo_describe(struct jw *w, struct arena *a, const struct user *u);
 extern const struct limits klaviyo_limits;
 
 // Klaviyo wraps what a request is about: {"data": {"type": type, "attributes": { ... }}}

@@ -46,8 +46,18 @@ static void write_value(struct jw *w, struct arena *a, const struct event *e, co
     jw_member(w, "value_currency", currency_upper(a, e->currency));
 }
 
+// The least that says who it is. Where e-mail and phone belong to two profiles Klaviyo would refuse the event, or give it to the wrong
+// one; the number comes with the profile, and there nothing is lost when it is refused.
+static struct identifiers least_identifiers(struct arena *a, const struct user *u) {
+    struct identifiers ids = klaviyo_identifiers(a, u);
+    if (sv_present(ids.email))
+        ids.phone = SV_NONE;
+    return ids;
+}
+
 static size_t write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     bool backfill = klaviyo_is_backfill(e, now_ms);
+    struct identifiers ids = least_identifiers(a, &e->user);
     klaviyo_open(w, NULL, "event");
     jw_key(w, "properties");
     size_t tell_at = klaviyo_properties(w, a, e, shop);
@@ -63,8 +73,9 @@ static size_t write_event(struct jw *w, struct arena *a, const struct event *e, 
     jw_member(w, "name", metric_name(e, shop));
     klaviyo_close(w);
     klaviyo_open(w, "profile", "profile");
-    // Each attribute is written to the profile, so an old event carries identifiers alone: old names must not replace newer ones.
-    klaviyo_person(w, a, &e->user, backfill);
+    klaviyo_identify(w, &ids);
+    if (!backfill)  // each attribute is written to the profile: old names must not replace newer ones
+        klaviyo_describe(w, a, &e->user);
     klaviyo_close(w);
     klaviyo_close(w);
     return tell_at;
@@ -94,6 +105,5 @@ const struct destination destination_klaviyo = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_outcome,
-    .amend = klaviyo_amend,
     .tell = klaviyo_tell,
 };

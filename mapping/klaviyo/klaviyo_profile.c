@@ -71,12 +71,14 @@ static struct sv essence_of(struct arena *a, struct sv body) {
 static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     (void)now_ms;
     struct scope scope = scope_of(a, e, shop);
+    struct identifiers ids = klaviyo_identifiers(a, &e->user);
     struct buf out;
     struct jw w;
     buf_init(&out, BODY_BYTES_MOST);
     jw_init(&w, &out);
     klaviyo_open(&w, NULL, "profile");
-    klaviyo_person(&w, a, &e->user, false);
+    klaviyo_identify(&w, &ids);
+    klaviyo_describe(&w, a, &e->user);
     write_properties(&w, e, &scope);
     klaviyo_close(&w);
     struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};

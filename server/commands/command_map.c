@@ -136,7 +136,7 @@ static void map_fixture(struct arena *a, const struct fixture *f, const struct s
     struct buf out;
     struct json *tree = NULL;
     buf_init(&out, (size_t)32 << 20);
-    source_decode(a, source_named(f->source), shop, f->topic, f->body, ret);
+    fixture_decode(a, f, shop, ret);
     write_decoded(&out, a, f, shop, ret);
     if (as_json)
         printf("%s\n", buf_cstr(&out));

@@ -8,6 +8,7 @@ int command_demo(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_send(int argc, char **argv);
 int command_map(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_sandbox(int argc, char **argv);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "handlers/source.h"
+#include "server/dispatch/recall.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,6 +48,19 @@ static bool take_topic(struct arena *a, struct sv path, struct fixture *ret) {
     return source_named(third) != NULL;
 }
 
+static enum rc read_stored(struct arena *a, const char *base, struct fixture *ret, struct err *e) {
+    struct sv text;
+    struct json *stored;
+    const char *path = arena_fmt(a, "%s/stored.json", base).p;
+    enum rc rc = file_read(a, path, FIXTURE_LIMIT, &text, e);
+    if (rc != RC_OK)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    if (json_parse(a, text, &stored, e))
+        return err_wrap(e, "%s", path);
+    ret->stored = stored;
+    return RC_OK;
+}
+
 enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e) {
     char real[PATH_MAX];
     if (!realpath(folder, real))
@@ -66,7 +79,28 @@ enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, s
     if (file_read(a, arena_fmt(a, "%s/request.headers", base).p, FIXTURE_LIMIT, &headers, NULL) == RC_OK)
         read_headers(ret, headers);
     enum rc rc = file_read(a, arena_fmt(a, "%s/shop.yaml", base).p, FIXTURE_LIMIT, &ret->shop, e);
-    return rc == RC_NOT_FOUND ? RC_OK : rc;
+    return rc == RC_OK || rc == RC_NOT_FOUND ? read_stored(a, base, ret, e) : rc;
+}
+
+// ---- decoding
+
+static const struct json *kept(const struct fixture *f, struct sv key) {
+    JSON_EACH(item, f->stored)
+        if (sv_eq(item->key, key))
+            return item;
+    return NULL;
+}
+
+void fixture_decode(struct arena *a, const struct fixture *f, const struct shop *shop, struct decoded *ret) {
+    source_decode(a, source_named(f->source), shop, f->topic, f->body, ret);
+    for (size_t i = 0; i < ret->count; i++) {
+        struct recall_key keys[RECALL_KEYS_MAX];
+        const struct json *known[RECALL_KEYS_MAX];
+        recall_keys(a, &ret->events[i], keys);
+        for (size_t k = 0; k < RECALL_KEYS_MAX; k++)
+            known[k] = keys[k].text.p ? kept(f, keys[k].text) : NULL;
+        recall_apply(a, &ret->events[i], known);
+    }
 }
 
 // ---- moving a recording to now

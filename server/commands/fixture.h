@@ -1,11 +1,11 @@
-// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers, and shop.yaml where
-// the shop matters. A topic is <resource>/<action>, or one word: events/product_viewed/<case>.
+// fixture.h: a recorded webhook on disk: fixtures/<source>/<topic>/<case>/request.json and request.headers, shop.yaml where the shop
+// matters, and stored.json where it is about something that an earlier webhook told. A topic is <resource>/<action>, or one word: events/product_viewed/<case>.
 #ifndef SERVER_FIXTURE_H
 #define SERVER_FIXTURE_H
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/headers.h"
+#include "handlers/source.h"
 
 struct fixture {
     struct sv source, topic, name;  // "shopify", "orders/create", "with_fbp_fbc"
@@ -13,9 +13,12 @@ struct fixture {
     struct header headers[16];      // as recorded, without signature
     size_t header_count;
     struct sv shop;                 // shop.yaml: keys of a shop that are laid over the sample one; absent: it is as it is
+    const struct json *stored;      // stored.json: what the store would know, under its keys: {"subscription:1": {...}}; NULL: nothing
 };
 
 MUST_CHECK enum rc fixture_read(struct arena *a, const char *folder, struct fixture *ret, struct err *e);
+// fixture_decode: what it becomes, with what is stored.
+void fixture_decode(struct arena *a, const struct fixture *f, const struct shop *shop, struct decoded *ret);
 // fixture_shift: moves every moment in the body (ISO times, click-id times) by the same amount, so that the youngest `created_at` or
 // `processed_at` becomes now: a recorded webhook that just happened.
 void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms);

@@ -1,4 +1,4 @@
-// post.h: one POST and its answer, for commands that wait for it.
+// post.h: one request and its answer, for commands that wait for it.
 #ifndef SERVER_POST_H
 #define SERVER_POST_H
 
@@ -11,5 +11,6 @@ struct posted {
 };
 
 void post_and_wait(struct http_client *c, struct arena *a, struct sv url, struct headers headers, struct sv body, struct posted *ret);
+void get_and_wait(struct http_client *c, struct arena *a, struct sv url, struct headers headers, struct posted *ret);
 
 #endif

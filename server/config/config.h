@@ -21,7 +21,7 @@ struct config {
     struct sv store;            // URL
     struct sv seal_key;         // 32 bytes, or absent
     bool relaxed;
-    int64_t retention_ms, identity_lifetime_ms;
+    int64_t retention_ms, identity_lifetime_ms, report_lifetime_ms;
     struct cidr trusted_proxies[16];
     size_t trusted_proxy_count;
     struct shop *shops;

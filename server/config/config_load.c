@@ -363,6 +363,7 @@ static const struct key top_keys[] = {
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},
     {"identity_lifetime", read_duration, CONFIG(identity_lifetime_ms)},
+    {"report_lifetime", read_duration, CONFIG(report_lifetime_ms)},
     {"trusted_proxies", read_proxies, .may_be_empty = false, .most = COUNTOF(((struct config *)0)->trusted_proxies)},
     {"shops", read_shops, .required = true},
     {0},
@@ -377,6 +378,7 @@ static const struct config config_defaults = {
     .store = {"sqlite:fireorder.db", 19},
     .retention_ms = HOURS_MS(24),
     .identity_lifetime_ms = DAYS_MS(60),
+    .report_lifetime_ms = DAYS_MS(90),
     .trusted_proxies = {{.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}, .bits = 128}},
     .trusted_proxy_count = 1,
 };

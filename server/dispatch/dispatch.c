@@ -1,4 +1,5 @@
-// dispatch.c: the dispatcher's thread. A turn takes what has happened (answers, fresh jobs), makes one commit of it, starts the
+// dispatch.c: the dispatcher's thread. A turn takes what has happened (answers, fresh jobs), looks up
+// what they want to know in one go, makes one commit of it, starts the
 // requests that this allows, and sleeps until the next thing happens. While the store is away, nothing is claimed and
 // nothing new is sent; the changes wait and are committed as they are when it is back.
 #include "server/dispatch/dispatch_parts.h"
@@ -28,6 +29,21 @@ void dispatch_change(struct task *t, struct change c) {
     c.job = &t->job;
     b->tasks[b->n] = t;
     b->changes[b->n++] = c;
+}
+
+void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t)) {
+    struct dispatch *d = t->dispatch;
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++)
+        wanted += asked[i].key.p != NULL;
+    t->asked = asked;
+    t->asked_count = n;
+    if (wanted == 0 || !arena_ok(&t->arena)) {
+        told(t);
+        return;
+    }
+    t->told = told;
+    d->asking[d->asking_count++] = t;
 }
 
 void dispatch_ended(struct task *t) {
@@ -104,6 +120,53 @@ static void claim(struct dispatch *d) {
     arena_reset(&d->arena);
 }
 
+// gather and spread: the questions of all tasks in one array, and back with their answers.
+static struct lookup *gather(struct dispatch *d, size_t *ret_count) {
+    size_t n = 0;
+    for (size_t i = 0; i < d->asking_count; i++)
+        n += d->asking[i]->asked_count;
+    struct lookup *all = ARENA_ARRAY(&d->arena, struct lookup, n);
+    *ret_count = n;
+    n = 0;
+    for (size_t i = 0; i < d->asking_count; i++)
+        for (size_t k = 0; k < d->asking[i]->asked_count; k++)
+            all[n++] = d->asking[i]->asked[k];
+    return all;
+}
+
+static void spread(struct dispatch *d, const struct lookup *all) {
+    for (size_t i = 0; i < d->asking_count; i++) {
+        struct task *t = d->asking[i];
+        for (size_t k = 0; k < t->asked_count; k++)
+            t->asked[k].ret = arena_dup(&t->arena, (all++)->ret);
+    }
+}
+
+// What the tasks want to know, in one go, until nobody wants to know more. While the store is away they wait.
+void dispatch_look_up(struct dispatch *d) {
+    bool works = true;
+    while (d->asking_count > 0 && works) {
+        size_t n;
+        struct err e = {0};
+        struct lookup *all = gather(d, &n);
+        works = store_answered(d, store_look_up(d->given.store, &d->arena, all, n, &e), &e);
+        if (works) {
+            struct task **told = d->asking;
+            size_t count = d->asking_count;
+            spread(d, all);
+            d->asking = d->telling;
+            d->telling = told;
+            d->asking_count = 0;
+            for (size_t i = 0; i < count; i++) {
+                void (*go_on)(struct task *t) = told[i]->told;
+                told[i]->told = NULL;
+                go_on(told[i]);
+            }
+        }
+        arena_reset(&d->arena);
+    }
+}
+
 // commit: what happened, in one go; the tasks go on from what is now durable. Their next changes are for the next turn.
 static void commit(struct dispatch *d) {
     struct batch batch = d->queued;
@@ -140,7 +203,7 @@ static int64_t sleep_ms(const struct dispatch *d) {
         until = stop_at_ms;
     if (d->retry_at_ms > 0)
         until = d->retry_at_ms < until ? d->retry_at_ms : until;
-    else if (d->queued.n > 0)
+    else if (d->queued.n > 0 || d->asking_count > 0)
         return 0;
     else if (room && d->claim_at_ms < until)
         until = d->claim_at_ms;
@@ -158,6 +221,7 @@ static void turn(struct dispatch *d) {
         return;
     if (!dispatch_stopping(d) && d->active < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms)
         claim(d);
+    dispatch_look_up(d);
     commit(d);
     wake(d);
 }
@@ -165,9 +229,11 @@ static void turn(struct dispatch *d) {
 // give_up: the grace is over; requests that are still open may or may not have arrived, so their events are sent again, with the
 // same ids, by whoever comes next.
 static void give_up(struct dispatch *d) {
+    d->asking_count = 0;
     for (size_t i = 0; i < d->given.in_flight; i++)
-        if (d->tasks[i].sending) {
+        if (d->tasks[i].sending || d->tasks[i].told) {
             d->tasks[i].sending = false;
+            d->tasks[i].told = NULL;
             task_give_back(&d->tasks[i]);
         }
     d->retry_delay_ms = 0;
@@ -207,6 +273,8 @@ static void dispatch_free(struct dispatch *d) {
         config_drop(d->tasks[i].config);
     }
     free(d->tasks);
+    free(d->asking);
+    free(d->telling);
     batch_free(&d->queued);
     batch_free(&d->sent);
     arena_free(&d->arena);
@@ -227,8 +295,10 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
         arena_init(&d->tasks[i].arena, TASK_BYTES_MOST);
         d->free = &d->tasks[i];
     }
+    d->asking = calloc(config->in_flight, sizeof *d->asking);
+    d->telling = calloc(config->in_flight, sizeof *d->telling);
     enum rc rc = RC_OK;
-    if (!d->tasks || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
+    if (!d->tasks || !d->asking || !d->telling || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "server/dispatch/recall.h"
 
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
@@ -27,7 +28,9 @@ static void change(struct task *t, struct change c) {
 }
 
 static void finish(struct task *t, enum job_state state, struct sv reason) {
-    change(t, (struct change){.kind = CHANGE_FINISH, .state = state, .reason = reason});
+    struct change c = {.kind = CHANGE_FINISH, .state = state, .reason = reason};
+    ledger_lines(t, &c);
+    change(t, c);
 }
 
 // ---- planning
@@ -72,32 +75,12 @@ static void record(struct task *t) {
     change(t, c);
 }
 
-// ask_marks: what the store knows that decides what these events are. False: the way ended here.
-static bool ask_marks(struct task *t) {
-    struct err e;
-    bool outdated = false;
-    enum rc rc = mark_newest(t, &outdated, &e);
-    for (size_t i = 0; i < t->decoded.count && rc == RC_OK && !outdated; i++)
-        rc = mark_first_purchase(t, &t->decoded.events[i], &e);
-    if (rc != RC_OK)
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-    else if (outdated)
-        finish(t, JOB_IGNORED, SV("older than the state that is known"));
-    return rc == RC_OK && !outdated;
-}
-
 static void make_plan(struct task *t) {
     _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
-    if (sv_present(t->decoded.undecodable)) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
+    if (!marks_settle(t, t->asked)) {
+        finish(t, JOB_IGNORED, SV("older than the state that is known"));
         return;
     }
-    if (t->decoded.count > PLAN_EVENTS_MAX) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
-        return;
-    }
-    if (!ask_marks(t))
-        return;
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
@@ -110,6 +93,30 @@ static void make_plan(struct task *t) {
     record(t);
 }
 
+static void begin_plan(struct task *t) {
+    if (sv_present(t->decoded.undecodable)) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
+        return;
+    }
+    if (t->decoded.count > PLAN_EVENTS_MAX) {
+        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        return;
+    }
+    size_t n;
+    struct lookup *asked = marks_wanted(t, &n);
+    dispatch_ask(t, asked, n, make_plan);
+}
+
+static void decoded(struct task *t) {
+    if (!t->job.plan.p) {
+        begin_plan(t);
+        return;
+    }
+    t->recorded = t->plan;
+    t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
+    advance(t);
+}
+
 void task_begin(struct task *t) {
     struct err e = {0};
     if (sv_present(t->job.unreadable)) {
@@ -117,15 +124,10 @@ void task_begin(struct task *t) {
     } else if (t->job.claims > CLAIMS_MOST) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
     } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
+        t->plan = (struct plan){0};
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
-    } else if (task_decode(t, &e)) {
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-    } else if (!t->job.plan.p) {
-        make_plan(t);
     } else {
-        t->recorded = t->plan;
-        t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
-        advance(t);
+        task_decode(t, decoded);
     }
 }
 
@@ -150,11 +152,11 @@ static void answered(void *ctx, const struct answer *answer) {
 
 static void measure_gap(struct task *t, int64_t now_ms) {
     const struct step *steps = t->plan.events[t->event].steps;
-    if (destinations[t->step] == &destination_klaviyo && steps[t->step].first_ms == 0 && steps[0].state == STEP_SENT)
+    if (destinations[t->step] == &destination_klaviyo && steps[t->step].asked_ms == 0 && steps[0].state == STEP_SENT)
         metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
 }
 
-static void post(struct task *t, int64_t timeout_ms) {
+static void post(struct task *t) {
     struct err e = {0};
     struct step *s = &t->plan.events[t->event].steps[t->step];
     struct request request = {0};
@@ -163,23 +165,47 @@ static void post(struct task *t, int64_t timeout_ms) {
     int64_t now_ms = clock_wall_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
+    s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
     t->probe = gate_pass(t->work, t->step);
-    t->sending = http_client_post(t->dispatch->http, &request, timeout_ms, answered, t, &e) == RC_OK;
+    t->sending = http_client_post(t->dispatch->http, &request, t->timeout_ms, answered, t, &e) == RC_OK;
     if (t->sending)
         return;
     note(t, &(struct outcome){.kind = OUTCOME_RETRY, .reason = arena_dup(&t->arena, sv_of(e.text))});
     advance(t);
 }
 
-// send: the step whose turn it is, once the store has everything that precedes it and the lease outlasts the request.
+// weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
+static void weighed(struct task *t, enum mark_verdict verdict) {
+    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
+        plan_skip_step(&t->plan, t->event, t->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
+        t->dirty = true;
+        advance(t);
+        return;
+    }
+    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + t->timeout_ms + LEASE_MARGIN_MS) {
+        record(t);
+        return;
+    }
+    if (!plan_in_order(&t->recorded, t->event, t->step)) {
+        metrics_order_violation(t->dispatch->given.metrics);
+        log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[t->step]->name);
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
+        return;
+    }
+    post(t);
+}
+
+static void mark_told(struct task *t) {
+    weighed(t, mark_weigh(t, t->asked[0].ret));
+}
+
 static void send(struct task *t, const struct action *a) {
     if (t->event != a->event || t->step != a->step)
         t->intended = false;  // it is about another request, whose turn has passed
     t->event = a->event;
     t->step = a->step;
-    struct step *s = &t->plan.events[a->event].steps[a->step];
-    int64_t timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
-    if (!s->draft.body.p) {
+    t->timeout_ms = a->worth_ms < REQUEST_TIMEOUT_MS ? a->worth_ms : REQUEST_TIMEOUT_MS;
+    if (!t->plan.events[a->event].steps[a->step].draft.body.p) {
         t->probe = false;
         note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
         advance(t);
@@ -187,27 +213,10 @@ static void send(struct task *t, const struct action *a) {
     }
     t->dirty |= plan_tell(&t->arena, &t->plan, a->event, a->step);
     enum mark_verdict verdict = mark_before(t);
-    if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
-        plan_skip_step(&t->plan, a->event, a->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
-        t->dirty = true;
-        advance(t);
-        return;
-    }
-    if (verdict == MARK_STORE_AWAY) {
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
-        return;
-    }
-    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS) {
-        record(t);
-        return;
-    }
-    if (!plan_in_order(&t->recorded, a->event, a->step)) {
-        metrics_order_violation(t->dispatch->given.metrics);
-        log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[a->step]->name);
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
-        return;
-    }
-    post(t, timeout_ms);
+    if (verdict == MARK_ASK)
+        dispatch_ask(t, mark_wanted(t), 1, mark_told);
+    else
+        weighed(t, verdict);
 }
 
 // hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
@@ -273,6 +282,7 @@ static bool settle(struct task *t, const struct change *c) {
     for (size_t i = 0; i < c->reserve_count; i++) {
         if (c->taken[i])
             plan_skip(&t->plan, i, SV("duplicate event"));
+        t->plan.events[i].taken = c->taken[i];
         t->dirty |= c->taken[i];
         left |= !c->taken[i];
     }
@@ -327,6 +337,8 @@ static void tell(struct task *t, const struct change *c) {
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
     log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
+    if (c->ledger_count > 0)
+        ledger_count(t);
 }
 
 // conflict: a mark was changed by somebody else since it was seen. Nothing was done; the way goes on from what is there now.
@@ -338,7 +350,7 @@ static void conflict(struct task *t, const struct change *c) {
     if (t->plan.reserved)
         advance(t);
     else
-        make_plan(t);
+        begin_plan(t);
 }
 
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms) {

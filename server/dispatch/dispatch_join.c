@@ -1,62 +1,78 @@
-// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, and the storefront's context of its
-// visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
+// dispatch_join.c: what a webhook decodes to, joined to what the store knows: who an event is about, a subscription's schedule, and the
+// storefront's context of its visit. Done anew for each claim, so that consent which was taken back in between is seen before anything is sent.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "mapping/context.h"
+#include "server/dispatch/recall.h"
 
-struct sv person_key(struct arena *a, struct sv name) {
-    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
-}
+// ---- the storefront's context
 
-// recall fills in who an event is about, where its webhook does not say it, from an earlier one that did.
-static enum rc recall(struct task *t, struct event *event, struct err *e) {
-    for (size_t i = 0; i < event->recall_count; i++) {
-        struct sv kept = SV_NONE, kind, id;
-        struct json *json;
-        struct user known = {0};
-        enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, person_key(&t->arena, event->recall[i]), &kept, e);
-        if (rc == RC_UNAVAILABLE)
-            return rc;
-        if (rc != RC_OK || !kept.p || json_parse(&t->arena, kept, &json, NULL) != RC_OK)
-            continue;
-        user_read(&t->arena, json, &known);
-        sv_cut(event->recall[i], ':', &kind, &id);
-        event_fill(event, &known, arena_cstr(&t->arena, kind));
-        break;
-    }
-    return RC_OK;
+static size_t places_of(struct task *t, size_t event, struct context_place places[CONTEXT_KEYS_MAX]) {
+    return context_keys(&t->arena, &t->decoded.events[event], places);
 }
 
 // A context that cannot be read is as good as none.
-static enum rc join(struct task *t, struct event *event, struct err *e) {
-    struct context_place places[CONTEXT_KEYS_MAX];
-    struct known_context known[CONTEXT_KEYS_MAX];
-    size_t n = 0;
-    if (t->shop->context.origin_count == 0)
-        return RC_OK;
-    for (size_t i = 0, count = context_keys(&t->arena, event, places); i < count; i++) {
-        struct sv kept = SV_NONE;
-        enum rc rc = store_state_get(t->dispatch->given.store, &t->arena, t->job.shop, places[i].key, &kept, e);
-        if (rc == RC_UNAVAILABLE)
-            return rc;
-        if (rc == RC_OK && kept.p && context_read(&t->arena, kept, &known[n].context, NULL) == RC_OK)
-            known[n++].from = places[i].from;
+static void join(struct task *t) {
+    for (size_t i = 0; i < t->decoded.count && t->asked_count > 0; i++) {
+        struct context_place places[CONTEXT_KEYS_MAX];
+        struct known_context known[CONTEXT_KEYS_MAX];
+        const struct lookup *told = t->asked + i * CONTEXT_KEYS_MAX;
+        size_t n = 0;
+        for (size_t k = 0, count = places_of(t, i, places); k < count; k++)
+            if (told[k].ret.p && context_read(&t->arena, told[k].ret, &known[n].context, NULL) == RC_OK)
+                known[n++].from = places[k].from;
+        context_apply(&t->arena, known, n, &t->decoded.events[i]);
     }
-    context_apply(&t->arena, known, n, event);
-    return RC_OK;
+    t->decoded_then(t);
 }
 
-enum rc task_decode(struct task *t, struct err *e) {
+static void ask_context(struct task *t) {
+    size_t n = t->shop->context.origin_count > 0 ? t->decoded.count * CONTEXT_KEYS_MAX : 0;
+    struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
+    for (size_t i = 0; i < n; i += CONTEXT_KEYS_MAX) {
+        struct context_place places[CONTEXT_KEYS_MAX];
+        for (size_t k = 0, count = places_of(t, i / CONTEXT_KEYS_MAX, places); k < count; k++)
+            asked[i + k] = (struct lookup){.shop = t->job.shop, .key = places[k].key};
+    }
+    dispatch_ask(t, asked, n, join);
+}
+
+// ---- what earlier webhooks told
+
+// What cannot be read is as good as none.
+static const struct json *readable(struct task *t, struct sv kept) {
+    struct json *json;
+    return kept.p && json_parse(&t->arena, kept, &json, NULL) == RC_OK ? json : NULL;
+}
+
+static void recall(struct task *t) {
+    for (size_t i = 0; i < t->decoded.count; i++) {
+        const struct json *kept[RECALL_KEYS_MAX];
+        for (size_t k = 0; k < RECALL_KEYS_MAX; k++)
+            kept[k] = readable(t, t->asked[i * RECALL_KEYS_MAX + k].ret);
+        recall_apply(&t->arena, &t->decoded.events[i], kept);
+    }
+    ask_context(t);
+}
+
+static void ask_known(struct task *t) {
+    size_t n = t->decoded.count * RECALL_KEYS_MAX;
+    struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
+    for (size_t i = 0; i < n; i += RECALL_KEYS_MAX) {
+        struct recall_key keys[RECALL_KEYS_MAX];
+        recall_keys(&t->arena, &t->decoded.events[i / RECALL_KEYS_MAX], keys);
+        for (size_t k = 0; k < RECALL_KEYS_MAX; k++)
+            asked[i + k] = (struct lookup){.shop = t->job.shop, .key = keys[k].text, .mark = keys[k].mark};
+    }
+    dispatch_ask(t, asked, n, recall);
+}
+
+void task_decode(struct task *t, void (*then)(struct task *t)) {
+    t->decoded_then = then;
     const struct source *source = source_named(t->job.source);
     if (source)
         source_decode(&t->arena, source, t->shop, t->job.topic, t->job.body, &t->decoded);
     else
         t->decoded.undecodable = SV("its sender is not known here");
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < t->decoded.count && rc == RC_OK; i++) {
-        rc = recall(t, &t->decoded.events[i], e);
-        if (rc == RC_OK)
-            rc = join(t, &t->decoded.events[i], e);
-    }
-    return rc;
+    ask_known(t);
 }

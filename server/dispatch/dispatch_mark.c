@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "mapping/normalise.h"
+#include "server/dispatch/recall.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 static struct sv mark_key(struct task *t) {
     return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event, t->shop);
@@ -104,21 +106,26 @@ static bool is_there(struct sv seen) {
 }
 
 enum mark_verdict mark_before(struct task *t) {
-    struct sv seen = SV_NONE;
-    int64_t now_ms = clock_wall_ms();
-    const struct draft *draft = &t->plan.events[t->event].steps[t->step].draft;
-    struct err e;
     if (t->mark.key.p)
         return MARK_WAIT;  // one mark a change
     if (!destinations[t->step]->changes || !t->plan.events[t->event].event)
         return MARK_SEND;
-    if (t->intended && under_way_until(t->intent) > now_ms + UNDER_WAY_LEAST_MS)
+    if (t->intended && under_way_until(t->intent) > clock_wall_ms() + UNDER_WAY_LEAST_MS)
         return MARK_SEND;  // otherwise the store was away for so long that nobody need believe it any more
-    if (store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, mark_key(t), &seen, &e) != RC_OK)
-        return MARK_STORE_AWAY;
+    return MARK_ASK;
+}
+
+struct lookup *mark_wanted(struct task *t) {
+    struct lookup *asked = ARENA_NEW(&t->arena, struct lookup);
+    *asked = (struct lookup){.shop = t->job.shop, .key = mark_key(t), .mark = true};
+    return asked;
+}
+
+enum mark_verdict mark_weigh(struct task *t, struct sv seen) {
+    int64_t now_ms = clock_wall_ms();
     if (says_nothing_new(t, seen))
         return MARK_SAME;
-    if (draft->undoes && !is_there(seen))
+    if (t->plan.events[t->event].steps[t->step].draft.undoes && !is_there(seen))
         return MARK_NOTHING_THERE;
     bool own = is_own_intent(t, seen);
     t->contested = !own && under_way_until(seen) > now_ms;
@@ -143,43 +150,74 @@ void mark_after(struct task *t, const struct outcome *o) {
         t->mark = (struct mark){.key = mark_key(t), .expect = t->intent, .value = there, .lifetime_ms = SENT_LIFETIME_MS};
 }
 
-// ---- first and repeated purchases
+// ---- what decides which events a webhook's are
 
-// A customer's first order is remembered by its event's id, so that order counts as the first however often it is reported.
-enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e) {
+static struct sv first_purchase_key(struct task *t, const struct event *event) {
     const struct user *u = &event->user;
-    struct sv who = sv_first(normal_email(&t->arena, u->email), u->external_id), seen = SV_NONE;  // a guest has no id yet
-    if (event->name != EVENT_PURCHASE || sv_is(event->origin, "test") || !sv_present(who) || t->mark.key.p)
-        return RC_OK;
-    struct sv key = arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(who));
-    enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
-    if (rc != RC_OK)
-        return rc;
-    if (!seen.p)
-        t->mark = (struct mark){.key = key, .value = event->id, .lifetime_ms = FIRST_PURCHASE_LIFETIME_MS};
-    else if (!sv_eq(seen, event->id))
-        event->name = EVENT_REPEAT_PURCHASE;
-    return RC_OK;
+    struct sv who = sv_first(normal_email(&t->arena, u->email), u->external_id);  // a guest has no id yet
+    if (event->name != EVENT_PURCHASE || sv_is(event->origin, "test") || !sv_present(who))
+        return SV_NONE;
+    return arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(who));
 }
 
-// ---- states that may be told late
+// A customer's first order is remembered by its event's id, so that order counts as the first however often it is reported.
+static void settle_purchase(struct task *t, struct event *event, const struct lookup *first) {
+    if (!first->key.p || t->mark.key.p)
+        return;
+    if (!first->ret.p)
+        t->mark = (struct mark){.key = first->key, .value = event->id, .lifetime_ms = FIRST_PURCHASE_LIFETIME_MS};
+    else if (!sv_eq(first->ret, event->id))
+        event->name = EVENT_REPEAT_PURCHASE;
+}
 
-enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e) {
-    struct sv seen = SV_NONE;
-    int64_t newest = 0;
-    *ret_outdated = false;
-    if (!t->decoded.supersedes_key.p)
-        return RC_OK;
-    struct sv key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
-    enum rc rc = store_mark_get(t->dispatch->given.store, &t->arena, t->job.shop, key, &seen, e);
-    if (rc != RC_OK)
-        return rc;
-    // Of two that are equally new the one that takes consent back counts.
+// States may be told late. Of two that are equally new the one that takes consent back counts.
+static bool is_outdated(struct task *t, const struct lookup *newest) {
+    int64_t known = 0;
+    if (!newest->key.p)
+        return false;
     bool revokes = t->decoded.count > 0 && t->decoded.events[0].name == EVENT_CONSENT_REVOKED;
     int64_t rank = t->decoded.as_of_ms * 2 + revokes;
-    *ret_outdated = sv_i64(seen, &newest) && newest > rank;
-    if (!*ret_outdated)
-        t->mark = (struct mark){.key = key, .expect = seen, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
-                                .lifetime_ms = NEWEST_LIFETIME_MS};
-    return RC_OK;
+    if (sv_i64(newest->ret, &known) && known > rank)
+        return true;
+    t->mark = (struct mark){.key = newest->key, .expect = newest->ret, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
+                            .lifetime_ms = NEWEST_LIFETIME_MS};
+    return false;
+}
+
+// A subscription's schedule is kept unless a newer one is.
+static void settle_schedule(struct task *t, const struct lookup *kept) {
+    struct json *json;
+    struct schedule known;
+    bool readable = kept->ret.p && json_parse(&t->arena, kept->ret, &json, NULL) == RC_OK && schedule_read(json, &known);
+    if (!kept->key.p || t->mark.key.p || (readable && known.as_of_ms > t->decoded.schedule.as_of_ms))
+        return;
+    t->mark = (struct mark){.key = kept->key, .expect = kept->ret, .value = schedule_write(&t->arena, &t->decoded.schedule),
+                            .lifetime_ms = SCHEDULE_LIFETIME_MS};
+}
+
+// The newest state, a subscription's schedule, then one for each event.
+enum { NEWEST, SCHEDULE, FIRST_PURCHASES };
+
+struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
+    size_t n = FIRST_PURCHASES + t->decoded.count;
+    struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
+    for (size_t i = 0; i < n; i++)
+        asked[i] = (struct lookup){.shop = t->job.shop, .mark = true};
+    if (t->decoded.supersedes_key.p)
+        asked[NEWEST].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
+    if (t->decoded.schedule_of.p)
+        asked[SCHEDULE].key = schedule_key(&t->arena, t->decoded.schedule_of);
+    for (size_t i = 0; i < t->decoded.count; i++)
+        asked[FIRST_PURCHASES + i].key = first_purchase_key(t, &t->decoded.events[i]);
+    *ret_count = n;
+    return asked;
+}
+
+bool marks_settle(struct task *t, const struct lookup *known) {
+    if (is_outdated(t, &known[NEWEST]))
+        return false;
+    settle_schedule(t, &known[SCHEDULE]);
+    for (size_t i = 0; i < t->decoded.count; i++)
+        settle_purchase(t, &t->decoded.events[i], &known[FIRST_PURCHASES + i]);
+    return true;
 }

@@ -3,6 +3,7 @@
 //   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
 //   dispatch_job.c    the way of one job through its plan
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
+//   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
@@ -48,12 +49,17 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
+    struct lookup *asked;        // what it wants to know from the store
+    size_t asked_count;
+    void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
+    void (*decoded_then)(struct task *t);
     struct mark mark;            // goes with the next change; key absent: none
     bool intending;              // ... it is an intent
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
     size_t event, step;          // of that request
+    int64_t timeout_ms;          // ... and how long its answer is worth waiting for
     struct task *next;           // free ones
 };
 
@@ -82,7 +88,9 @@ struct dispatch {
     struct task *tasks, *free;   // given.in_flight of them
     size_t active;
     struct batch queued, sent;   // changes to be committed; the ones being committed
-    struct arena arena;          // of one claim
+    struct task **asking, **telling;  // those that want to know something; those that are being told
+    size_t asking_count;
+    struct arena arena;          // of one claim, or of one round of answers
     int64_t claim_at_ms;         // monotonic: when to look for work again
     enum rc store_rc;            // its last answer
     int64_t retry_at_ms, retry_delay_ms;  // after the store failed; delay 0: it works
@@ -94,19 +102,28 @@ void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  /
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
 
 // dispatch_join.c
-MUST_CHECK enum rc task_decode(struct task *t, struct err *e);    // into t->decoded; RC_UNAVAILABLE: the store is away
-struct sv person_key(struct arena *a, struct sv name);
+void task_decode(struct task *t, void (*then)(struct task *t));   // into t->decoded, maybe after asking the store
 
 // dispatch_mark.c
-// mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change is on its way to the store.
-enum mark_verdict { MARK_SEND, MARK_WAIT, MARK_SAME, MARK_NOTHING_THERE, MARK_STORE_AWAY };
+// mark_before: what a step that changes something waits for before it is sent. MARK_WAIT: a change has to be recorded first.
+// MARK_ASK: what its mark says, which mark_weigh is then to be told.
+enum mark_verdict { MARK_SEND, MARK_WAIT, MARK_ASK, MARK_SAME, MARK_NOTHING_THERE };
 enum mark_verdict mark_before(struct task *t);
-MUST_CHECK enum rc mark_newest(struct task *t, bool *ret_outdated, struct err *e);  // of the state that a webhook tells of
-MUST_CHECK enum rc mark_first_purchase(struct task *t, struct event *event, struct err *e);  // makes a later one a repeat_purchase
+struct lookup *mark_wanted(struct task *t);
+enum mark_verdict mark_weigh(struct task *t, struct sv seen);
+struct lookup *marks_wanted(struct task *t, size_t *ret_count);   // what decides which events a webhook's are
+bool marks_settle(struct task *t, const struct lookup *known);    // false: a later state is known, they are out of date
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
+
+// dispatch_ledger.c
+void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish
+void ledger_count(struct task *t);                                // the same, once it is there, in the metrics
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit
+// dispatch_ask: joins the next round of look-ups; `told` is called with the answers in `asked`. With nothing to ask, at once.
+void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t));
+void dispatch_look_up(struct dispatch *d);                        // a round of look-ups, and those that follow from it
 void dispatch_ended(struct task *t);                              // the job is out of our hands
 bool dispatch_stopping(const struct dispatch *d);
 

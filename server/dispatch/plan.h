@@ -23,6 +23,7 @@ struct step {
     bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
+    int64_t asked_ms;         // first request, wall; 0: none
     int64_t last_ms;          // last answer, wall
     int64_t next_ms;          // not before, wall: the end of its back-off; 0: at once
 };
@@ -35,6 +36,7 @@ struct planned_event {
     struct sv id, name;
     int64_t time_ms;
     struct patience patience; // of its rule
+    bool taken;               // another job has this event: it is skipped here
     struct event *event;      // decoded again on each claim; not stored; NULL when it is no longer decoded
     struct step steps[PLAN_STEPS];
 };

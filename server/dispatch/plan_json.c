@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","last","next"}}}]}
+// {"reserved":true,"aside":true,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","asked","last","next"}}}]}
 // A body is kept as a string, so that it comes back byte for byte.
 #include "server/dispatch/plan.h"
 
@@ -33,6 +33,7 @@ static void write_step(struct jw *w, const struct step *s) {
     write_moment(w, "amended", s->amended);
     write_moment(w, "attempts", s->attempts);
     write_moment(w, "first", s->first_ms);
+    write_moment(w, "asked", s->asked_ms);
     write_moment(w, "last", s->last_ms);
     write_moment(w, "next", s->next_ms);
     jw_close(w, '}');
@@ -47,6 +48,7 @@ static void write_event(struct jw *w, const struct planned_event *e) {
     jw_key(w, "on_fail");
     jw_int(w, e->patience.on_fail);
     write_moment(w, "max_wait", e->patience.max_wait_ms);
+    write_moment(w, "taken", e->taken);
     jw_key(w, "steps");
     jw_open(w, '{');
     for (size_t i = 0; i < PLAN_STEPS; i++) {
@@ -108,16 +110,17 @@ static bool read_step(const struct json *node, struct step *ret) {
     ret->draft.undoes = undoes != 0;
     ret->amended = amended != 0;
     return i < COUNTOF(states) && read_moment(node, "attempts", &ret->attempts) && read_moment(node, "first", &ret->first_ms) &&
-           read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
+           read_moment(node, "asked", &ret->asked_ms) && read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
 }
 
 static bool read_event(const struct json *node, struct planned_event *ret) {
     *ret = (struct planned_event){.id = json_str(node, "id"), .name = json_str(node, "name")};
     const struct json *steps = json_get(node, "steps");
-    int64_t on_fail = 0;
+    int64_t on_fail = 0, taken = 0;
     if (!read_moment(node, "on_fail", &on_fail) || on_fail > ON_FAIL_STOP ||
-        !read_moment(node, "max_wait", &ret->patience.max_wait_ms))
+        !read_moment(node, "max_wait", &ret->patience.max_wait_ms) || !read_moment(node, "taken", &taken))
         return false;
+    ret->taken = taken != 0;
     ret->patience.on_fail = (enum on_fail)on_fail;
     if (!sv_present(ret->id) || !read_time(node, "time", &ret->time_ms) || !json_is_object(steps))
         return false;

@@ -248,7 +248,7 @@ static bool add_field(struct http_call *call, struct sv field) {
 }
 
 // Without a field of its own curl would ask for leave to send (Expect) and call the body a form.
-static bool set_request(struct http_call *call, const struct request *request, int64_t timeout_ms) {
+static bool set_request(struct http_call *call, const struct request *request, bool get, int64_t timeout_ms) {
     bool fine = add_field(call, SV("Expect:"));
     for (size_t i = 0; i < request->header_count; i++)
         fine = fine && add_field(call, request->headers[i]);
@@ -257,13 +257,15 @@ static bool set_request(struct http_call *call, const struct request *request, i
     bad |= curl_easy_setopt(call->easy, CURLOPT_URL, arena_cstr(&call->arena, request->url));
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, body.p);
+    if (get)
+        bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
     bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->fields);
     bad |= curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     bad |= curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));
     return fine && bad == CURLE_OK && arena_ok(&call->arena);
 }
 
-enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
+static enum rc start(struct http_client *c, const struct request *request, bool get, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
     // curl sends line breaks in URL and headers as they are.
     bool clean = one_line(request->url);
     for (size_t i = 0; i < request->header_count; i++)
@@ -275,13 +277,21 @@ enum rc http_client_post(struct http_client *c, const struct request *request, i
         return err_set(e, RC_IO, "the request cannot be made: out of memory, or this libcurl lacks an option");
     call->done = done;
     call->ctx = ctx;
-    if (!set_request(call, request, timeout_ms < 1 ? 1 : timeout_ms) || curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
+    if (!set_request(call, request, get, timeout_ms < 1 ? 1 : timeout_ms) || curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
         call_end(c, call);
         return err_set(e, RC_IO, "the request cannot be made: out of memory, or too large");
     }
     list_put(&c->open, call);
     c->open_count++;
     return RC_OK;
+}
+
+enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
+    return start(c, request, false, timeout_ms, done, ctx, e);
+}
+
+enum rc http_client_get(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
+    return start(c, request, true, timeout_ms, done, ctx, e);
 }
 
 // An answer that was cut here is as good as a whole one; one that broke off by itself is none.

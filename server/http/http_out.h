@@ -18,6 +18,8 @@ void http_client_free(struct http_client *c);  // open calls are dropped without
 
 // http_client_post starts a POST; request is copied. timeout_ms bounds the whole exchange (connecting: at most 3 s of it).
 MUST_CHECK enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
+// http_client_get: the same with GET; a body is not sent.
+MUST_CHECK enum rc http_client_get(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
 // http_client_run works for at most wait_ms (returns early when something finished or http_client_wake was called).
 void http_client_run(struct http_client *c, int64_t wait_ms);
 void http_client_wake(struct http_client *c);  // from any thread

@@ -19,7 +19,7 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
-#define COMMIT_FIXED_ARGS 15   // lua/commit.lua: the key and ARGV 1 to 14
+#define COMMIT_FIXED_ARGS 17   // lua/commit.lua: the key and ARGV 1 to 16
 
 enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SCRIPT_COUNT };
 
@@ -28,6 +28,7 @@ struct engine {
     struct redis_inspector inspector;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
+    int64_t ledger_lifetime_ms;
     struct redis_script scripts[SCRIPT_COUNT];
 };
 
@@ -110,6 +111,7 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     memcpy(s->retention_text, retention.p, retention.n);
     s->retention_ms = (struct sv){s->retention_text, retention.n};
     arena_free(&a);
+    s->ledger_lifetime_ms = config->ledger_lifetime_ms;
 
     s->inspector = (struct redis_inspector){.look = redis_settings_look, .relaxed = config->relaxed};
     enum rc rc = redis_open(config->url, &s->inspector, &s->redis, e);
@@ -269,7 +271,7 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 // The order of the arguments is that of lua/commit.lua.
 static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
     size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + 3 * c->remember_count);
+    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count);
     argv[n++] = shop_key(a, c->job->shop);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
@@ -285,6 +287,8 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
     argv[n++] = c->plan;
     argv[n++] = number(a, (int64_t)c->reserve_count);
     argv[n++] = number(a, (int64_t)c->mark_count);
+    argv[n++] = number(a, (int64_t)c->ledger_count);
+    argv[n++] = lifetime(a, s->ledger_lifetime_ms);
     for (size_t i = 0; i < c->reserve_count; i++)
         argv[n++] = c->reserve[i];
     for (size_t i = 0; i < c->mark_count; i++) {
@@ -294,6 +298,8 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
         argv[n++] = c->marks[i].value;
         argv[n++] = lifetime(a, c->marks[i].lifetime_ms);
     }
+    for (size_t i = 0; i < c->ledger_count; i++)
+        argv[n++] = c->ledger[i];
     for (size_t i = 0; i < c->remember_count; i++) {
         argv[n++] = c->remember[i].key;
         argv[n++] = c->remember[i].value;
@@ -371,11 +377,20 @@ static struct sv state_key(struct arena *a, struct sv shop, struct sv key) {
     return arena_fmt(a, "fo:{" SV_FMT "}:s:" SV_FMT, SV_ARG(shop), SV_ARG(key));
 }
 
-static enum rc engine_state_get(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    struct sv argv[] = {SV("GET"), state_key(a, shop, key)};
-    struct redis_reply reply;
-    enum rc rc = run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
-    *ret = rc ? SV_NONE : reply.text;
+// One GET each, for shops live in different slots.
+static enum rc engine_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
+    struct redis_command *commands = ARENA_ARRAY(a, struct redis_command, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct sv *argv = ARENA_ARRAY(a, struct sv, 2);
+        argv[0] = SV("GET");
+        argv[1] = state_key(a, asked[i].shop, asked[i].key);
+        commands[i] = (struct redis_command){.argv = argv, .argc = 2};
+    }
+    enum rc rc = redis_run(s->redis, a, commands, n, e);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        rc = redis_failed(&commands[i].reply, e);
+        asked[i].ret = commands[i].reply.text;
+    }
     return rc;
 }
 
@@ -387,6 +402,32 @@ static enum rc engine_state_put(struct engine *s, struct sv shop, const struct r
     enum rc rc = run_one(s, &a, NULL, argv, COUNTOF(argv), &reply, e);
     arena_free(&a);
     return rc;
+}
+
+// read_line: {"<ms>-<n>", {"l", text}}
+static bool read_line(const struct redis_reply *reply, struct ledger_line *ret) {
+    struct sv ms, n;
+    if (reply->kind != REPLY_LIST || reply->count != 2 || reply->items[1].kind != REPLY_LIST || reply->items[1].count != 2)
+        return false;
+    ret->text = reply->items[1].items[1].text;
+    return sv_cut(reply->items[0].text, '-', &ms, &n) && sv_i64(ms, &ret->at_ms) && sv_i64(n, &ret->n);
+}
+
+static enum rc engine_ledger(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
+                             struct ledger_line **ret, size_t *ret_count, struct err *e) {
+    struct sv from = after_n < 0 ? number(a, after_ms) : arena_fmt(a, "(%" PRId64 "-%" PRId64, after_ms, after_n);
+    struct sv argv[] = {SV("XRANGE"), arena_fmt(a, SV_FMT "ledger", SV_ARG(shop_key(a, shop))), from, SV("+"), SV("COUNT"),
+                        number(a, LEDGER_PAGE)};
+    struct redis_reply reply;
+    *ret_count = 0;
+    enum rc rc = run_one(s, a, NULL, argv, COUNTOF(argv), &reply, e);
+    if (rc)
+        return rc;
+    *ret = ARENA_ARRAY(a, struct ledger_line, reply.count + 1);
+    for (size_t i = 0; reply.kind == REPLY_LIST && i < reply.count; i++)
+        if (!read_line(&reply.items[i], &(*ret)[(*ret_count)++]))
+            return odd_answer("XRANGE", e);
+    return RC_OK;
 }
 
 static enum rc engine_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
@@ -421,7 +462,7 @@ static enum rc engine_check(struct engine *s, struct err *e) {
     return rc;
 }
 
-// Nothing is left to do: finished jobs and keys carry their own expiry, and Redis keeps it.
+// Nothing is left to do: finished jobs and keys carry their own expiry, and Redis keeps it; the ledger is cut when it grows.
 static enum rc engine_purge(struct engine *s, const struct sv *shops, size_t n, struct err *e) {
     (void)s, (void)shops, (void)n, (void)e;
     return RC_OK;
@@ -436,8 +477,9 @@ const struct engine_ops engine_redis = {
     .claim = engine_claim,
     .commit = engine_commit,
     .wake = engine_wake,
-    .state_get = engine_state_get,
+    .look_up = engine_look_up,
     .state_put = engine_state_put,
+    .ledger = engine_ledger,
     .stats = engine_stats,
     .check = engine_check,
     .purge = engine_purge,

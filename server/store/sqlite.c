@@ -26,7 +26,7 @@ struct request {
 
 struct engine {
     struct db *db;  // the writer's, after opening
-    int64_t retention_ms;
+    struct purge_args purge;
     int64_t wall_minus_mono_ms;
     pthread_t writer;
     pthread_mutex_t lock;  // of all below
@@ -175,7 +175,7 @@ static enum rc sqlite_open(const struct store_config *config, struct engine **re
     struct engine *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
-    s->retention_ms = config->retention_ms;
+    s->purge = (struct purge_args){config->retention_ms, config->ledger_lifetime_ms};
     s->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->posted, NULL);
@@ -231,20 +231,23 @@ static enum rc sqlite_wake(struct engine *s, struct sv shop, struct err *e) {
     return rc;
 }
 
-// Keys are hashes that the shop went into, so the shop is not needed here.
-static enum rc sqlite_state_get(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    (void)shop;
-    struct state_get_args args = {.arena = a, .key = key};
-    enum rc rc = perform(s, verb_state_get, &args, e);
-    if (rc == RC_OK)
-        *ret = args.ret;
-    return rc;
+static enum rc sqlite_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
+    return perform(s, verb_look_up, &(struct look_up_args){.arena = a, .asked = asked, .n = n}, e);
 }
 
 static enum rc sqlite_state_put(struct engine *s, struct sv shop, const struct remembered *r, struct err *e) {
     (void)shop;
     struct remembered args = *r;
     return perform(s, verb_state_put, &args, e);
+}
+
+static enum rc sqlite_ledger(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
+                             struct ledger_line **ret, size_t *ret_count, struct err *e) {
+    struct ledger_args args = {.arena = a, .shop = shop, .after_ms = after_ms, .after_n = after_n};
+    enum rc rc = perform(s, verb_ledger, &args, e);
+    *ret = args.ret;
+    *ret_count = rc == RC_OK ? args.ret_count : 0;
+    return rc;
 }
 
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
@@ -261,7 +264,7 @@ static enum rc sqlite_check(struct engine *s, struct err *e) {
 
 static enum rc sqlite_purge(struct engine *s, const struct sv *shops, size_t n, struct err *e) {
     (void)shops, (void)n;
-    return perform(s, verb_purge, &s->retention_ms, e);
+    return perform(s, verb_purge, &s->purge, e);
 }
 
 const struct engine_ops engine_sqlite = {
@@ -273,8 +276,9 @@ const struct engine_ops engine_sqlite = {
     .claim = sqlite_claim,
     .commit = sqlite_commit,
     .wake = sqlite_wake,
-    .state_get = sqlite_state_get,
+    .look_up = sqlite_look_up,
     .state_put = sqlite_state_put,
+    .ledger = sqlite_ledger,
     .stats = sqlite_stats,
     .check = sqlite_check,
     .purge = sqlite_purge,

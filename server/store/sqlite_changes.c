@@ -61,6 +61,8 @@ static void aside(struct db *db, int64_t now, int64_t seq, struct change *c) {
 
 static void finish(struct db *db, int64_t now, int64_t seq, struct change *c) {
     db_run(db, FINISH_JOB, VALUES(number(seq), number(c->state), text(c->reason), number(now), text(sv_of(c->job->token))));
+    for (size_t i = 0; i < c->ledger_count; i++)
+        db_run(db, ADD_LINE, VALUES(text(c->job->shop), number(now), number(seq * LEDGER_MAX + (int64_t)i), text(c->ledger[i])));
     advance(db, now, lane_of(c));
     int64_t by_state[4] = {[JOB_PENDING] = -1};
     by_state[c->state]++;

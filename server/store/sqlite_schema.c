@@ -9,23 +9,27 @@ _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED
 
 // job.seq is the accept order. Body and plan have tables of their own, because SQLite writes a whole row when one column changes.
 // lane: there is a row as long as a job waits in it. due is when its head may be claimed: ready time, back-off or end of lease;
-// held: a back-off that somebody behind may cut short. keyed: what is known under a key until it expires.
+// held: a back-off that somebody behind may cut short. keyed: what is known under a key until it expires. ledger: lines of finished
+// jobs, only ever added; n tells those of one millisecond apart. A file of an older version gets the tables that it lacks.
 const char sqlite_schema[] =
-    "CREATE TABLE job(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, shop TEXT NOT NULL, source TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS job(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, shop TEXT NOT NULL, source TEXT NOT NULL,"
     " topic TEXT NOT NULL, lane TEXT, state INTEGER NOT NULL, received_ms INTEGER NOT NULL, wanted_ms INTEGER NOT NULL,"
     " finished_ms INTEGER, finished_by TEXT, reason TEXT) STRICT;"
-    "CREATE INDEX job_in_lane ON job(lane) WHERE " PENDING ";"
-    "CREATE INDEX job_pending ON job(shop, received_ms) WHERE " PENDING ";"
-    "CREATE INDEX job_finished ON job(finished_ms) WHERE " FINISHED ";"
-    "CREATE TABLE body(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
-    "CREATE TABLE plan(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
-    "CREATE TABLE lane(name TEXT PRIMARY KEY, shop TEXT NOT NULL, head INTEGER NOT NULL, due INTEGER NOT NULL, token TEXT,"
+    "CREATE INDEX IF NOT EXISTS job_in_lane ON job(lane) WHERE " PENDING ";"
+    "CREATE INDEX IF NOT EXISTS job_pending ON job(shop, received_ms) WHERE " PENDING ";"
+    "CREATE INDEX IF NOT EXISTS job_finished ON job(finished_ms) WHERE " FINISHED ";"
+    "CREATE TABLE IF NOT EXISTS body(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS plan(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS lane(name TEXT PRIMARY KEY, shop TEXT NOT NULL, head INTEGER NOT NULL, due INTEGER NOT NULL, token TEXT,"
     " claims INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX lane_due ON lane(shop, due);"
-    "CREATE TABLE keyed(key TEXT PRIMARY KEY, value BLOB NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX keyed_expiry ON keyed(expires_ms);"
-    "CREATE TABLE counter(shop TEXT PRIMARY KEY, accepted INTEGER NOT NULL, pending INTEGER NOT NULL, done INTEGER NOT NULL,"
-    " dead INTEGER NOT NULL, ignored INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+    "CREATE INDEX IF NOT EXISTS lane_due ON lane(shop, due);"
+    "CREATE TABLE IF NOT EXISTS keyed(key TEXT PRIMARY KEY, value BLOB NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS keyed_expiry ON keyed(expires_ms);"
+    "CREATE TABLE IF NOT EXISTS counter(shop TEXT PRIMARY KEY, accepted INTEGER NOT NULL, pending INTEGER NOT NULL, done INTEGER NOT NULL,"
+    " dead INTEGER NOT NULL, ignored INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS ledger(shop TEXT NOT NULL, at_ms INTEGER NOT NULL, n INTEGER NOT NULL, line TEXT NOT NULL,"
+    " PRIMARY KEY(shop, at_ms, n)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS ledger_age ON ledger(at_ms)";
 
 #define PURGED "(SELECT seq FROM job WHERE " FINISHED " AND finished_ms <= ?1 ORDER BY finished_ms, seq LIMIT " SLICE ")"
 
@@ -69,6 +73,11 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [WAKE_LANES] = "UPDATE lane SET due = ?2 WHERE name IN"
                    " (SELECT name FROM lane WHERE shop = ?1 AND due > ?2 AND token IS NULL LIMIT ?3)",
     [END_LEASES] = "UPDATE lane SET due = min(due, ?1), token = NULL WHERE token IS NOT NULL OR due > ?2",
+
+    [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",
+    [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",
+    [PURGE_LINES] = "DELETE FROM ledger WHERE (shop, at_ms, n) IN"
+                    " (SELECT shop, at_ms, n FROM ledger WHERE at_ms <= ?1 ORDER BY at_ms LIMIT " SLICE ")",
 
     [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
                    " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"

@@ -199,15 +199,28 @@ void verb_wake(struct db *db, int64_t now, void *args) {
 
 // ---- remembered state, counters, clearing up
 
-void verb_state_get(struct db *db, int64_t now, void *args) {
-    struct state_get_args *s = args;
-    struct query *q = db_query(db, FIND_KEY, VALUES(text(s->key), number(now)));
-    s->ret = db_step(q) ? arena_dup(s->arena, db_bytes(q, 0)) : SV_NONE;
+// Keys are hashes that the shop went into, so the shop is not needed here.
+void verb_look_up(struct db *db, int64_t now, void *args) {
+    struct look_up_args *l = args;
+    for (size_t i = 0; i < l->n; i++) {
+        struct query *q = db_query(db, FIND_KEY, VALUES(text(l->asked[i].key), number(now)));
+        l->asked[i].ret = db_step(q) ? arena_dup(l->arena, db_bytes(q, 0)) : SV_NONE;
+    }
 }
 
 void verb_state_put(struct db *db, int64_t now, void *args) {
     const struct remembered *r = args;
     put_key(db, r->key, r->value, later(now, r->lifetime_ms));
+}
+
+void verb_ledger(struct db *db, int64_t now, void *args) {
+    (void)now;
+    struct ledger_args *l = args;
+    l->ret = ARENA_ARRAY(l->arena, struct ledger_line, LEDGER_PAGE);
+    l->ret_count = 0;
+    struct query *q = db_query(db, LINES_AFTER, VALUES(text(l->shop), number(l->after_ms), number(l->after_n), number(LEDGER_PAGE)));
+    while (l->ret_count < LEDGER_PAGE && db_step(q))
+        l->ret[l->ret_count++] = (struct ledger_line){db_number(q, 0), db_number(q, 1), arena_dup(l->arena, db_bytes(q, 2))};
 }
 
 void verb_stats(struct db *db, int64_t now, void *args) {
@@ -229,12 +242,17 @@ void verb_check(struct db *db, int64_t now, void *args) {
     put_key(db, SV("check"), SV(""), now);
 }
 
+static int64_t earlier(int64_t now, int64_t ms) {
+    return ms < now ? now - ms : 0;
+}
+
 // Shops do not matter here: what is over is over, also for a shop that is no longer configured.
 void verb_purge(struct db *db, int64_t now, void *args) {
-    const int64_t *retention_ms = args;
-    const struct value before = number(*retention_ms < now ? now - *retention_ms : 0);
+    const struct purge_args *a = args;
+    const struct value before = number(earlier(now, a->retention_ms));
     db_run(db, PURGE_BODIES, &before, 1);
     db_run(db, PURGE_PLANS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
     db_run(db, PURGE_KEYS, VALUES(number(now)));
+    db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));
 }

@@ -35,12 +35,15 @@ enum sql {
     DROP_LANE,
     WAKE_LANES,
     END_LEASES,
+    ADD_LINE,
+    LINES_AFTER,
+    PURGE_LINES,
     COUNT_JOBS,
     COUNTS,
     SQL_COUNT_,
 };
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 extern const char sqlite_schema[];
 extern const char *const sqlite_queries[SQL_COUNT_];
 
@@ -73,9 +76,22 @@ struct wake_args {
     bool ret_more;  // only a slice was woken
 };
 
-struct state_get_args {
+struct look_up_args {
     struct arena *arena;
-    struct sv key, ret;
+    struct lookup *asked;
+    size_t n;
+};
+
+struct ledger_args {
+    struct arena *arena;
+    struct sv shop;
+    int64_t after_ms, after_n;
+    struct ledger_line *ret;
+    size_t ret_count;
+};
+
+struct purge_args {
+    int64_t retention_ms, ledger_lifetime_ms;
 };
 
 struct stats_args {
@@ -88,11 +104,12 @@ verb_function verb_accept;     // struct accept_args
 verb_function verb_claim;      // struct claim_args
 verb_function verb_commit;     // struct commit_args
 verb_function verb_wake;       // struct wake_args
-verb_function verb_state_get;  // struct state_get_args
+verb_function verb_look_up;    // struct look_up_args
 verb_function verb_state_put;  // const struct remembered
+verb_function verb_ledger;     // struct ledger_args
 verb_function verb_stats;      // struct stats_args
 verb_function verb_check;      // args: none
-verb_function verb_purge;      // const int64_t: retention in milliseconds
+verb_function verb_purge;      // const struct purge_args
 
 // put_key: what is stored under that key from now on.
 void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms);

@@ -135,18 +135,18 @@ static enum rc derive_keys(struct store *s, const struct row *row, const struct 
 static enum rc check_key(struct store *s, struct err *e) {
     char fingerprint[KEY_LEN + 1];
     struct arena a;
-    struct sv seen = SV_NONE;
     const struct sv nobody = SV("-"), key = SV("seal_key");
     store_fingerprint(s, nobody, key, fingerprint);
     const struct remembered own = {key, sv_of(fingerprint), DAYS_MS(36500)};
+    struct lookup seen = {.shop = nobody, .key = key};
     arena_init(&a, 1 << 16);
-    enum rc rc = s->ops->state_get(s->engine, &a, nobody, key, &seen, e);
-    if (rc == RC_OK && !seen.p) {
+    enum rc rc = s->ops->look_up(s->engine, &a, &seen, 1, e);
+    if (rc == RC_OK && !seen.ret.p) {
         rc = s->ops->state_put(s->engine, nobody, &own, e);
         if (rc == RC_OK)
-            rc = s->ops->state_get(s->engine, &a, nobody, key, &seen, e);  // another copy may have begun at the same moment
+            rc = s->ops->look_up(s->engine, &a, &seen, 1, e);  // another copy may have begun at the same moment
     }
-    if (rc == RC_OK && !sv_eq(seen, own.value))
+    if (rc == RC_OK && !sv_eq(seen.ret, own.value))
         rc = err_set(e, RC_DENIED, "seal_key: this store was begun with another key; put that one back, or begin a new store");
     arena_free(&a);
     return rc;
@@ -243,6 +243,8 @@ static enum rc check_change(const struct change *c, struct err *e) {
         return err_set(e, RC_INVALID, "store: a change reserves at most %d event ids", RESERVE_MAX);
     if (c->kind == CHANGE_FINISH && c->state == JOB_PENDING)
         return err_set(e, RC_INVALID, "store: a finished job cannot be pending");
+    if (c->ledger_count > LEDGER_MAX || (c->ledger_count > 0 && c->kind != CHANGE_FINISH))
+        return err_set(e, RC_INVALID, "store: a finished job leaves at most %d lines in the ledger, any other none", LEDGER_MAX);
     return RC_OK;
 }
 
@@ -288,16 +290,44 @@ enum rc store_wake(struct store *s, struct sv shop, struct err *e) {
     return s->ops->wake(s->engine, shop, e);
 }
 
+// pack_lookups leaves out what is not asked; ret_at[i] is where the i-th of them stands in asked.
+static size_t pack_lookups(const struct store *s, struct arena *a, const struct lookup *asked, size_t n, struct lookup *packed, size_t *ret_at) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!asked[i].key.p)
+            continue;
+        struct sv key = hashed(s, a, asked[i].mark ? MARK_KEY : STATE_KEY, asked[i].shop, asked[i].key);
+        packed[count] = (struct lookup){.shop = asked[i].shop, .key = key, .mark = asked[i].mark};
+        ret_at[count++] = i;
+    }
+    return count;
+}
+
+enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
+    struct lookup *packed = ARENA_ARRAY(a, struct lookup, n);
+    size_t *at = ARENA_ARRAY(a, size_t, n), count = pack_lookups(s, a, asked, n, packed, at);
+    enum rc rc = count > 0 ? s->ops->look_up(s->engine, a, packed, count, e) : RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < count; i++) {
+        struct err damage = {0};
+        struct lookup *one = &asked[at[i]];
+        one->ret = packed[i].ret;
+        one->unreadable = SV_NONE;
+        if (one->mark || unpack(s, a, one->shop, "state", packed[i].key, &one->ret, &damage) == RC_OK)
+            continue;
+        one->ret = SV_NONE;
+        one->unreadable = arena_dup(a, sv_of(damage.text));
+    }
+    return rc;
+}
+
 // A damaged value is an error. With another seal key nothing is found: the keys have other hashes.
 enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    char hex[KEY_LEN + 1];
-    hash_into(s, STATE_KEY, shop, key, hex);
-    struct sv value = SV_NONE;
-    enum rc rc = s->ops->state_get(s->engine, a, shop, sv_of(hex), &value, e);
+    struct lookup asked = {.shop = shop, .key = key};
+    enum rc rc = store_look_up(s, a, &asked, 1, e);
+    if (rc == RC_OK && asked.unreadable.p)
+        rc = err_set(e, RC_INVALID, SV_FMT, SV_ARG(asked.unreadable));
     if (rc == RC_OK)
-        rc = unpack(s, a, shop, "state", sv_of(hex), &value, e);
-    if (rc == RC_OK)
-        *ret = value;
+        *ret = asked.ret;
     return rc;
 }
 
@@ -310,14 +340,16 @@ enum rc store_state_put(struct store *s, struct sv shop, const struct remembered
     return rc;
 }
 
-enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
-    char hex[KEY_LEN + 1];
-    hash_into(s, MARK_KEY, shop, key, hex);
-    return s->ops->state_get(s->engine, a, shop, sv_of(hex), ret, e);
-}
-
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]) {
     hash_into(s, FINGERPRINT, shop, text, ret);
+}
+
+enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n, struct ledger_line **ret,
+                     size_t *ret_count, struct err *e) {
+    enum rc rc = s->ops->ledger(s->engine, a, shop, after_ms, after_n, ret, ret_count, e);
+    if (rc == RC_OK && !arena_ok(a))
+        return err_set(e, RC_TOO_LARGE, "store: a page of the ledger needs more memory than it may have");
+    return rc;
 }
 
 enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {

@@ -5,7 +5,7 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, state_get, state_put and stats may be called from any thread; claim, commit, wake from the dispatcher.
+// Threads: accept, look_up, state_get, state_put, ledger and stats may be called from any thread; claim, commit, wake from the dispatcher.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
@@ -30,6 +30,7 @@ struct store_config {
     struct sv seal_key;      // 32 bytes; absent: SQLite keeps one beside its file (0600)
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies
+    int64_t ledger_lifetime_ms;
 };
 
 // A webhook to be accepted. keys[i] and lane_keys[i] are texts such as "delivery:shopify:orders/create:<id>" or "email:a@b.c".
@@ -75,6 +76,7 @@ enum change_kind {
 };
 
 #define RESERVE_MAX 8
+#define LEDGER_MAX 8
 
 struct remembered {
     struct sv key, value;
@@ -86,6 +88,14 @@ struct remembered {
 struct mark {
     struct sv key, expect, value;  // expect absent: there must be none
     int64_t lifetime_ms;
+};
+
+// What is asked of the store: a mark, or a remembered value.
+struct lookup {
+    struct sv shop, key;          // key absent: not asked after all
+    bool mark;
+    struct sv ret;                // out; absent: there is none, or it cannot be opened (damaged)
+    struct sv unreadable;         // out; why it cannot be opened
 };
 
 struct change {
@@ -103,9 +113,17 @@ struct change {
     size_t remember_count;
     const struct mark *marks;
     size_t mark_count;
+    const struct sv *ledger;      // FINISH: lines that outlive the job; without personal data, they are kept in clear
+    size_t ledger_count;          // <= LEDGER_MAX
     // out
     enum rc result;               // RC_OK; RC_STALE (somebody else holds the lane) and RC_CONFLICT (a mark): nothing was changed
     bool taken[RESERVE_MAX];      // that event id belongs to another job
+};
+
+// A line of the ledger and its place there: lines are in the order of at_ms (when they were written, wall), then n.
+struct ledger_line {
+    int64_t at_ms, n;
+    struct sv text;
 };
 
 struct store_stats {
@@ -128,13 +146,17 @@ MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct cl
                                struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
 MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
 MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
+// store_look_up: all of them in one round trip.
+MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
-MUST_CHECK enum rc store_mark_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);   // absent: *ret is absent
 // store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
+// store_ledger: a page of the lines after that place, oldest first; n -1: those of that moment too. None: there are no more.
+MUST_CHECK enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
+                                struct ledger_line **ret, size_t *ret_count, struct err *e);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
 MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
-MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention and expired keys, a bounded slice per call
+MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys, a bounded slice per call
 
 #endif

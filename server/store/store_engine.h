@@ -8,7 +8,7 @@
 struct engine;
 
 // The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters,
-// as are remembered.key and mark.key; body, plan and remembered.value are packed. state_get reads both kinds of value.
+// as are remembered.key, mark.key and lookup.key; body, plan and remembered.value are packed. look_up reads both kinds of value.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"
     enum rc (*check_url)(struct sv url, struct err *e);
@@ -20,8 +20,10 @@ struct engine_ops {
                      struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
     enum rc (*commit)(struct engine *s, struct change *changes, size_t n, struct err *e);
     enum rc (*wake)(struct engine *s, struct sv shop, struct err *e);
-    enum rc (*state_get)(struct engine *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);
+    enum rc (*look_up)(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
     enum rc (*state_put)(struct engine *s, struct sv shop, const struct remembered *r, struct err *e);
+    enum rc (*ledger)(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
+                      struct ledger_line **ret, size_t *ret_count, struct err *e);
     enum rc (*stats)(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e);
     enum rc (*check)(struct engine *s, struct err *e);
     enum rc (*purge)(struct engine *s, const struct sv *shops, size_t n, struct err *e);
@@ -30,6 +32,7 @@ struct engine_ops {
 extern const struct engine_ops engine_sqlite, engine_redis;
 
 #define IDEMPOTENCY_LIFETIME_MS ((int64_t)7 * 86400000)   // over every sender's retry horizon (Recharge: 48 h)
+#define LEDGER_PAGE 500                                   // lines that one call brings
 #define LANE_LIFETIME_MS ((int64_t)30 * 86400000)         // a lane key not seen for so long is forgotten
 
 #endif

@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -275,6 +276,11 @@ def test_a_legacy_signature_cannot_be_extended(start, destinations):
 
 # ---- many connections
 
+def allow_many_files():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+
 def crowd(service, n, first=b""):
     sockets = []
     for _ in range(n):
@@ -287,7 +293,7 @@ def crowd(service, n, first=b""):
 
 @pytest.mark.parametrize("first", [b"", b"P", LINE + SIGNED + LENGTH + END + b"{"], ids=["silent", "one byte", "half a body"])
 def test_a_crowd_that_says_nothing_keeps_nobody_waiting(start, first):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    allow_many_files()
     service = start()
     sockets = crowd(service, 700, first)
     begun = time.monotonic()
@@ -297,8 +303,19 @@ def test_a_crowd_that_says_nothing_keeps_nobody_waiting(start, first):
         s.close()
 
 
+def test_a_crowd_does_not_use_up_the_files(start):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        service = start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limits = Path(f"/proc/{service.process.pid}/limits").read_text()
+    assert int(next(line for line in limits.splitlines() if line.startswith("Max open files")).split()[3]) == min(hard, 8192)
+
+
 def test_four_times_more_webhooks_than_workers(start):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    allow_many_files()
     service = start()
     requests = []
     for n in range(1024):

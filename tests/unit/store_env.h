@@ -22,7 +22,7 @@ struct env {
     char dir[64];
     char url[128];
     unsigned char seal_key[SEAL_KEY_LEN];
-    int64_t retention_ms;
+    int64_t retention_ms, ledger_lifetime_ms;
     struct store *store;
     struct arena arena;  // everything claimed lives here
 };
@@ -50,13 +50,15 @@ static inline struct env *env_make(const char *url) {
         snprintf(v->url, sizeof v->url, "sqlite:%s/test.db", v->dir);
     memset(v->seal_key, 7, sizeof v->seal_key);
     v->retention_ms = DAYS_MS(1);
+    v->ledger_lifetime_ms = DAYS_MS(90);
     arena_init(&v->arena, (size_t)256 << 20);
     return v;
 }
 
 static inline enum rc env_try_open(struct env *v, struct err *e) {
     struct store_config config = {
-        .url = sv_of(v->url), .seal_key = {(const char *)v->seal_key, SEAL_KEY_LEN}, .retention_ms = v->retention_ms};
+        .url = sv_of(v->url), .seal_key = {(const char *)v->seal_key, SEAL_KEY_LEN}, .retention_ms = v->retention_ms,
+        .ledger_lifetime_ms = v->ledger_lifetime_ms};
     return store_open(&config, &v->store, e);
 }
 

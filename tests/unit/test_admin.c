@@ -91,6 +91,9 @@ static void health_is_open_and_the_rest_wants_the_token(void **state) {
         {"GET", "/metrics", "Bearer ", 401},
         {"DELETE", "/metrics", "Bearer t0k", 405},
         {"GET", "/metrics/", "Bearer t0k", 404},
+        {"GET", "/report", NULL, 401},
+        {"GET", "/report", "Bearer t0k", 200},
+        {"POST", "/report", "Bearer t0k", 405},
         {"GET", "/nothing", NULL, 401},
         {"GET", "/nothing", "Bearer t0k", 404},
     };

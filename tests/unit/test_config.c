@@ -53,6 +53,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_false(c->relaxed);
     assert_int_equal(c->retention_ms, HOURS_MS(24));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(60));
+    assert_int_equal(c->report_lifetime_ms, DAYS_MS(90));
     assert_int_equal(c->trusted_proxy_count, 1);
     assert_int_equal(c->trusted_proxies[0].bits, 128);
     assert_int_equal(c->trusted_proxies[0].address[12], 127);
@@ -91,6 +92,7 @@ static const char everything[] =
     "durability: relaxed\n"
     "retention: 90m\n"
     "identity_lifetime: 1d\n"
+    "report_lifetime: 30d\n"
     "trusted_proxies: [10.0.0.0/8, 'fd00::/8', 192.0.2.1]\n"
     "shops:\n"
     "  acme_2-b:\n"
@@ -119,6 +121,7 @@ static void every_key_is_read(void **state) {
     assert_true(c->relaxed);
     assert_int_equal(c->retention_ms, MINUTES_MS(90));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(1));
+    assert_int_equal(c->report_lifetime_ms, DAYS_MS(30));
     assert_int_equal(c->trusted_proxy_count, 3);
     assert_int_equal(c->trusted_proxies[0].bits, 104);
     assert_int_equal(c->trusted_proxies[0].address[12], 10);

@@ -400,6 +400,28 @@ static void test_other_visit_of_the_customer(void **state) {
     expect(e.user.email, NULL, "email", 0);
 }
 
+// A click is seen in whatever tells of it, whether its id can be used or not; but not where nobody was at a browser, or who was said no.
+static void test_signs_of_a_click(void **state) {
+    (void)state;
+    static const struct {
+        const char *origin, *fbc, *fbclid;
+        enum consent_state consent;
+        bool clicked;
+    } rows[] = {
+        {"web", FBC5, NULL, CONSENT_GRANTED, true},  {"web", NULL, "IwAR0abc", CONSENT_GRANTED, true}, {"web", "fb.1.1.old", NULL, CONSENT_GRANTED, true},
+        {"web", NULL, NULL, CONSENT_GRANTED, false}, {"renewal", FBC5, NULL, CONSENT_GRANTED, false},  {"web", FBC5, NULL, CONSENT_DENIED, false},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = order();
+        e.origin = sv_of(rows[i].origin);
+        struct known_context one = {"context:cart", {.fbc = {sv_of(rows[i].fbc), NOW - 9}, .fbclid = {sv_of(rows[i].fbclid), NOW - 9},
+                                                     .consent.marketing = rows[i].consent, .consent_at_ms = NOW - 9}};
+        context_apply(&arena, &one, 1, &e);
+        if (e.clicked != rows[i].clicked)
+            fail_msg("row %zu", i);
+    }
+}
+
 static void test_somebody_elses_email(void **state) {
     (void)state;
     struct event e = order();
@@ -470,7 +492,8 @@ int main(void) {
         TEST(test_whole_post), TEST(test_refused), TEST(test_sizes), TEST(test_malformed_cookies_are_dropped), TEST(test_time_of_the_click),
         TEST(test_consent_forms), TEST(test_denied_leaves_only_the_denial), TEST(test_merge), TEST(test_store_and_read), TEST(test_keys),
         TEST(test_fills_and_says_from_where), TEST(test_what_the_event_says_stays), TEST(test_landing_site_comes_last), TEST(test_which_click),
-        TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_somebody_elses_email),
+        TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_signs_of_a_click),
+        TEST(test_somebody_elses_email),
         TEST(test_newest_consent_wins), TEST(test_own_consent_keeps_its_origin),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);

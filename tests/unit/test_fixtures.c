@@ -47,7 +47,7 @@ static void read_recorded(struct suite *s, struct recorded *r, struct sv path) {
         fail_msg("%s: %s", r->folder, buf_cstr(&faults));
     buf_free(&faults);
     r->shop = &r->config->shops[0];
-    source_decode(&s->arena, source_named(r->fixture.source), r->shop, r->fixture.topic, r->fixture.body, &r->decoded);
+    fixture_decode(&s->arena, &r->fixture, r->shop, &r->decoded);
 }
 
 static int set_up(void **state) {
@@ -72,19 +72,6 @@ static int tear_down(void **state) {
     arena_free(&s->arena);
     free(s);
     return fine ? 0 : -1;
-}
-
-// recall: a refund or a subscription does not say whose it is; another recording that was delivered before does.
-static void recall(const struct suite *s, struct event *e) {
-    for (size_t i = 0; i < e->recall_count; i++)
-        for (size_t r = 0; r < s->count; r++) {
-            const struct decoded *known = &s->recorded[r].decoded;
-            for (size_t k = 0; k < known->remember_count; k++)
-                if (sv_eq(e->recall[i], known->remember[k])) {
-                    user_fill(&e->user, &known->person);
-                    return;
-                }
-        }
 }
 
 // ---- the file: JSON for people, without loss
@@ -184,10 +171,8 @@ static struct sv became(struct suite *s, const struct recorded *r) {
     if (r->decoded.count > 0) {
         jw_key(&w, "events");
         jw_open(&w, '[');
-        for (size_t i = 0; i < r->decoded.count; i++) {
-            recall(s, &r->decoded.events[i]);
+        for (size_t i = 0; i < r->decoded.count; i++)
             event_write(&w, &r->decoded.events[i]);
-        }
         jw_close(&w, ']');
         plan_make(&s->arena, r->shop, &r->decoded, NOW_MS, &plan);
         for (size_t step = 0; step < PLAN_STEPS; step++)
@@ -273,8 +258,6 @@ static void meta_learns_nobody(void **state) {
     for (size_t i = 0; i < s->count; i++) {
         struct plan plan;
         struct recorded *r = &s->recorded[i];
-        for (size_t k = 0; k < r->decoded.count; k++)
-            recall(s, &r->decoded.events[k]);
         plan_make(&s->arena, r->shop, &r->decoded, NOW_MS, &plan);
         for (size_t k = 0; k < plan.event_count; k++) {
             struct json *tree;

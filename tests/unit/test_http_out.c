@@ -322,6 +322,29 @@ static void request_is_sent_as_given(void **state) {
     server_free(&s);
 }
 
+// GET sends no body; the handle it used takes a POST again.
+static void get_asks(void **state) {
+    (void)state;
+    struct server s;
+    const struct line line = {ANSWER, OK_HEAD "Content-Length: 2\r\n\r\nhi", 0};
+    server_start(&s, (const struct line[]){line, line}, 2);
+    struct request request = {.url = url_of(&s, "/report?since=7d"), .headers = {SV("Authorization: Bearer t")}, .header_count = 1};
+    struct got *got = ARENA_NEW(&arena, struct got);
+    assert_int_equal(http_client_get(client, &request, PATIENCE_MS / 2, done, got, NULL), RC_OK);
+    run_until_closed(0);
+    assert_int_equal(got->status, 200);
+    got = post(url_of(&s, "/"), PATIENCE_MS / 2);
+    run_until_closed(0);
+    assert_int_equal(got->status, 200);
+    server_end(&s);
+    struct sv seen = buf_sv(&s.seen[0]);
+    assert_true(sv_starts(seen, SV("GET /report?since=7d HTTP/1.1\r\n")));
+    assert_true(sv_contains_nocase(seen, SV("\r\nAuthorization: Bearer t\r\n")));
+    assert_false(sv_contains_nocase(seen, SV("Content-Length")) || sv_contains_nocase(seen, SV("Content-Type")));
+    assert_true(sv_starts(buf_sv(&s.seen[1]), SV("POST / HTTP/1.1\r\n")));
+    server_free(&s);
+}
+
 // Without being asked to wait for leave (Expect), which costs a second where the server does not know it.
 static void large_request(void **state) {
     (void)state;
@@ -457,6 +480,7 @@ static void run_returns_in_time(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(answers), TEST(too_many_headers), TEST(request_is_sent_as_given), TEST(large_request),
+        TEST(answers), TEST(too_many_headers), TEST(request_is_sent_as_given), TEST(get_asks), TEST(large_request),
         TEST(unclean_requests_are_refused), TEST(addresses_that_lead_nowhere), TEST(many_at_once), TEST(idle_connection_dies),
         TEST(slow_one_delays_only_itself), TEST(run_returns_in_time),
     };

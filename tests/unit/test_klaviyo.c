@@ -94,7 +94,7 @@ static void test_purchase(void **state) {
         {"time", "2025-11-21T09:59:58Z"}, {"value", "129.95"}, {"value_currency", "EUR"}, {"unique_id", "ord_450789469_purchase"},
         {"backfill", NULL}, {"metric.data.type", "metric"}, {"metric.data.attributes.name", "Placed Order"},
         {"profile.data.type", "profile"}, {"profile.data.attributes.email", "ava@klaviyo-demo.com"},
-        {"profile.data.attributes.phone_number", "+4915112345678"}, {"profile.data.attributes.external_id", NULL},
+        {"profile.data.attributes.phone_number", NULL}, {"profile.data.attributes.external_id", NULL},
         {"profile.data.attributes.first_name", "Ava"}, {"profile.data.attributes.last_name", "Roth"},
         {"profile.data.attributes.locale", "de-DE"}, {"profile.data.attributes.location.address1", "Weg 1"},
         {"profile.data.attributes.location.city", "Berlin"}, {"profile.data.attributes.location.region", "BE"},
@@ -208,7 +208,7 @@ static void test_identifiers(void **state) {
     static const struct {
         const char *email, *phone, *id, *country, *want_email, *want_phone, *want_id;
     } rows[] = {
-        {"A@b.co", "+1 650 555 1212", "7", NULL, "a@b.co", "+16505551212", NULL},
+        {"A@b.co", "+1 650 555 1212", "7", NULL, "a@b.co", NULL, NULL},  // a number that may be another profile's
         {"nobody", "650 555 1212", "7", "US", NULL, "+16505551212", NULL},
         {"a@b.co", "650 555 1212", "7", NULL, "a@b.co", NULL, NULL},
         {NULL, NULL, " 7 ", NULL, NULL, NULL, "7"},

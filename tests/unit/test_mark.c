@@ -52,11 +52,22 @@ static enum rc record(struct task *t) {
     return rc;
 }
 
+// judge: the verdict once the store has said what the mark is.
+static enum mark_verdict judge(struct task *t) {
+    struct err e = {0};
+    enum mark_verdict verdict = mark_before(t);
+    if (verdict != MARK_ASK)
+        return verdict;
+    struct lookup *asked = mark_wanted(t);
+    MUST(store_look_up(env->store, &t->arena, asked, 1, &e));
+    return mark_weigh(t, asked->ret);
+}
+
 static void begins(struct task *t) {
-    assert_int_equal(mark_before(t), MARK_WAIT);
-    assert_int_equal(mark_before(t), MARK_WAIT);
+    assert_int_equal(judge(t), MARK_WAIT);
+    assert_int_equal(judge(t), MARK_WAIT);
     assert_int_equal(record(t), RC_OK);
-    assert_int_equal(mark_before(t), MARK_SEND);
+    assert_int_equal(judge(t), MARK_SEND);
 }
 
 static enum rc ends(struct task *t, enum outcome_kind kind) {
@@ -79,14 +90,14 @@ static void goes(size_t step, enum event_name name, const char *first_name, enum
 
 static void stays(size_t step, enum event_name name, const char *first_name, enum mark_verdict why) {
     struct task t = task_at(step, name, first_name);
-    assert_int_equal(mark_before(&t), why);
+    assert_int_equal(judge(&t), why);
     assert_null(t.mark.key.p);
     done(&t);
 }
 
 // An intent of the given text in place of what is there, as if its time had passed.
 static void replace_mark(struct task *t, const char *text) {
-    assert_int_equal(mark_before(t), MARK_WAIT);
+    assert_int_equal(judge(t), MARK_WAIT);
     t->mark.value = sv_of(text);
     assert_int_equal(record(t), RC_OK);
     t->intended = false;
@@ -103,7 +114,7 @@ static void sent_when_it_changes(void **state) {
     goes(PROFILE, EVENT_PURCHASE, "Eva", OUTCOME_SENT);
     goes(PROFILE, EVENT_PURCHASE, "Eva", OUTCOME_SENT);   // Ava may still come
     struct task t = task_at(EVENT, EVENT_PURCHASE, "Ava");  // an event changes nothing: it is always sent
-    assert_int_equal(mark_before(&t), MARK_SEND);
+    assert_int_equal(judge(&t), MARK_SEND);
     done(&t);
 }
 
@@ -124,8 +135,8 @@ static void each_attempt_says_so(void **state) {
 static void two_at_once(void **state) {
     (void)state;
     struct task a = task_at(PROFILE, EVENT_PURCHASE, "Ava"), b = task_at(PROFILE, EVENT_PURCHASE, "Eva");
-    assert_int_equal(mark_before(&a), MARK_WAIT);
-    assert_int_equal(mark_before(&b), MARK_WAIT);
+    assert_int_equal(judge(&a), MARK_WAIT);
+    assert_int_equal(judge(&b), MARK_WAIT);
     assert_int_equal(record(&a), RC_OK);
     assert_int_equal(record(&b), RC_CONFLICT);  // both saw nothing there
     begins(&b);
@@ -189,12 +200,62 @@ static void unsubscription_is_not_lost(void **state) {
     }
 }
 
+// What a webhook of that moment says of the subscription's schedule; with the change that takes it along.
+static void settle(struct task *t) {
+    struct err e = {0};
+    size_t n;
+    struct lookup *asked = marks_wanted(t, &n);
+    MUST(store_look_up(env->store, &t->arena, asked, n, &e));
+    t->mark = (struct mark){0};
+    assert_true(marks_settle(t, asked));
+}
+
+static struct task telling(int64_t as_of_ms, const char *next) {
+    struct task t = task_at(EVENT, EVENT_PURCHASE, "Ava");
+    t.decoded.schedule_of = SV("7");
+    t.decoded.schedule = (struct schedule){.every = SV("1"), .unit = SV("month"), .next = sv_of(next), .as_of_ms = as_of_ms};
+    settle(&t);
+    return t;
+}
+
+static void expect_next(const char *next) {
+    struct err e;
+    struct json *node;
+    struct lookup kept = {.shop = sv_of(env->shop), .key = SV("subscription:7"), .mark = true};
+    MUST(store_look_up(env->store, &arena, &kept, 1, &e));
+    MUST(json_parse(&arena, kept.ret, &node, &e));
+    expect_text(json_str(node, "next"), next, 0);
+}
+
+static void the_newest_schedule_is_kept(void **state) {
+    (void)state;
+    static const struct { int64_t as_of_ms; const char *next, *then; } told[] = {
+        {T0, "2026-12-20", "2026-12-20"}, {T0 + 2000, "2027-01-20", "2027-01-20"}, {T0 + 1000, "2026-12-24", "2027-01-20"},
+        {T0 + 2000, "2027-01-22", "2027-01-22"}, {T0 + 3000, NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(told); i++) {
+        struct task t = telling(told[i].as_of_ms, told[i].next);
+        assert_int_equal(record(&t), RC_OK);
+        done(&t);
+        expect_next(told[i].then);
+    }
+    // Two processes at once: the one that comes second looks again.
+    struct task old = telling(T0 + 4000, "2027-02-20"), newer = telling(T0 + 5000, "2027-03-20");
+    assert_int_equal(record(&newer), RC_OK);
+    assert_int_equal(record(&old), RC_CONFLICT);
+    settle(&old);
+    assert_null(old.mark.key.p);
+    done(&old);
+    done(&newer);
+    expect_next("2027-03-20");
+}
+
 #define STORED(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         STORED(sent_when_it_changes), STORED(each_attempt_says_so), STORED(two_at_once), STORED(late_worker), STORED(subscriptions),
-        STORED(unsubscription_is_not_lost),
+        STORED(unsubscription_is_not_lost), STORED(the_newest_schedule_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,11 @@ static struct draft draft_of(size_t i, size_t s) {
 static struct plan full_plan(void) {
     struct plan p = {.event_count = PLAN_EVENTS_MAX};
     for (size_t i = 0; i < PLAN_EVENTS_MAX; i++) {
-        p.events[i] = (struct planned_event){.id = arena_fmt(&arena, "evt \"%zu\"\n\\", i), .name = SV("purchase"), .time_ms = T0 - (int64_t)i,
+        p.events[i] = (struct planned_event){.id = arena_fmt(&arena, "evt \"%zu\"\n\\", i), .name = SV("purchase"), .time_ms = T0 - (int64_t)i, .taken = i == 3,
                                               .patience = {(enum on_fail)(i % 3), (int64_t)i * 1000}};
         for (size_t s = 0; s < PLAN_STEPS; s++)
             p.events[i].steps[s] = (struct step){
+                .asked_ms = i > 2 ? T0 + 3 : 0,
                 .state = (enum step_state)((i + s) % 5), .reason = i % 2 ? SV("Größe\t\"x\"") : SV_NONE, .draft = draft_of(i, s), .amended = i % 4 == 1,
                 .attempts = (int64_t)i, .first_ms = i ? T0 : 0, .last_ms = i ? T0 + 1 : 0, .next_ms = i ? T0 + 2 : 0};
     }
@@ -50,7 +51,7 @@ static struct plan full_plan(void) {
 static bool same_step(const struct step *a, const struct step *b) {
     return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->draft.body, b->draft.body) && a->draft.tell_at == b->draft.tell_at && sv_eq(a->draft.identity, b->draft.identity) &&
            a->draft.undoes == b->draft.undoes && a->amended == b->amended && a->attempts == b->attempts &&
-           a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->next_ms == b->next_ms;
+           a->first_ms == b->first_ms && a->asked_ms == b->asked_ms && a->last_ms == b->last_ms && a->next_ms == b->next_ms;
 }
 
 static void written_and_read(void **state) {
@@ -67,7 +68,7 @@ static void written_and_read(void **state) {
         assert_true(again.aside == p.aside && again.reserved == p.reserved);
         for (size_t i = 0; i < p.event_count; i++) {
             const struct planned_event *is = &again.events[i], *was = &p.events[i];
-            assert_true(sv_eq(is->id, was->id) && sv_eq(is->name, was->name) && is->time_ms == was->time_ms);
+            assert_true(sv_eq(is->id, was->id) && sv_eq(is->name, was->name) && is->time_ms == was->time_ms && is->taken == was->taken);
             assert_true(is->patience.on_fail == was->patience.on_fail && is->patience.max_wait_ms == was->patience.max_wait_ms);
             for (size_t s = 0; s < PLAN_STEPS; s++)
                 assert_true(same_step(&is->steps[s], &was->steps[s]));

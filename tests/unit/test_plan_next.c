@@ -281,8 +281,7 @@ static void profile_that_is_refused(void **state) {
     PLAY(&p, {0, .is = ACTION_SEND, .worth = 11000, WORKS},
          {0, .is = ACTION_SEND, .step = PROFILE, .worth = NEVER, REFUSED},
          {0, .is = ACTION_SEND, .step = PROFILE, .worth = PATIENCE_MS + 1000, REFUSED},
-         {0, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "sent", REFUSED},
-         {0, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "sent", REFUSED},
+         {0, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "sent", REFUSED},  // an event has nothing to leave out
          {0, .is = ACTION_FINISH, .step = EVENT, .dead = true, .reason = "said no"});
 }
 

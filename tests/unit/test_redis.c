@@ -203,15 +203,16 @@ static void test_frozen(void **state) {
     struct arena a;
     arena_init(&a, 1 << 20);
     struct err e = {0};
-    struct sv value, one = SV("00000000000000000000000000000001"), two = SV("00000000000000000000000000000002");
+    struct sv one = SV("00000000000000000000000000000001"), two = SV("00000000000000000000000000000002");
     assert_int_equal(engine_redis.state_put(s, SV("shop"), &(struct remembered){one, SV("one"), 60000}, &e), RC_OK);
     assert_int_equal(engine_redis.state_put(s, SV("shop"), &(struct remembered){two, SV("two"), 60000}, &e), RC_OK);
     kill(server->pid, SIGSTOP);
-    assert_unavailable(engine_redis.state_get(s, &a, SV("shop"), one, &value, &e), &e, "did not answer");
+    struct lookup first = {.shop = SV("shop"), .key = one}, second = {.shop = SV("shop"), .key = two};
+    assert_unavailable(engine_redis.look_up(s, &a, &first, 1, &e), &e, "did not answer");
     kill(server->pid, SIGCONT);
     recovered(s);
-    assert_int_equal(engine_redis.state_get(s, &a, SV("shop"), two, &value, &e), RC_OK);
-    assert_true(sv_is(value, "two"));
+    assert_int_equal(engine_redis.look_up(s, &a, &second, 1, &e), RC_OK);
+    assert_true(sv_is(second.ret, "two"));
     arena_free(&a);
     engine_redis.close(s);
 }
@@ -245,7 +246,8 @@ static void test_memory_full(void **state) {
     assert_unavailable(engine_redis.check(s, &e), &e, "maxmemory");
     assert_int_equal(claim(s, &a, 10, &jobs), 1);
     assert_int_equal(commit(s, (struct change){.kind = CHANGE_RECORD, .job = &jobs[0], .plan = SV("plan"), .lease_ms = LEASE_MS}, &e), RC_OK);
-    assert_int_equal(finish(s, &jobs[0], &e), RC_OK);
+    const struct sv line = SV("line");
+    assert_int_equal(commit(s, (struct change){.kind = CHANGE_FINISH, .job = &jobs[0], .state = JOB_DONE, .reason = SV(""), .ledger = &line, .ledger_count = 1}, &e), RC_OK);
     tell_ok(server->port, "CONFIG SET maxmemory 0");
     assert_int_equal(stats(s).accepted, 1);
     accepted(s, 2, 1);

@@ -84,7 +84,7 @@ static void shapes_and_rules(void **state) {
         {"recharge/subscription/cancelled/", "{\"subscription\":{\"id\":5}}", "subscription has no cancelled_at", PLAIN},
         {"recharge/subscription/skipped/", "{\"subscription\":{\"id\":5,\"updated_at\":\"2026-11-20T10:00:00Z\",\"next_charge_scheduled_at\":\"2026-12-01T00:00:00\"}}", "sub_5_skipped_2026-12-01", PLAIN},
         {"recharge/subscription/skipped/", "{\"subscription\":{\"id\":5,\"updated_at\":\"2026-11-20T10:00:00Z\"}}", "sub_5_skipped_2026-11-20", PLAIN},
-        {"recharge/subscription/updated/", "{\"subscription\":{\"id\":5,\"status\":\"cancelled\"}}", "subscription updated", PLAIN},
+        {"recharge/subscription/updated/", "{\"subscription\":{\"id\":5,\"status\":\"cancelled\"}}", "subscription changed", PLAIN},
     };
     for (size_t i = 0; i < COUNTOF(cases); i++) {
         struct where w = where(cases[i].topic);
@@ -94,6 +94,40 @@ static void shapes_and_rules(void **state) {
         struct sv outcome = d.count ? d.events[0].id : sv_first(d.ignored, d.undecodable);
         if (!sv_starts(outcome, sv_of(cases[i].outcome)))
             fail_msg("%s %s: " SV_FMT, cases[i].topic, cases[i].body, SV_ARG(outcome));
+    }
+}
+
+// What the report counts beside the events: signs of a click, and sales that the other sender tells of.
+static void clicks_and_mirrors(void **state) {
+    (void)state;
+#define ATTRIBUTE(name, value) ",\"note_attributes\":[{\"name\":\"" name "\",\"value\":\"" value "\"}]}"
+    static const struct {
+        const char *topic, *body;
+        enum config config;
+        const char *mirrors;
+        bool clicked;
+    } cases[] = {
+        {"shopify/orders/create/", O "}", PLAIN, NULL, false},
+        {"shopify/orders/create/", O ATTRIBUTE("_fbc", "fb.1.1763632800000.IwAR0"), PLAIN, NULL, true},
+        {"shopify/orders/create/", O ATTRIBUTE("_fbc", "fb.1.yesterday.IwAR0"), PLAIN, NULL, true},
+        {"shopify/orders/create/", O ATTRIBUTE("_fbc", "undefined"), PLAIN, NULL, false},
+        {"shopify/orders/create/", O ",\"landing_site\":\"/p?a=b&fbclid=IwAR0\"}", PLAIN, NULL, true},
+        {"shopify/orders/create/", O ",\"landing_site\":\"/p?gclid=IwAR0\"}", PLAIN, NULL, false},
+        {"shopify/orders/create/", O ",\"tags\":\"Subscription Recurring Order\",\"landing_site\":\"/p?fbclid=IwAR0\"}", PLAIN, NULL, false},
+        {"shopify/orders/create/", O ",\"tags\":\"Subscription Recurring Order\"}", RECHARGE_TOO, "ord_7_renewal", false},
+        {"shopify/orders/create/", O ",\"tags\":\"Subscription First Order\"}", RECHARGE_TOO, NULL, false},
+        {"recharge/charge/paid/", "{\"charge\":{\"id\":5,\"type\":\"checkout\",\"shopify_order_id\":77}}", RECHARGE_TOO, "ord_77_purchase", false},
+        {"recharge/charge/paid/", "{\"charge\":{\"id\":5,\"type\":\"checkout\"}}", RECHARGE_TOO, NULL, false},
+        {"recharge/charge/paid/", "{\"charge\":{\"id\":5,\"processed_at\":\"2026-11-20\",\"shopify_order_id\":77}}", RECHARGE_TOO, NULL, false},
+    };
+    for (size_t i = 0; i < COUNTOF(cases); i++) {
+        struct where w = where(cases[i].topic);
+        struct shop shop = shop_of(cases[i].config);
+        struct decoded d;
+        source_decode(&arena, w.source, &shop, w.topic, sv_of(cases[i].body), &d);
+        assert_int_equal(d.count, cases[i].mirrors || d.ignored.p ? 0 : 1);
+        if (!sv_eq(d.mirrors, sv_of(cases[i].mirrors)) || (d.count > 0 && d.events[0].clicked != cases[i].clicked))
+            fail_msg("%s %s", cases[i].topic, cases[i].body);
     }
 }
 
@@ -203,6 +237,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(scan_refuses_what_is_not_one_object, setup, teardown),
         cmocka_unit_test_setup_teardown(shapes_and_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(experiments_and_discounts, setup, teardown),
+        cmocka_unit_test_setup_teardown(clicks_and_mirrors, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_names, setup, teardown),
         cmocka_unit_test_setup_teardown(any_value_may_be_missing_or_odd, setup, teardown),
     };

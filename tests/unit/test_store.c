@@ -242,9 +242,27 @@ static enum rc mark(struct env *v, const struct job *job, const char *plan, stru
 
 static const char *marked(struct env *v) {
     struct err e = {0};
-    struct sv value = SV_NONE;
-    MUST(store_mark_get(v->store, &v->arena, sv_of(v->shop), SV("profile:1"), &value, &e));
-    return value.p ? arena_cstr(&v->arena, value) : NULL;
+    struct lookup asked = {.shop = sv_of(v->shop), .key = SV("profile:1"), .mark = true};
+    MUST(store_look_up(v->store, &v->arena, &asked, 1, &e));
+    return asked.ret.p ? arena_cstr(&v->arena, asked.ret) : NULL;
+}
+
+static void many_are_looked_up_at_once(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    accept_in(v, "1", NULL);
+    assert_int_equal(mark(v, claim_body(v, "1"), "a", SV_NONE, "i:1", LONG_MS), RC_OK);
+    put_state(v, v->shop, "profile:1", "Ava", LONG_MS);
+    put_state(v, "other", "profile:1", "Eva", LONG_MS);
+    struct sv shop = sv_of(v->shop), key = SV("profile:1");
+    struct lookup asked[] = {{.shop = shop, .key = key}, {.shop = shop}, {.shop = shop, .key = key, .mark = true},
+                             {.shop = SV("other"), .key = key}, {.shop = SV("other"), .key = key, .mark = true}};
+    MUST(store_look_up(v->store, &v->arena, asked, COUNTOF(asked), &e));
+    assert_true(sv_is(asked[0].ret, "Ava"));
+    assert_null(asked[1].ret.p);
+    assert_true(sv_is(asked[2].ret, "i:1"));
+    assert_true(sv_is(asked[3].ret, "Eva"));
+    assert_null(asked[4].ret.p);
 }
 
 static void marks_change_only_from_what_was_seen(void **state) {
@@ -413,6 +431,7 @@ static const struct store_case cases[] = {
     {"what_needs_no_work_is_recorded_at_once", what_needs_no_work_is_recorded_at_once},
     {"an_event_id_belongs_to_one_job", an_event_id_belongs_to_one_job},
     {"values_are_remembered_for_their_time", values_are_remembered_for_their_time},
+    {"many_are_looked_up_at_once", many_are_looked_up_at_once},
     {"marks_change_only_from_what_was_seen", marks_change_only_from_what_was_seen},
     {"one_text_serves_four_purposes", one_text_serves_four_purposes},
     {"shops_do_not_meet", shops_do_not_meet},

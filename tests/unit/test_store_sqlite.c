@@ -237,6 +237,36 @@ static void a_full_disk_is_said_and_survived(void **state) {
     db_close(db);
 }
 
+// A file of version 1 has no ledger; what it holds stays.
+static void a_file_of_an_older_version_is_brought_up_to_date(void **state) {
+    struct env *v = *state;
+    env_open(v);
+    accept_in(v, "1", NULL);
+    env_close(v);
+    look(v, "DROP TABLE ledger");
+    look(v, "PRAGMA user_version = 1");
+    env_open(v);
+    const struct sv line = SV("line");
+    struct change c = {.kind = CHANGE_FINISH, .job = claim_body(v, "1"), .state = JOB_DONE, .ledger = &line, .ledger_count = 1};
+    assert_int_equal(commit(v, &c), RC_OK);
+    env_close(v);
+    assert_int_equal(look(v, "SELECT count(*) FROM ledger"), 1);
+    assert_int_equal(look(v, "PRAGMA user_version"), SCHEMA_VERSION);
+}
+
+static void old_lines_go_in_slices(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    look(v, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) INSERT INTO ledger SELECT 'gone', 1, i, 'x' FROM n");
+    static const int64_t left[] = {700, 200, 0};
+    for (size_t i = 0; i < COUNTOF(left); i++) {
+        env_open(v);
+        MUST(store_purge(v->store, NULL, 0, &e));
+        env_close(v);
+        assert_int_equal(look(v, "SELECT count(*) FROM ledger"), left[i]);
+    }
+}
+
 static void strange_files_are_refused(void **state) {
     struct env *v = *state;
     char text[480], url[200];
@@ -400,6 +430,8 @@ int main(void) {
         CASE(a_bad_request_is_undone_alone),
         CASE(after_a_failed_write_nothing_is_promised),
         CASE(a_full_disk_is_said_and_survived),
+        CASE(a_file_of_an_older_version_is_brought_up_to_date),
+        CASE(old_lines_go_in_slices),
         CASE(strange_files_are_refused),
         CASE(the_key_is_made_once_and_asked_for),
         CASE(nothing_personal_is_on_the_disk),

@@ -11,7 +11,7 @@
 --   due zset lane -> when it may be claimed: a lane is in it exactly while its list is not empty
 --   own hash lane -> token of its lease       tries hash lane -> claims of its head since the last outcome
 --   held set of lanes in a hold               pend zset id -> received       dead zset id -> when
---   cnt hash: accepted, done, ignored
+--   cnt hash: accepted, done, ignored             ledger stream of lines that finished jobs left
 local shop = KEYS[1]
 local id, state, received, hurry, source, topic, body, reason = unpack(ARGV, 1, 8)
 local key_lifetime, lane_lifetime, retention, key_count = unpack(ARGV, 9, 12)

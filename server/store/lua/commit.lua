@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- commit: one change to a claimed job. allow-oom: finishing is what frees memory.
 -- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, state (d, x, i), reason, retention ms,
--- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, number of marks, the reservations, for each
--- mark (key, "1" and what it must be or "0" and "" where there must be none, value, lifetime ms), then for each value to
--- remember (key, value, lifetime ms).
+-- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, number of marks, number of lines for the
+-- ledger, their lifetime ms, the reservations, for each mark (key, "1" and what it must be or "0" and "" where there must be none,
+-- value, lifetime ms), the lines, then for each value to remember (key, value, lifetime ms).
 -- Returns {0}: stale, {2}: a mark is not as expected, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether
 -- another job has it.
 local shop = KEYS[1]
@@ -37,8 +37,10 @@ local function leave_lane()
     end
 end
 
-local last_reservation = 14 + ARGV[13]
+local first_reservation = 17
+local last_reservation = first_reservation - 1 + ARGV[13]
 local last_mark = last_reservation + 5 * ARGV[14]
+local last_line = last_mark + ARGV[15]
 
 -- A change that is repeated, because its answer was lost, finds its marks set already.
 local function marks_hold()
@@ -53,7 +55,7 @@ local function marks_hold()
 end
 
 local function reserve()
-    for i = 15, last_reservation do
+    for i = first_reservation, last_reservation do
         local key = shop .. 'r:' .. ARGV[i]
         local holder = redis.call('GET', key)
         if holder and holder ~= id then
@@ -93,8 +95,20 @@ function changes.aside()
     redis.call('HSET', job, 'ln', id)
 end
 
+-- Whole nodes of old lines go with each new one; a shop that has nothing new forgets all at once.
+local function enter_ledger()
+    local ledger = shop .. 'ledger'
+    for i = last_mark + 1, last_line do
+        redis.call('XADD', ledger, 'MINID', '~', math.max(0, now - ARGV[16]), '*', 'l', ARGV[i])
+    end
+    if last_line > last_mark then
+        redis.call('PEXPIRE', ledger, ARGV[16])
+    end
+end
+
 function changes.finish()
     leave_lane()
+    enter_ledger()
     redis.call('ZREM', shop .. 'pend', id)
     redis.call('HSET', job, 'st', state, 'rs', reason, 'ft', token)
     if state == 'x' then
@@ -124,7 +138,7 @@ end
 if has_plan == '1' then
     redis.call('SET', shop .. 'p:' .. id, plan)
 end
-for i = last_mark + 1, #ARGV, 3 do
+for i = last_line + 1, #ARGV, 3 do
     redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 1], 'PX', ARGV[i + 2])
 end
 changes[kind]()

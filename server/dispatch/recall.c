@@ -1,0 +1,39 @@
+#include "server/dispatch/recall.h"
+
+#include "mapping/schedule.h"
+
+#define PEOPLE_MAX COUNTOF(((struct event *)NULL)->recall)  // then one place for the schedule
+_Static_assert(PEOPLE_MAX + 1 == RECALL_KEYS_MAX, "one key for each name, and one for a schedule");
+
+struct sv person_key(struct arena *a, struct sv name) {
+    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
+}
+
+struct sv schedule_key(struct arena *a, struct sv subscription) {
+    return arena_fmt(a, "subscription:" SV_FMT, SV_ARG(subscription));
+}
+
+void recall_keys(struct arena *a, const struct event *e, struct recall_key ret[RECALL_KEYS_MAX]) {
+    struct sv subscription = event_property_text(e, "subscription_id");
+    for (size_t i = 0; i < PEOPLE_MAX; i++)
+        ret[i] = (struct recall_key){.text = i < e->recall_count ? person_key(a, e->recall[i]) : SV_NONE};
+    ret[PEOPLE_MAX] = (struct recall_key){.mark = true};
+    if (sv_is(e->source, "recharge") && sv_present(subscription))
+        ret[PEOPLE_MAX].text = schedule_key(a, subscription);
+}
+
+void recall_apply(struct arena *a, struct event *e, const struct json *const kept[RECALL_KEYS_MAX]) {
+    struct sv kind, id;
+    struct user person = {0};
+    struct schedule schedule;
+    size_t first = 0;
+    while (first < e->recall_count && !kept[first])
+        first++;
+    if (first < e->recall_count) {
+        user_read(a, kept[first], &person);
+        sv_cut(e->recall[first], ':', &kind, &id);
+        event_fill(e, &person, arena_cstr(a, kind));
+    }
+    if (kept[PEOPLE_MAX] && schedule_read(kept[PEOPLE_MAX], &schedule))
+        schedule_apply(a, &schedule, e);
+}
