@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "handlers/decode.h"
 #include "handlers/signature.h"
+#include "handlers/waiting.h"
 #include "mapping/event_read.h"
 
 #define FUTURE_MOST_MS MINUTES_MS(5)
 #define AGE_MOST_MS DAYS_MS(366)
+#define REQUEST_MOST ((size_t)16 << 10)  // thousands of them wait for one thing
 #define PART_MEMORY ((size_t)64 << 20)  // of one event's tree while it is checked
 
 static const struct identity_field identity[] = {
@@ -32,6 +34,7 @@ static const struct topic topics[] = {
     TOPIC("refund", EVENT_REFUND),
     TOPIC("order_cancelled", EVENT_ORDER_CANCELLED),
     TOPIC("order_fulfilled", EVENT_ORDER_FULFILLED),
+    TOPIC("back_in_stock_requested", EVENT_BACK_IN_STOCK_REQUESTED),
     TOPIC("inventory_restocked", EVENT_INVENTORY_RESTOCKED),
     TOPIC("became_at_risk", EVENT_BECAME_AT_RISK),
     TOPIC("subscription_started", EVENT_SUBSCRIPTION_STARTED),
@@ -89,6 +92,19 @@ static void check_sender(struct arena *a, const struct shop *shop, const struct 
         event_fault(a, faults, "source: is always events; leave it out");
 }
 
+// Who waits must be reachable, and for something that a stock webhook can name.
+static void check_waiting(struct arena *a, struct sv bytes, const struct event *e, struct event_faults *faults) {
+    struct sv names[WAITING_NAMES_MAX];
+    if (e->name != EVENT_BACK_IN_STOCK_REQUESTED)
+        return;
+    if (bytes.n > REQUEST_MOST)
+        event_fault(a, faults, "larger than 16 KB, the most that is kept of a request");
+    if (!sv_present(e->user.email) && !sv_present(e->user.phone))
+        event_fault(a, faults, "user: needs an email or a phone to be told by");
+    if (waiting_names(a, e, names) == 0)
+        event_fault(a, faults, "items[0]: needs a variant_id, inventory_item_id or sku to wait for");
+}
+
 static const struct topic *topic_of(enum event_name name) {
     for (size_t i = 0; i < COUNTOF(topics); i++)
         if (topics[i].event == name)
@@ -131,6 +147,7 @@ static void check_part(void *ctx, struct sv bytes) {
         event_read(&c->scratch, tree, &e, &faults);
         check_time(&c->scratch, &e, c->now_ms, &faults);
         check_sender(&c->scratch, c->shop, &e, &faults);
+        check_waiting(&c->scratch, bytes, &e, &faults);
         part->id = arena_dup(c->arena, event_read_id(tree));
     }
     if (faults.count == 0 && !arena_ok(&c->scratch))

@@ -1,6 +1,5 @@
-// shopify_stock.c: what can be bought again. Shopify says which variant, never who waits for it: an event needs a person, so only a
-// body to which somebody (a flow, a back-in-stock app) has added one becomes an event. Otherwise people send inventory_restocked
-// themselves, one for each person who waits.
+// shopify_stock.c: what can be bought again. Shopify says which variant, never who waits for it. A body to which somebody (a flow, a
+// back-in-stock app) has added a person becomes that person's event; any other one is for those who asked for it (handlers/waiting.h).
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "handlers/decimal.h"
@@ -16,10 +15,12 @@ static void restocked(struct arena *a, struct event *e, const char *what, struct
     struct digest digest = sha256(who);
     if (who.p)  // each of those who wait is told once
         e->id = arena_fmt(a, SV_FMT "_" SV_FMT, SV_ARG(e->id), SV_ARG(sv_first(e->user.external_id, hex_of(a, digest.b, 8))));
-    if (user_has_identifier(&e->user))
+    if (user_has_identifier(&e->user)) {
         decoded_event(ret, e);
-    else
-        ret->ignored = SV(NOBODY);
+        return;
+    }
+    ret->restocked = e;
+    ret->ignored = SV(NOBODY);
 }
 
 void variant_in_stock(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {
@@ -37,6 +38,7 @@ void variant_in_stock(struct arena *a, const struct shop *shop, const struct top
     e->items[0] = (struct item){
         .product_id = decimal_id(json_str(body, "product_id")),
         .variant_id = id,
+        .inventory_item_id = decimal_id(json_str(body, "inventory_item_id")),
         .sku = json_str(body, "sku"),
         .title = first_text(body, PATHS("product_title", "product.title", "title")),
         .variant_title = json_str(body, "title"),
@@ -69,6 +71,9 @@ void inventory_changed(struct arena *a, const struct shop *shop, const struct to
         return;
     }
     e->user = shopify_user(body);
+    e->items = ARENA_NEW(a, struct item);
+    e->items[0] = (struct item){.inventory_item_id = item};
+    e->item_count = 1;
     event_property(e, "inventory_item_id", item);
     event_property(e, "location_id", place);
     event_property_number(e, "inventory_quantity", json_str(body, "available"));

@@ -33,6 +33,8 @@ struct decoded {
     struct sv ignored;      // why this webhook means nothing to us
     struct sv mirrors;      // with ignored: the id of the sale that another sender tells of, and this one tells once more
     struct sv undecodable;  // what is wrong with its shape
+    // With ignored: what can be bought again. Those who asked for it are told, each by an event of their own (handlers/waiting.h).
+    const struct event *restocked;
     // Whatever the outcome, this person may be asked for later under these names ("order:1", "recharge_customer:2").
     struct user person;
     struct sv remember[4];

@@ -15,6 +15,7 @@ static const char *const names[EVENT_NAME_COUNT] = {
     [EVENT_REFUND] = "refund",
     [EVENT_ORDER_CANCELLED] = "order_cancelled",
     [EVENT_ORDER_FULFILLED] = "order_fulfilled",
+    [EVENT_BACK_IN_STOCK_REQUESTED] = "back_in_stock_requested",
     [EVENT_INVENTORY_RESTOCKED] = "inventory_restocked",
     [EVENT_BECAME_AT_RISK] = "became_at_risk",
     [EVENT_SUBSCRIPTION_STARTED] = "subscription_started",
@@ -116,6 +117,10 @@ void event_property_list(struct event *e, const char *name, const struct sv *lis
 void event_property_node(struct event *e, struct sv name, const struct json *node) {
     if (node && sv_present(name))
         set(e, (struct property){.name = name, .type = node->type, .node = node});
+}
+
+void event_property_set(struct event *e, const struct property *p) {
+    set(e, *p);
 }
 
 struct sv event_property_text(const struct event *e, const char *name) {

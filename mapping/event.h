@@ -10,7 +10,7 @@ enum event_name {
     EVENT_CUSTOM,  // a name of the shop's own
     EVENT_PURCHASE, EVENT_REPEAT_PURCHASE, EVENT_CHECKOUT_STARTED, EVENT_CART_STARTED, EVENT_ADD_TO_CART,
     EVENT_PRODUCT_VIEWED, EVENT_SEARCH, EVENT_SIGN_UP, EVENT_LEAD, EVENT_REFUND, EVENT_ORDER_CANCELLED,
-    EVENT_ORDER_FULFILLED, EVENT_INVENTORY_RESTOCKED, EVENT_BECAME_AT_RISK, EVENT_SUBSCRIPTION_STARTED,
+    EVENT_ORDER_FULFILLED, EVENT_BACK_IN_STOCK_REQUESTED, EVENT_INVENTORY_RESTOCKED, EVENT_BECAME_AT_RISK, EVENT_SUBSCRIPTION_STARTED,
     EVENT_RENEWAL_CHARGED, EVENT_RENEWAL_FAILED, EVENT_SKIPPED_ORDER, EVENT_SUBSCRIPTION_CANCELLED, EVENT_CONSENT_REVOKED,
     EVENT_NAME_COUNT
 };
@@ -43,7 +43,7 @@ struct origins {
 };
 
 struct item {
-    struct sv product_id, variant_id, sku, title, variant_title, price, url, image_url, category, vendor;
+    struct sv product_id, variant_id, inventory_item_id, sku, title, variant_title, price, url, image_url, category, vendor;
     struct sv quantity;
 };
 
@@ -91,6 +91,7 @@ void event_property(struct event *e, const char *name, struct sv text);         
 void event_property_number(struct event *e, const char *name, struct sv text);   // a JSON number; nothing when absent or empty
 void event_property_list(struct event *e, const char *name, const struct sv *list, size_t n);
 void event_property_node(struct event *e, struct sv name, const struct json *node);
+void event_property_set(struct event *e, const struct property *p);
 struct sv event_property_text(const struct event *e, const char *name);          // SV_NONE when there is none
 
 void event_write(struct jw *w, const struct event *e);                           // the published JSON form

@@ -59,11 +59,11 @@ void user_read(struct arena *a, const struct json *node, struct user *ret) {
     read_members(a, node, browser_members, COUNTOF(browser_members), ret);
 }
 
-static void write_time(struct jw *w, int64_t ms) {
+static void write_time(struct jw *w, const char *name, int64_t ms) {
     char text[32];
     time_iso_ms(text, sizeof text, ms);
     text[19] = 'Z';  // seconds are as fine as the destinations keep
-    jw_member(w, "time", (struct sv){text, 20});
+    jw_member(w, name, (struct sv){text, 20});
 }
 
 static struct sv consent_text(enum consent_state state) {
@@ -71,7 +71,8 @@ static struct sv consent_text(enum consent_state state) {
     return sv_of(texts[state]);
 }
 
-static void write_consent(struct jw *w, const struct consent *consent) {
+static void write_consent(struct jw *w, const struct event *e) {
+    const struct consent *consent = &e->consent;
     if (consent->marketing == CONSENT_UNKNOWN && consent->analytics == CONSENT_UNKNOWN && !consent->opt_out_of_sale)
         return;
     jw_key(w, "consent");
@@ -82,6 +83,8 @@ static void write_consent(struct jw *w, const struct consent *consent) {
         jw_key(w, "opt_out_of_sale");
         jw_bool(w, true);
     }
+    if (e->consent_at_ms != 0 && e->consent_at_ms / 1000 != e->time_ms / 1000)
+        write_time(w, "at", e->consent_at_ms);
     jw_close(w, '}');
 }
 
@@ -95,6 +98,7 @@ static void write_items(struct jw *w, const struct event *e) {
         jw_open(w, '{');
         jw_member(w, "product_id", item->product_id);
         jw_member(w, "variant_id", item->variant_id);
+        jw_member(w, "inventory_item_id", item->inventory_item_id);
         jw_member(w, "sku", item->sku);
         jw_member(w, "title", item->title);
         jw_member(w, "variant_title", item->variant_title);
@@ -151,14 +155,14 @@ void event_write(struct jw *w, const struct event *e) {
     jw_open(w, '{');
     jw_member(w, "id", e->id);
     jw_member(w, "name", event_label(e));
-    write_time(w, e->time_ms);
+    write_time(w, "time", e->time_ms);
     jw_member(w, "shop", e->shop);
     jw_member(w, "source", e->source);
     jw_member(w, "origin", e->origin);
     jw_member(w, "purpose", e->purpose == PURPOSE_TRANSACTIONAL ? SV("transactional") : SV("marketing"));
     jw_key(w, "user");
     user_write(w, &e->user);
-    write_consent(w, &e->consent);
+    write_consent(w, e);
     jw_member(w, "value", e->value);
     jw_member(w, "currency", e->currency);
     write_items(w, e);

@@ -242,7 +242,7 @@ static void read_user(struct reader *r, const struct place *at, const struct jso
 #define ANY_ID .check = is_id, .number_too = true, .expected = "an id (at most 255 printable characters without a space)"
 
 static const struct member item_members[] = {
-    ITEM(product_id, ANY_ID), ITEM(variant_id, ANY_ID), ITEM(sku), ITEM(title), ITEM(variant_title),
+    ITEM(product_id, ANY_ID), ITEM(variant_id, ANY_ID), ITEM(inventory_item_id, ANY_ID), ITEM(sku), ITEM(title), ITEM(variant_title),
     ITEM(quantity, .check = is_whole, .number_too = true, .expected = "a whole number"),
     ITEM(price, .check = is_amount, .number_too = true, .expected = "an amount"),
     ITEM(url), ITEM(image_url), ITEM(category), ITEM(vendor),
@@ -289,10 +289,26 @@ static void read_opt_out(struct reader *r, const struct place *at, const struct 
         wrong(r, at, "neither true nor false");
 }
 
+// A time without a zone could be any of 24 hours: it reads differently under another one. 0, with the fault noted, when it is none.
+static int64_t moment(struct reader *r, const struct place *at, const struct json *node) {
+    int64_t utc = 0, elsewhere = 0;
+    bool valid = node->type == JSON_STRING && time_parse(node->text, 0, &utc) && time_parse(node->text, 60, &elsewhere);
+    if (valid && utc == elsewhere)
+        return utc;
+    if (node->type != JSON_STRING || node->text.n > 0)
+        wrong(r, at, "not a time with its zone, such as 2026-11-21T10:00:00Z");
+    return 0;
+}
+
+static void read_consent_time(struct reader *r, const struct place *at, const struct json *node) {
+    r->event->consent_at_ms = moment(r, at, node);
+}
+
 static const struct member consent_members[] = {
     {.name = "marketing", .read = read_marketing},
     {.name = "analytics", .read = read_analytics},
     {.name = "opt_out_of_sale", .read = read_opt_out},
+    {.name = "at", .read = read_consent_time},
 };
 
 static void read_consent(struct reader *r, const struct place *at, const struct json *node) {
@@ -384,14 +400,8 @@ static void read_name(struct reader *r, const struct place *at, const struct jso
     r->event->custom_name = r->event->name == EVENT_CUSTOM ? name : SV_NONE;
 }
 
-// A time without a zone could be any of 24 hours: it reads differently under another one.
 static void read_time(struct reader *r, const struct place *at, const struct json *node) {
-    int64_t utc = 0, elsewhere = 0;
-    bool valid = node->type == JSON_STRING && time_parse(node->text, 0, &utc) && time_parse(node->text, 60, &elsewhere);
-    if ((!valid || utc != elsewhere) && !is_empty(node))
-        wrong(r, at, "not a time with its zone, such as 2026-11-21T10:00:00Z");
-    else
-        r->event->time_ms = utc;
+    r->event->time_ms = moment(r, at, node);
 }
 
 static const struct member event_members[] = {
@@ -432,9 +442,13 @@ void event_read(struct arena *a, const struct json *node, struct event *ret, str
     const struct json *purpose = json_get(node, "purpose");
     if (!purpose || purpose->type == JSON_NULL)
         ret->purpose = purpose_of(ret->name);
-    if (consent_told(&ret->consent))
+    if (!consent_told(&ret->consent))
+        ret->consent_at_ms = 0;
+    else if (ret->consent_at_ms == 0)
         ret->consent_at_ms = ret->time_ms;
-    const struct place user = {NULL, SV("user"), 0}, fbc = {&user, SV("fbc"), 0};
+    const struct place user = {NULL, SV("user"), 0}, fbc = {&user, SV("fbc"), 0}, consent = {NULL, SV("consent"), 0}, at = {&consent, SV("at"), 0};
+    if (ret->time_ms > 0 && ret->consent_at_ms > ret->time_ms)
+        wrong(&r, &at, "later than the event");
     if (ret->user.fbc.p && ret->time_ms > 0 && !valid_fbc(ret->user.fbc, ret->time_ms))
         wrong(&r, &fbc, "younger than the event, or older by more than 90 days");
 }

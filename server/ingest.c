@@ -8,7 +8,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "handlers/source.h"
-#include "mapping/rules/rules.h"
+#include "server/delivery.h"
 
 #include <string.h>
 
@@ -217,28 +217,9 @@ static size_t idempotency_keys(const struct route *route, const struct http_requ
     return n;
 }
 
-// What is to become of it: the lane, or why there is none. Returns what to answer when it is new.
-static enum result classify(struct arena *a, const struct shop *shop, const struct topic *topic, struct delivery *d,
-                            struct sv lane_keys[IDENTITIES_MAX]) {
-    struct identity identities[IDENTITIES_MAX];
-    struct err e;
-    if (!topic) {
-        d->state = JOB_IGNORED;
-        d->reason = SV("unknown topic");
-        return IGNORED;
-    }
-    if (source_scan(a, topic, d->body, identities, &d->lane_key_count, &e) != RC_OK) {
-        d->state = JOB_DEAD;
-        d->reason = arena_fmt(a, "undecodable: %s", e.text);
-        d->lane_key_count = 0;
-        return UNDECODABLE;
-    }
-    for (size_t i = 0; i < d->lane_key_count; i++)
-        lane_keys[i] = arena_fmt(a, "%s:" SV_FMT, identities[i].kind, SV_ARG(identities[i].value));
-    d->lane_keys = lane_keys;
-    d->state = JOB_PENDING;
-    d->max_wait_ms = rule_patience(shop->rules, sv_of(event_name_text(topic->event))).max_wait_ms;
-    return ACCEPTED;
+// What to answer of a delivery when it is new.
+static enum result result_of(const struct delivery *d) {
+    return d->state == JOB_IGNORED ? IGNORED : d->state == JOB_DEAD ? UNDECODABLE : ACCEPTED;
 }
 
 // keep: all of them durable, or none of them acknowledged. ACCEPTED: told[i] says which were known already.
@@ -259,7 +240,7 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
 }
 
 static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms) {
-    struct sv keys[2], lane_keys[IDENTITIES_MAX];
+    struct sv keys[2];
     enum accepted told;
     struct delivery d = {
         .shop = route->shop->name,
@@ -270,11 +251,11 @@ static enum result take(struct ingest *in, const struct route *route, const stru
         .keys = keys,
         .key_count = idempotency_keys(route, r, keys),
     };
-    enum result result = classify(r->arena, route->shop, route->topic, &d, lane_keys);
+    delivery_classify(r->arena, route->shop, route->topic, &d);
     enum result kept = keep(in, r->arena, &d, 1, &told);
     if (kept != ACCEPTED)
         return kept;
-    return told == ACCEPTED_DUPLICATE ? DUPLICATE : result;
+    return told == ACCEPTED_DUPLICATE ? DUPLICATE : result_of(&d);
 }
 
 static void count_topic(struct ingest *in, const struct route *route, const struct topic *topic, enum result result) {
@@ -292,24 +273,8 @@ static void count(struct ingest *in, const struct route *route, enum result resu
 // One of them on its way to the store.
 struct entry {
     const struct part *part;
-    struct sv key, lane_keys[IDENTITIES_MAX];
     enum result result;
 };
-
-static void enter(struct arena *a, const struct route *route, struct entry *entry, int64_t now_ms, struct delivery *d) {
-    const struct part *part = entry->part;
-    entry->key = arena_fmt(a, "delivery:%s:" SV_FMT, route->source->name, SV_ARG(part->id));
-    *d = (struct delivery){
-        .shop = route->shop->name,
-        .source = sv_of(route->source->name),
-        .topic = sv_of(part->topic->name),
-        .body = part->body,
-        .received_ms = now_ms,
-        .keys = &entry->key,
-        .key_count = 1,
-    };
-    entry->result = classify(a, route->shop, part->topic, d, entry->lane_keys);
-}
 
 static void write_result(struct jw *w, const struct entry *entry) {
     jw_open(w, '{');
@@ -370,8 +335,10 @@ static enum result take_many(struct ingest *in, const struct route *route, const
     enum accepted *told = ARENA_ARRAY(a, enum accepted, n);
     for (size_t i = 0; i < n; i++) {
         entries[i] = (struct entry){.part = &parts[i], .result = INVALID};
-        if (parts[i].topic)
-            enter(a, route, &entries[i], now_ms, &deliveries[valid++]);
+        if (!parts[i].topic)
+            continue;
+        deliveries[valid] = delivery_of(a, route->shop, route->source, &parts[i], now_ms);
+        entries[i].result = result_of(&deliveries[valid++]);
     }
     enum result kept = keep(in, a, deliveries, valid, told);
     if (kept != ACCEPTED)

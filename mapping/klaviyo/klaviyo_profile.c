@@ -5,17 +5,20 @@
 
 #define BODY_BYTES_MOST ((size_t)95000)  // Klaviyo: 100 KB a profile
 
-// More than who it is.
+// More than who it is; where no event follows that would say this, that too.
 static bool says_something(struct arena *a, const struct event *e) {
     const struct user *u = &e->user;
     struct identifiers ids = klaviyo_identifiers(a, u);
     return sv_present(u->first_name) || sv_present(u->last_name) || sv_present(u->locale) || sv_present(u->city) || sv_present(u->region) ||
-           sv_present(u->zip) || sv_present(u->country) || (sv_present(ids.email) && sv_present(ids.phone)) || e->rule->profile.n > 0;
+           sv_present(u->zip) || sv_present(u->country) || (sv_present(ids.email) && sv_present(ids.phone)) || e->rule->profile.n > 0 ||
+           e->rule->klaviyo.skip;
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     struct scope scope = scope_of(a, e, shop);
-    if (!klaviyo_allowed(a, e, shop, ret_reason) || !part_applies(&e->rule->klaviyo, &scope, ret_reason))
+    struct rule_part part = e->rule->klaviyo;
+    part.skip = part.skip && !e->rule->identify;  // what is skipped is the event
+    if (!klaviyo_allowed(a, e, shop, ret_reason) || !part_applies(&part, &scope, ret_reason))
         return false;
     if (!e->rule->identify)
         *ret_reason = SV("the mapping does not identify here");

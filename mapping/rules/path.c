@@ -153,6 +153,7 @@ static const struct name names[] = {
     ITEM(sku, VALUE_TEXT),
     ITEM(title, VALUE_TEXT),
     ITEM(variant_title, VALUE_TEXT),
+    ITEM(inventory_item_id, VALUE_TEXT),
     ITEM(price, VALUE_NUMBER),
     ITEM(quantity, VALUE_NUMBER),
     ITEM(url, VALUE_TEXT),

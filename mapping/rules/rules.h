@@ -47,7 +47,7 @@ struct rule {
     // Klaviyo
     struct sv trigger;                // name to use, without revenue, beside Klaviyo's own Shopify integration; absent: no clash
     const struct expression *value;   // revenue; NULL: none
-    bool identify;                    // the profile is brought up to date before the event
+    bool identify;                    // the profile is brought up to date before the event, or instead of it (klaviyo.skip)
     struct fields profile;            // profile properties
     bool pass;                        // the event's own properties come along under their own names
     int64_t flow_window_ms;           // older events go to Klaviyo as backfill

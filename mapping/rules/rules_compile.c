@@ -27,7 +27,7 @@ typedef void reader(struct compiler *c, const struct yaml *node, void *target);
 struct key {
     const char *name;
     reader *read;
-    bool has_parts;  // what stands in it has places of its own
+    bool has_parts;  // what stands in it, but for a single value, has places of its own
 };
 #define KEYS_MAX 16
 
@@ -54,7 +54,7 @@ static void read_map(struct compiler *c, const struct yaml *map, const char *wha
         while (i < n && !sv_is(node->key, names[i]))
             i++;
         const char *near = i < n ? NULL : nearest_word(node->key, names, n);
-        if (i < n && !keys[i].has_parts)
+        if (i < n && (!keys[i].has_parts || node->type == YAML_SCALAR))
             note_place(c, prefix, node, rule);
         if (i < n)
             keys[i].read(c, node, rule);
@@ -299,6 +299,8 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
     const struct yaml *skip = yaml_get(node, "skip");
     if (skip && sv_is(skip->text, "true"))
         r->meta.skip = r->klaviyo.skip = true;
+    if (r->klaviyo.skip && !yaml_get(yaml_get(node, "klaviyo"), "identify"))
+        r->identify = false;
     check_names(c, r, &r->meta.fields, "meta", meta_reserved);
     check_persons(c, r);
     check_names(c, r, &r->klaviyo.fields, "klaviyo", rules_marks);

@@ -1,5 +1,5 @@
 // fireorder demo: the whole product on one machine. The sandbox plays Meta and Klaviyo, the service runs on a temporary SQLite file,
-// recorded webhooks are signed and sent over HTTP, and what arrived where, and when, is printed as a timeline and checked.
+// recorded webhooks and own events are signed and sent over HTTP, and what arrived where, and when, is printed as a timeline and checked.
 #include "server/commands/demo.h"
 
 #include "base/clock.h"
@@ -19,14 +19,16 @@
 static const char usage[] =
     "usage: fireorder demo [--stay] [--fixtures DIR]\n"
     "\n"
-    "Starts a fake Meta and Klaviyo and the service on free ports, sends recorded Shopify and Recharge webhooks, and prints\n"
-    "when each event reached which destination. Exits 0 when the order held for every event.\n"
+    "Starts a fake Meta and Klaviyo and the service on free ports, sends recorded Shopify and Recharge webhooks and events of the\n"
+    "shop's own, and prints when each event reached which destination. Exits 0 when the order held for every event.\n"
     "\n"
     "  --stay          keep everything running afterwards and print URL and secret to try by hand\n"
     "  --fixtures DIR  where the recorded webhooks are\n";
 
 // What is sent, in this order.
 static const struct act scenario[] = {
+    {.fixture = "events/product_viewed/with_browser", .story = "the shop's own event: a product viewed"},
+    {.fixture = "events/lead/form", .story = "... and a lead"},
     {.fixture = "shopify/orders/create/with_fbp_fbc", .story = "order with _fbp and _fbc from the cart"},
     {.fixture = "shopify/orders/create/fbclid_only", .story = "order whose click id comes from fbclid"},
     {.fixture = "shopify/checkouts/create/with_email", .story = "checkout ..."},
@@ -52,10 +54,10 @@ static struct config *demo_config(const struct demo *d, struct err *e) {
     buf_fmt(&text,
             "version: 1\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nstore: \"sqlite:%s/demo.db\"\nshops:\n  demo:\n"
             "    domain: demo.myshopify.com\n"
-            "    shopify: { secrets: [\"%s\"] }\n    recharge: { secrets: [\"%s\"] }\n"
+            "    shopify: { secrets: [\"%s\"] }\n    recharge: { secrets: [\"%s\"] }\n    events: { secrets: [\"%s\"] }\n"
             "    meta: { pixel_id: \"1234567890\", access_token: demo, base_url: \"http://127.0.0.1:%d\" }\n"
             "    klaviyo: { api_key: pk_demo, base_url: \"http://127.0.0.1:%d\" }\n",
-            d->folder, secret, secret, sandbox_port(d->sandbox), sandbox_port(d->sandbox));
+            d->folder, secret, secret, secret, sandbox_port(d->sandbox), sandbox_port(d->sandbox));
     if (config_parse(buf_sv(&text), "demo", &config, &faults, e))
         err_wrap(e, "%s", buf_cstr(&faults));
     buf_free(&text);
@@ -93,8 +95,10 @@ static bool send_act(struct demo *d, const struct act *act, struct row *rows, st
     post_and_wait(d->http, a, url, fixture_sign(a, &f, secret, row->sent_ms), f.body, &posted);
     row->status = posted.status;
     struct json *answer = NULL;
-    if (json_parse(a, posted.body, &answer, NULL) == RC_OK)
-        row->answer = json_str(answer, "status");
+    if (json_parse(a, posted.body, &answer, NULL) == RC_OK) {
+        const struct json *results = json_get(answer, "results");  // of own events, one each
+        row->answer = json_str(results ? results->child : answer, "status");
+    }
     if (posted.status == 0)
         return err_set(e, RC_UNAVAILABLE, "the service did not answer: " SV_FMT, SV_ARG(posted.error)), false;
     return true;

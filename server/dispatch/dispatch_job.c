@@ -17,11 +17,19 @@ static const char *const outcomes[] = {
     [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
 };
 
+static void add_marks(struct task *t, struct change *c) {
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 1);
+    for (size_t i = 0; i < t->waiting.count; i++)
+        all[c->mark_count++] = t->waiting.marks[i];
+    if (t->mark.key.p)
+        all[c->mark_count++] = t->mark;
+    c->marks = all;
+}
+
 static void change(struct task *t, struct change c) {
     if (t->dirty)
         c.plan = plan_write(&t->arena, &t->plan);
-    c.marks = &t->mark;
-    c.mark_count = t->mark.key.p != NULL;
+    add_marks(t, &c);
     if (!arena_ok(&t->arena))  // then the plan may be anything
         c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
     dispatch_change(t, c);
@@ -47,14 +55,15 @@ static struct sv person_json(struct task *t) {
 }
 
 static void add_remembered(struct task *t, struct change *c) {
-    if (t->decoded.remember_count == 0)
-        return;
-    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count);
-    struct sv person = person_json(t);
+    size_t requests = t->decoded.restocked ? 0 : t->waiting.count;
+    struct remembered *all = ARENA_ARRAY(&t->arena, struct remembered, t->decoded.remember_count + requests);
+    struct sv person = t->decoded.remember_count > 0 ? person_json(t) : SV_NONE;
     for (size_t i = 0; i < t->decoded.remember_count; i++)
         all[i] = (struct remembered){person_key(&t->arena, t->decoded.remember[i]), person, t->config->identity_lifetime_ms};
+    for (size_t i = 0; i < requests; i++)
+        all[t->decoded.remember_count + i] = t->waiting.requests[i];
     c->remember = all;
-    c->remember_count = t->decoded.remember_count;
+    c->remember_count = t->decoded.remember_count + requests;
 }
 
 static void add_reservations(struct task *t, struct change *c) {
@@ -77,10 +86,6 @@ static void record(struct task *t) {
 
 static void make_plan(struct task *t) {
     _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
-    if (!marks_settle(t, t->asked)) {
-        finish(t, JOB_IGNORED, SV("older than the state that is known"));
-        return;
-    }
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
@@ -93,6 +98,40 @@ static void make_plan(struct task *t) {
     record(t);
 }
 
+static void settle_marks(struct task *t) {
+    if (marks_settle(t, t->asked))
+        make_plan(t);
+    else
+        finish(t, JOB_IGNORED, SV("older than the state that is known"));
+}
+
+static void join_queues(struct task *t) {
+    wait_join(t);
+    make_plan(t);
+}
+
+// answer_requests: the change that notes what was answered keeps the lease; then come the next ones, and others in between.
+static void answer_requests(struct task *t) {
+    struct err e;
+    if (wait_answer(t, &e) == RC_OK)
+        record(t);
+    else
+        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+}
+
+static void answer_queues(struct task *t) {
+    size_t n, told = t->waiting.answered;
+    struct lookup *asked = wait_requests_wanted(t, &n);
+    if (asked && dispatch_stopping(t->dispatch))
+        task_give_back(t);
+    else if (asked)
+        dispatch_ask(t, asked, n, answer_requests);
+    else if (told > 0)
+        finish(t, JOB_DONE, arena_fmt(&t->arena, "told %zu waiting %s", told, told == 1 ? "person" : "people"));
+    else
+        finish(t, JOB_IGNORED, t->decoded.ignored);
+}
+
 static void begin_plan(struct task *t) {
     if (sv_present(t->decoded.undecodable)) {
         finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
@@ -103,8 +142,13 @@ static void begin_plan(struct task *t) {
         return;
     }
     size_t n;
+    struct lookup *queues = wait_queues_wanted(t, &n);
+    if (queues) {
+        dispatch_ask(t, queues, n, t->decoded.restocked ? answer_queues : join_queues);
+        return;
+    }
     struct lookup *asked = marks_wanted(t, &n);
-    dispatch_ask(t, asked, n, make_plan);
+    dispatch_ask(t, asked, n, settle_marks);
 }
 
 static void decoded(struct task *t) {
@@ -296,6 +340,11 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->intended = t->intending;
     t->intending = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
+    if (t->decoded.restocked) {
+        begin_plan(t);
+        return;
+    }
     if (t->ignored.p) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
@@ -346,6 +395,7 @@ static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
     t->mark = (struct mark){0};
+    t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)
         advance(t);

@@ -5,11 +5,13 @@
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
+//   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
 #ifndef SERVER_DISPATCH_PARTS_H
 #define SERVER_DISPATCH_PARTS_H
 
+#include "handlers/waiting.h"
 #include "server/dispatch/dispatch.h"
 #include "server/dispatch/plan.h"
 #include "server/http/http_out.h"
@@ -60,6 +62,12 @@ struct task {
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
     size_t event, step;          // of that request
     int64_t timeout_ms;          // ... and how long its answer is worth waiting for
+    struct {
+        struct mark marks[WAITING_NAMES_MAX];
+        struct remembered requests[WAITING_NAMES_MAX];  // with a request: one for each mark
+        size_t count;
+        size_t answered;         // requests, since the claim
+    } waiting;                   // marks go with the next change too
     struct task *next;           // free ones
 };
 
@@ -118,6 +126,13 @@ void mark_after(struct task *t, const struct outcome *o);  // before the outcome
 // dispatch_ledger.c
 void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish
 void ledger_count(struct task *t);                                // the same, once it is there, in the metrics
+
+// dispatch_wait.c
+// wait_queues_wanted: the queues that a request, or what is in stock again, is about; NULL: the webhook is about neither.
+struct lookup *wait_queues_wanted(struct task *t, size_t *ret_count);
+void wait_join(struct task *t);                                   // a request; into t->waiting, from what was asked
+struct lookup *wait_requests_wanted(struct task *t, size_t *ret_count);  // the next that are to be answered, from what was asked; NULL: none
+MUST_CHECK enum rc wait_answer(struct task *t, struct err *e);    // these; t->waiting notes it
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit

@@ -34,9 +34,17 @@ static void stop_after(struct planned_event *e, size_t step, struct sv reason) {
             decide(&e->steps[i], STEP_SKIPPED, reason);
 }
 
+bool step_perishes(const struct planned_event *e, size_t step) {
+    for (size_t i = step + 1; i < PLAN_STEPS; i++)
+        if (e->steps[i].state != STEP_SKIPPED)
+            return destinations[step]->perishable;
+    return false;
+}
+
 // perished: what was tried for long enough, and comes again with the person's next event.
-static bool perished(size_t step, const struct step *s, int64_t now_ms) {
-    if (!destinations[step]->perishable || s->attempts == 0)
+static bool perished(const struct planned_event *e, size_t step, int64_t now_ms) {
+    const struct step *s = &e->steps[step];
+    if (!step_perishes(e, step) || s->attempts == 0)
         return false;
     bool clock_was_wrong = s->first_ms > now_ms + PATIENCE_MS;
     return clock_was_wrong || now_ms - s->first_ms >= PATIENCE_MS;
@@ -51,7 +59,7 @@ static bool expire(struct planned_event *e, size_t step, int64_t now_ms) {
         stop_after(e, step, SV("the destination before it expired"));
         return true;
     }
-    if (!perished(step, s, now_ms))
+    if (!perished(e, step, now_ms))
         return false;
     decide(s, STEP_SKIPPED, SV("not reached in time; the next event brings it"));
     return true;
@@ -188,8 +196,8 @@ static bool amend(struct arena *a, struct step *s, size_t step, const struct out
 }
 
 // An attempt counts when it says something of this event; for what perishes, each time that it did not get through.
-static bool counts(size_t step, enum outcome_kind kind) {
-    return kind == OUTCOME_THROTTLED ? destinations[step]->perishable : kind != OUTCOME_PAUSE;
+static bool counts(const struct planned_event *e, size_t step, enum outcome_kind kind) {
+    return kind == OUTCOME_THROTTLED ? step_perishes(e, step) : kind != OUTCOME_PAUSE;
 }
 
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random) {
@@ -197,7 +205,7 @@ int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step,
     struct step *s = &e->steps[step];
     s->last_ms = now_ms;
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
-    s->attempts += counts(step, o->kind);
+    s->attempts += counts(e, step, o->kind);
     if (o->kind == OUTCOME_SENT) {
         decide(s, STEP_SENT, SV_NONE);
         return 0;

@@ -96,6 +96,8 @@ struct disposition plan_disposition(const struct plan *p, size_t event);
 // plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
 bool plan_in_order(const struct plan *p, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed
+// step_perishes: it is worth nothing once a later step has been sent, and there is one.
+bool step_perishes(const struct planned_event *e, size_t step);
 const char *step_state_text(enum step_state state);
 
 #define PAUSE_PROBE_MS 60000

@@ -87,7 +87,7 @@ static bool decided(const struct planned_event *e) {
 
 // worth: how long an answer is of use to those who wait for it.
 static int64_t worth(const struct view *v, size_t step) {
-    bool waited_for = destinations[step]->leads ? !v->aside && !stops(v, step) : destinations[step]->perishable;
+    bool waited_for = destinations[step]->leads ? !v->aside && !stops(v, step) : step_perishes(v->event, step);
     int64_t end = patience_end(v, step);
     if (!waited_for || end == NEVER)
         return NEVER;

@@ -80,7 +80,7 @@ def test_demo_proves_the_order():
     result = run("demo", cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
     summary = result.stdout.strip().splitlines()[-1]
-    assert "12 webhooks, 9 events, 6 profiles brought up to date" in result.stdout
+    assert "14 webhooks, 11 events, 8 profiles brought up to date" in result.stdout
     assert re.search(r"\b0 order violations, 0 missing, 0 sent twice", summary), summary
     assert "refused, nothing stored" in result.stdout and "known already" in result.stdout and "500 x2" in result.stdout
 

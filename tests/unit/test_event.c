@@ -205,6 +205,7 @@ static void test_rules(void **state) {
         {EVENT_REFUND, NULL, "Refunded Order", "refund_recorded"},
         {EVENT_ORDER_CANCELLED, NULL, "Cancelled Order", "cancellation_recorded"},
         {EVENT_ORDER_FULFILLED, NULL, "Fulfilled Order", "fulfilment_recorded"},
+        {EVENT_BACK_IN_STOCK_REQUESTED, NULL, NULL, NULL},
         {EVENT_INVENTORY_RESTOCKED, NULL, "Back in Stock", NULL},
         {EVENT_BECAME_AT_RISK, NULL, "Entered Winback Window", NULL},
         {EVENT_SUBSCRIPTION_STARTED, "Subscribe", "Subscription Started", NULL},

@@ -92,6 +92,39 @@ static void test_profile(void **state) {
     assert_member(body_of(PROFILE, &e, &s), "data.attributes.external_id", "34982");
 }
 
+// A rule may send the profile alone: then it says even who the person is, which no event will say. Names of the shop's own too.
+static void test_profile_without_event(void **state) {
+    (void)state;
+    struct shop s = shop();
+    struct event e = event_of(EVENT_CUSTOM);
+    e.custom_name = SV("quiz_taken");
+    e.user = (struct user){.email = SV("ava@klaviyo-demo.com")};
+    event_property(&e, "skin", SV("dry"));
+    assert_applies(PROFILE, &e, &s, "nothing to tell of the profile");
+    s.rules = rules_over(&arena, SV("version: 1\nrules: {quiz_taken: {klaviyo: {skip: true, identify: {skin_type: properties.skin}}}}"));
+    assert_applies(PROFILE, &e, &s, NULL);
+    assert_applies(&destination_klaviyo, &e, &s, "skipped by the mapping");
+    assert_member(body_of(PROFILE, &e, &s), "data.attributes.properties.skin_type", "dry");
+    s.rules = rules_over(&arena, SV("version: 1\nrules: {custom: {skip: true, klaviyo: {identify: true}}}"));
+    assert_applies(PROFILE, &e, &s, NULL);
+    assert_applies(&destination_meta, &e, &s, "meta is not configured");
+    assert_true(sv_present(draft_of(PROFILE, &e, &s).essence));  // so that it is sent once
+}
+
+// Whatever a sign-up names, the list is the shop's: its consent and its double opt-in were set up for that one.
+static void test_list_is_the_shops(void **state) {
+    (void)state;
+    struct shop s = shop();
+    struct event e = event_of(EVENT_SIGN_UP);
+    static const char list[] = "data.relationships.list.data.id";
+    event_property(&e, "list_id", SV("Theirs"));
+    assert_member(body_of(&destination_klaviyo_list, &e, &s), list, "Y6nRLr");
+    assert_member(body_of(&destination_klaviyo, &e, &s), "data.attributes.properties.list_id", "Y6nRLr");
+    s.klaviyo.list_id = SV_NONE;
+    assert_applies(&destination_klaviyo_list, &e, &s, "no list_id is configured");
+    assert_member(body_of(&destination_klaviyo, &e, &s), "data.attributes.properties.list_id", "Theirs");
+}
+
 static void test_profile_properties(void **state) {
     (void)state;
     static const char own[] =
@@ -400,6 +433,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_profile),
         cmocka_unit_test(test_profile_properties),
+        cmocka_unit_test(test_profile_without_event),
+        cmocka_unit_test(test_list_is_the_shops),
         cmocka_unit_test(test_profile_applies),
         cmocka_unit_test(test_profile_changes),
         cmocka_unit_test(test_profile_too_large),

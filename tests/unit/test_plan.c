@@ -311,6 +311,24 @@ static void perished_steps(void **state) {
     }
 }
 
+// A profile that no event follows is all that there is to send: it does not perish, and is tried on like an event.
+static void a_profile_without_event_is_kept(void **state) {
+    (void)state;
+    struct shop shop = shop_of_both();
+    struct event e = known_event_at(EVENT_BACK_IN_STOCK_REQUESTED, "evt_1", T0);
+    struct plan p = plan_of(&shop, &e, 1, T0);
+    const struct step *steps = p.events[0].steps;
+    assert_true(steps[META].state == STEP_SKIPPED && steps[EVENT].state == STEP_SKIPPED && steps[LIST].state == STEP_SKIPPED);
+    struct action a = plan_next(&p, NULL, T0, 0);
+    assert_true(a.kind == ACTION_SEND && a.step == PROFILE && a.worth_ms == NEVER);
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("why")}, T0, 0);
+    assert_false(plan_expire(&p, T0 + HOURS_MS(1)));
+    assert_int_equal(plan_next(&p, NULL, T0 + HOURS_MS(1), 0).kind, ACTION_SEND);
+    plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("why")}, T0 + HOURS_MS(1), 0);
+    a = plan_next(&p, NULL, T0 + HOURS_MS(1), 0);
+    assert_true(a.kind == ACTION_FINISH && !a.dead);
+}
+
 static void resumed_plans(void **state) {
     (void)state;
     struct shop shop = shop_of_both();
@@ -396,7 +414,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(made_plans), TEST(sign_ups), TEST(patience_is_that_of_the_rule), TEST(too_many_events), TEST(a_body_that_cannot_be_made),
         TEST(outcomes), TEST(backoff_has_full_jitter), TEST(amended_once), TEST(told_once),
-        TEST(expired_steps), TEST(perished_steps), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept),
+        TEST(expired_steps), TEST(perished_steps), TEST(a_profile_without_event_is_kept), TEST(resumed_plans), TEST(resumed_under_another_mapping), TEST(order_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,11 +169,11 @@ static void test_names_of_the_shops_own(void **state) {
 // Each key is where it was said last.
 static void test_places(void **state) {
     (void)state;
-    struct shop s = shop_with("rules:\n  purchase:\n    on_fail: stop\n    klaviyo:\n      metric: Bought\n");
+    struct shop s = shop_with("rules:\n  purchase:\n    on_fail: stop\n    klaviyo:\n      metric: Bought\n      identify: false\n");
     static const struct {
         const char *key;
         bool own;
-    } rows[] = {{"on_fail", true}, {"max_wait", false}, {"meta.event", false}, {"klaviyo.metric", true}, {"klaviyo.trigger", false}, {"klaviyo.value", false}};
+    } rows[] = {{"on_fail", true}, {"max_wait", false}, {"meta.event", false}, {"klaviyo.metric", true}, {"klaviyo.trigger", false}, {"klaviyo.value", false}, {"klaviyo.identify", true}};
     struct event e = event_named("purchase");
     rule_choose(&arena, &s, &e);
     size_t n = 0;
@@ -226,6 +226,8 @@ static void test_not_sent(void **state) {
     (void)state;
     static const char skip[] = "rules: {sign_up: {skip: true, klaviyo: {skip: false}}}";
     static const char skip_klaviyo[] = "rules: {sign_up: {klaviyo: {skip: true}}}";
+    static const char known_only[] = "rules: {sign_up: {klaviyo: {skip: true, identify: true}}}";
+    static const char nobody_told[] = "rules: {sign_up: {skip: true, klaviyo: {identify: {seen: id}}}}";
     static const char when[] = "rules: {sign_up: {klaviyo: {when: 'value >= 130'}, meta: {when: 'value >= 129.95'}}}";
     static const char by_mapping[] = "skipped by the mapping", no_when[] = "the mapping's `when` does not hold";
     static const struct {
@@ -243,6 +245,10 @@ static void test_not_sent(void **state) {
         {"rules: {sign_up: {klaviyo: {metric: null, trigger: null}}}", K, "no Klaviyo metric for sign_up"},
         {"rules: {sign_up: {klaviyo: {identify: false}}}", "klaviyo.profile", "the mapping does not identify here"},
         {"rules: {sign_up: {klaviyo: {identify: false}}}", K, NULL},
+        {known_only, "meta", NULL}, {known_only, "klaviyo.profile", NULL}, {known_only, K, by_mapping}, {known_only, "klaviyo.list", by_mapping},
+        {nobody_told, "meta", by_mapping}, {nobody_told, "klaviyo.profile", NULL}, {nobody_told, K, by_mapping},
+        {"rules: {sign_up: {skip: true, klaviyo: {identify: false}}}", "klaviyo.profile", by_mapping},
+        {"rules: {sign_up: {skip: true, klaviyo: {identify: true, when: 'value > 130'}}}", "klaviyo.profile", no_when},
         {"rules: {sign_up: {meta: {consent: analytics}}}", "meta", "consent unknown"},
         {"rules: {sign_up: {meta: {consent: none}}}", "meta", NULL},
         {"rules: {sign_up: {klaviyo: {consent: analytics}}}", "klaviyo.profile", "consent unknown"},

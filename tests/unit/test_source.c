@@ -91,6 +91,7 @@ static const struct row rows[] = {
     {"events/sign_up/newsletter", PLAIN, "signup_popup_4471", "sign_up", "2026-11-20T13:46:00Z", "web", NULL, "email"},
     {"events/add_to_cart/one_item", PLAIN, "cart_hWN3kq8bJ1x0cZt2vLr9aQ7e_add_1", "add_to_cart", "2026-11-20T19:01:40Z", "web", NULL, "cart customer email phone"},
     {"events/checkout_started/begin_checkout_alias", PLAIN, "chk_own_5510_started", "checkout_started", "2026-11-20T19:03:00Z", "web", NULL, "checkout customer email phone"},
+    {"events/back_in_stock_requested/variant", PLAIN, "wait_808950810_4471", "back_in_stock_requested", "2026-11-18T18:22:04Z", "web", NULL, "email"},
     {"events/inventory_restocked/waiting_customer", PLAIN, "restock_808950810_7345120034982_20261120", "inventory_restocked", "2026-11-20T10:20:09Z", NULL, NULL, "customer email phone"},
     {"events/inventory_restocked/nobody_waits", PLAIN, .reason = "restocked: it says nobody who waits for it", .identity = ""},
     {"events/became_at_risk/ninety_days", PLAIN, "risk_7345120034982_2026-11", "became_at_risk", "2026-11-20T03:00:00Z", NULL, NULL, "customer email phone"},
@@ -152,7 +153,7 @@ static void fixtures_become_events(void **state) {
         assert_text(e->shop, "acme");
         assert_text(e->source, where(r->path).source->name);
         bool marketing = strstr(" checkout_started cart_started skipped_order sign_up consent_revoked inventory_restocked product_viewed search lead "
-                                "add_to_cart became_at_risk quiz_finished ", r->name) != NULL;
+                                "add_to_cart became_at_risk quiz_finished back_in_stock_requested ", r->name) != NULL;
         assert_int_equal(e->purpose, marketing ? PURPOSE_MARKETING : PURPOSE_TRANSACTIONAL);
     }
 }
