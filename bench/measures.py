@@ -216,7 +216,7 @@ def memory(t):
 
 def _grow(t, name, count, until, **options):
     shops = options.get("shops", 1)
-    with Fireorder(t.destination, shops=shops) as c:
+    with Fireorder(t.destination, shops=shops, own_mapping="shops" not in options) as c:
         t.note(f"{name}: accept, us CPU", _fill(c, t.destination, count, **options) * 1e6)
         t.note(f"{name}: RSS MB", c.rss_mb())
         rate, cpu = _release(c, t.destination, count, until=until)

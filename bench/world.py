@@ -226,7 +226,7 @@ rules:
 class Fireorder(Contender):
     """store: sqlite, everysec, always. profiles: also brings Klaviyo's profile up to date, a third request that no peer makes."""
 
-    def __init__(self, destination, store="sqlite", shops=1, profiles=False, wait=True):
+    def __init__(self, destination, store="sqlite", shops=1, profiles=False, own_mapping=True, wait=True):
         super().__init__()
         self.folder, self.destination, self.shops, self.admin = WORK / "fireorder", destination, shops, free_port()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -234,6 +234,7 @@ class Fireorder(Contender):
         if store != "sqlite":
             self.start_redis(store)
         self.store = f"redis://127.0.0.1:{self.redis.port}/0" if self.redis else f"sqlite:{self.folder}/store.db"
+        self.mapping = self.folder / "mapping.yaml" if own_mapping else "default"
         (self.folder / "mapping.yaml").write_text(MAPPING.format(identify="true" if profiles else "false"))
         (self.folder / "fireorder.yaml").write_text(self._config(store == "everysec"))
         self.serve(wait)
@@ -246,7 +247,7 @@ class Fireorder(Contender):
         for name in names:
             lines += [f"  {name}:", f"    domain: {name}.myshopify.com", f"    shopify: {{ secrets: [{SECRET}] }}",
                       f'    meta: {{ pixel_id: "1234567890", access_token: EAAtoken, base_url: "{base}" }}',
-                      f'    klaviyo: {{ api_key: pk_test, base_url: "{base}" }}', f'    mapping: "{self.folder}/mapping.yaml"']
+                      f'    klaviyo: {{ api_key: pk_test, base_url: "{base}" }}', f'    mapping: "{self.mapping}"']
         return "\n".join(lines) + "\n"
 
     def serve(self, wait=True):
