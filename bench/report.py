@@ -44,6 +44,7 @@ def _goals(t):
         (4, "CPU to deliver, 100,000 / 1,000 pending", r("100,000 pending: deliver, us CPU", "1,000 pending: deliver, us CPU"), AT_MOST, 1.1),
         (4, "CPU to deliver, 1,000,000 / 1,000 pending", r("1,000,000 pending: deliver, us CPU", "1,000 pending: deliver, us CPU"), AT_MOST, 1.1),
         (4, "CPU to deliver, 10,000 lanes / 1 lane", r("10,000 lanes: deliver, us CPU", "1 lanes: deliver, us CPU"), AT_MOST, 1.1),
+        (4, "CPU to deliver, 1 lane / 10,000 lanes", r("1 lanes: deliver, us CPU", "10,000 lanes: deliver, us CPU"), AT_MOST, 1.1),
         (4, "CPU to deliver, 100,000 / 10,000 lanes", r("100,000 lanes: deliver, us CPU", "10,000 lanes: deliver, us CPU"), AT_MOST, 1.1),
         (4, "CPU to deliver, 200 shops / 1 shop", r("200 shops: deliver, us CPU", "1 shops: deliver, us CPU"), AT_MOST, 1.1),
         (4, "ack to Meta beside a hot lane / alone, p50", r("ack to Meta beside a hot lane, p50 ms", "ack to Meta alone, p50 ms"), AT_MOST, 1.1),
