@@ -191,10 +191,8 @@ static enum target target_of(const char *line, size_t n) {
 // 0: there is room; else the seconds to wait.
 static int64_t over_limit(struct limit *l) {
     int64_t second = now_us() / 1000000, minute = second / 60;
-    if (l->second != second)
-        l->in_second = 0;
-    if (l->minute != minute)
-        l->in_minute = 0;
+    l->in_second = l->second == second ? l->in_second : 0;
+    l->in_minute = l->minute == minute ? l->in_minute : 0;
     l->second = second;
     l->minute = minute;
     if (l->per_minute > 0 && l->in_minute >= l->per_minute)
@@ -264,8 +262,7 @@ static void answer_now(struct conn *c) {
 }
 
 static int64_t missing(int64_t first, int64_t count, int64_t *ret_unsent) {
-    int64_t n = 0;
-    *ret_unsent = 0;
+    int64_t n = *ret_unsent = 0;
     for (int64_t i = first; i < first + count && i < ORDERS_MOST; i++) {
         n += d.orders[i].klaviyo == 0 || d.orders[i].meta == 0;
         *ret_unsent += d.orders[i].meta_us == 0;
@@ -315,6 +312,7 @@ static void forget(void) {
     d.lane_meta = memory(ORDERS_MOST, sizeof *d.lane_meta);
     d.lane_klaviyo = memory(ORDERS_MOST, sizeof *d.lane_klaviyo);
     d.stats = (struct stats){0};
+    d.events = d.jobs = (struct limit){0};
 }
 
 static void set(struct conn *c, const char *line, size_t n) {

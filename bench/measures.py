@@ -20,7 +20,7 @@ class Tally:
     """Figures by name, a value a round."""
 
     def __init__(self, args, destination):
-        self.args, self.destination, self.series = args, destination, {}
+        self.args, self.destination, self.series, self.round = args, destination, {}, 0
 
     def note(self, name, value):
         self.series.setdefault(name, []).append(value)
@@ -38,10 +38,17 @@ def now_us():
     return time.monotonic_ns() / 1000
 
 
+def _in_turn(t, sides):
+    """Every second round the other way round, so that a machine which gets slower or quicker favours nobody."""
+    for side in reversed(sides) if t.round % 2 else sides:
+        side()
+
+
 # ---- acknowledged
 
-def _closed_loop(t, name, contender, count, **options):
-    with contender as c:
+def _closed_loop(t, name, make, count, **options):
+    t.destination.fresh(mode="stall")
+    with make() as c:
         load(c.port, min(count, 2000), first=WARM, **options)
         cpu = c.cpu_s()
         got = load(c.port, count, **options)
@@ -54,37 +61,37 @@ def _closed_loop(t, name, contender, count, **options):
 def acks(t):
     """Dispatch stands still: the destination answers nothing."""
     d, n = t.destination, t.args.events
-    _closed_loop(t, "bare", Bare(), 2 * n)
-    _closed_loop(t, "bare, keep-alive", Bare(keep_alive=True), 4 * n)
-    for store in ("sqlite", "everysec", "always"):
-        d.fresh(mode="stall")
-        _closed_loop(t, f"fireorder {store}", Fireorder(d, store), n)
-    d.fresh(mode="stall")
-    _closed_loop(t, "fireorder 401", Fireorder(d), 2 * n, wrong=True, expect=401)
+    _in_turn(t, [
+        lambda: _closed_loop(t, "bare", Bare, 2 * n),
+        lambda: _closed_loop(t, "fireorder sqlite", lambda: Fireorder(d), n),
+        lambda: _closed_loop(t, "fireorder everysec", lambda: Fireorder(d, "everysec"), n),
+        lambda: _closed_loop(t, "fireorder always", lambda: Fireorder(d, "always"), n),
+        lambda: _closed_loop(t, "fireorder 401", lambda: Fireorder(d), 2 * n, wrong=True, expect=401),
+        lambda: _closed_loop(t, "bare, keep-alive", lambda: Bare(keep_alive=True), 4 * n),
+    ])
 
 
-def _open_loop(t, name, contender, latency_ms):
-    seconds, rate = t.args.seconds, 200
-    with contender as c:
-        t.destination.fresh(latency_ms=latency_ms)
+def _open_loop(t, name, make, latency_ms):
+    seconds, rate, d = t.args.seconds, 200, t.destination
+    with make() as c:
+        d.fresh(latency_ms=latency_ms)
         load(c.port, 1000, first=WARM, connections=128)
-        t.destination.wait_both(1000, 60)
+        d.wait_both(1000, 60)
         cpu = c.cpu_s()
         got = load(c.port, rate * seconds, connections=128, rate=rate)
-        t.destination.wait_both(1000 + rate * seconds, 60)
+        d.wait_both(1000 + rate * seconds, 60)
         t.note(f"{name} {latency_ms} ms, p50 ms", got["p50_us"] / 1000)
         t.note(f"{name} {latency_ms} ms, p99 ms", got["p99_us"] / 1000)
         t.note(f"{name} {latency_ms} ms, CPU s/1000", (c.cpu_s() - cpu) / (rate * seconds) * 1000)
-        t.destination.check(0, rate * seconds)
+        d.check(0, rate * seconds)
 
 
 def at_200(t):
     d = t.destination
-    for latency in (0, 100):
-        _open_loop(t, "fireorder", Fireorder(d), latency)
-        if t.args.peers:
-            _open_loop(t, "inline", Peer(d, "inline"), latency)
-            _open_loop(t, "queue", Peer(d, "queue"), latency)
+    sides = [("fireorder", lambda: Fireorder(d))]
+    if t.args.peers:
+        sides += [("inline", lambda: Peer(d, "inline")), ("queue", lambda: Peer(d, "queue"))]
+    _in_turn(t, [lambda n=name, m=make, ms=latency: _open_loop(t, n, m, ms) for latency in (0, 100) for name, make in sides])
 
 
 def starvation(t):
@@ -97,13 +104,13 @@ def starvation(t):
 
 # ---- delivered
 
-def _saturation(t, name, contender, count, latency_ms=0):
+def _saturation(t, name, make, count):
     d = t.destination
-    with contender as c:
-        d.fresh(latency_ms=latency_ms)
+    with make() as c:
+        d.fresh()
         load(c.port, 1000, first=WARM)
         d.wait_both(1000, 120)
-        d.fresh(latency_ms=latency_ms)
+        d.fresh()
         cpu = c.cpu_s()
         got = load(c.port, count)
         stats = d.wait_both(count, 300)
@@ -117,15 +124,13 @@ def _saturation(t, name, contender, count, latency_ms=0):
 
 
 def delivered(t):
-    d, n = t.destination, t.args.events
-    _saturation(t, "sat. fireorder", Fireorder(d), n)
-    _saturation(t, "sat. fireorder, profiles too", Fireorder(d, profiles=True), n)
-    _saturation(t, "sat. fireorder always", Fireorder(d, "always"), n)
+    d = t.destination
+    sides = [("fireorder", lambda: Fireorder(d)), ("fireorder, profiles too", lambda: Fireorder(d, profiles=True)),
+             ("fireorder always", lambda: Fireorder(d, "always"))]
     if t.args.peers:
-        _saturation(t, "sat. inline", Peer(d, "inline"), n)
-        _saturation(t, "sat. queue", Peer(d, "queue"), n)
-        _saturation(t, "sat. queue always", Peer(d, "queue", "always"), n)
-        _saturation(t, "sat. brief", Peer(d, "brief"), n)
+        sides += [("inline", lambda: Peer(d, "inline")), ("queue", lambda: Peer(d, "queue")),
+                  ("queue always", lambda: Peer(d, "queue", "always")), ("brief", lambda: Peer(d, "brief"))]
+    _in_turn(t, [lambda n=name, m=make: _saturation(t, f"sat. {n}", m, t.args.events) for name, make in sides])
 
 
 def _fill(c, d, count, **options):
@@ -255,8 +260,9 @@ def hot_lane(t):
     with Fireorder(t.destination) as c:
         t.destination.fresh()
         load(c.port, 1000, first=WARM)
+        t.destination.wait_both(1000, 60)
         p50, p99 = _to_meta(t, c, 1_000_000)
-        _fill(c, t.destination, 10_000 if t.args.rounds < 5 else 50_000, lanes=1)
+        _fill(c, t.destination, 10_000, lanes=1)
         t.destination.set(mode="ok", lanes=0)
         hot50, hot99 = _to_meta(t, c, 1_500_000)
         t.note("ack to Meta alone, p50 ms", p50)

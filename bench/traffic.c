@@ -90,25 +90,23 @@ static void put_number(char *out, size_t width, int64_t n) {
 }
 
 int64_t traffic_person(const struct traffic *t, int64_t i) {
-    return t->config.lanes > 0 ? i % t->config.lanes : t->config.first + i;
-}
-
-static void put_site(const struct traffic *t, char *request, const struct site *site, int64_t i) {
-    char *out = request + site->at;
-    int64_t person = traffic_person(t, i);
-    switch (site->kind) {
-    case ORDER: put_number(out, 13, FIRST_ORDER + t->config.first + i); break;
-    case CUSTOMER: put_number(out, 13, FIRST_CUSTOMER + person); break;
-    case MAIL: put_number(out, 8, person); break;
-    case PHONE: put_number(out, 8, 10000000 + person); break;
-    case SIGNATURE: memcpy(out, t->signatures + i * SIGNATURE_LEN, SIGNATURE_LEN); break;
-    case SHOP: put_number(out, 3, i % t->config.shops); break;
-    }
+    return t->config.lanes > 0 ? (t->config.first + i) % t->config.lanes : t->config.first + i;
 }
 
 void traffic_put(const struct traffic *t, char *request, int64_t i) {
+    int64_t person = traffic_person(t, i);
+    char order[13], customer[13], mail[8], phone[8], shop[3];
+    put_number(order, sizeof order, FIRST_ORDER + t->config.first + i);
+    put_number(customer, sizeof customer, FIRST_CUSTOMER + person);
+    put_number(mail, sizeof mail, person);
+    put_number(phone, sizeof phone, 10000000 + person);
+    put_number(shop, sizeof shop, i % t->config.shops);
+    const struct sv texts[] = {
+        [ORDER] = {order, sizeof order}, [CUSTOMER] = {customer, sizeof customer}, [MAIL] = {mail, sizeof mail}, [PHONE] = {phone, sizeof phone},
+        [SHOP] = {shop, sizeof shop}, [SIGNATURE] = {t->signatures + i * SIGNATURE_LEN, SIGNATURE_LEN},
+    };
     for (size_t s = 0; s < t->site_count; s++)
-        put_site(t, request, &t->sites[s], i);
+        memcpy(request + t->sites[s].at, texts[t->sites[s].kind].p, texts[t->sites[s].kind].n);
 }
 
 static void sign(struct traffic *t, struct arena *a, char *request, int64_t i) {
