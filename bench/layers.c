@@ -93,14 +93,14 @@ static void do_plan_read(struct subject *s) {
 
 // Each group has two doors: what goes through the warm one (first calls, caches, libraries that make themselves ready) is not counted.
 #define GROUPS(X) X(verify) X(scan) X(seal) X(open) X(decode) X(meta) X(klaviyo_profile) X(klaviyo_event) X(plan) X(plan_write) X(plan_read)
-#define DOORS(name)                                                                   \
-    __attribute__((noinline, noclone)) static void warm_##name(struct subject *s) {   \
-        do_##name(s);                                                                 \
-        __asm__ volatile("" ::: "memory");                                            \
-    }                                                                                 \
-    __attribute__((noinline, noclone)) static void counted_##name(struct subject *s) { \
-        do_##name(s);                                                                 \
-        __asm__ volatile("" ::: "memory");                                            \
+#define DOORS(name)                                                                     \
+    __attribute__((noinline)) static void warm_##name(struct subject *s) {              \
+        do_##name(s);                                                                   \
+        __asm__ volatile("" ::: "memory");                                              \
+    }                                                                                   \
+    __attribute__((noinline)) static void counted_##name(struct subject *s) {           \
+        do_##name(s);                                                                   \
+        __asm__ volatile("" ::: "memory");                                              \
     }
 GROUPS(DOORS)
 

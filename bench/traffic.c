@@ -78,10 +78,19 @@ static struct sv lengthened(struct arena *a, struct sv json) {
     return longer;
 }
 
-static void find_sites(struct traffic *t) {
-    for (size_t i = 0; i < COUNTOF(parts); i++)
-        for (size_t at = find(t->request, parts[i].text, 0); at < t->request.n && t->site_count < SITES_MAX; at = find(t->request, parts[i].text, at + 1))
+// A text that is not there would leave all orders alike, and all but the first would be duplicates.
+static enum rc find_sites(struct traffic *t, struct err *e) {
+    for (size_t i = 0; i < COUNTOF(parts); i++) {
+        size_t at = find(t->request, parts[i].text, 0);
+        if (at == t->request.n && (parts[i].kind != SHOP || t->config.shops > 1))
+            return err_set(e, RC_INVALID, "%s: `%s` is not in it any more; traffic.c says what differs from order to order", t->config.fixture, parts[i].text);
+        for (; at < t->request.n; at = find(t->request, parts[i].text, at + 1)) {
+            if (t->site_count == SITES_MAX)
+                return err_set(e, RC_INVALID, "%s: more than %d places differ from order to order", t->config.fixture, SITES_MAX);
             t->sites[t->site_count++] = (struct site){at + parts[i].skip, parts[i].kind};
+        }
+    }
+    return RC_OK;
 }
 
 static void put_number(char *out, size_t width, int64_t n) {
@@ -148,8 +157,8 @@ enum rc traffic_init(struct traffic *t, const struct traffic_config *config, str
                                config->shops > 1 ? "shop000" : "acme", body.n, config->close ? "Connection: close\r\n" : "");
     t->body_at = head.n;
     t->request = arena_fmt(&t->arena, SV_FMT SV_FMT, SV_ARG(head), SV_ARG(body));
-    find_sites(t);
-    return sign_all(t, e);
+    enum rc rc = find_sites(t, e);
+    return rc == RC_OK ? sign_all(t, e) : rc;
 }
 
 void traffic_free(struct traffic *t) {

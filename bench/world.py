@@ -44,7 +44,7 @@ def install_peers():
     if not shutil.which("npm"):
         sys.exit("bench/run: the peers need node and npm (20.18 or later); --without-peers leaves them out")
     if not (PEERS / "node_modules" / "fastify").exists():
-        quiet("npm", "ci", "--no-audit", "--no-fund", cwd=PEERS)
+        quiet("npm", "install", "--no-audit", "--no-fund", cwd=PEERS)
 
 
 def free_port():
