@@ -220,7 +220,8 @@ static enum result prove(struct ingest *in, const struct route *route, const str
 
 // ---- taking it
 
-// The body counts as well as the sender's id of the delivery: the id's header is not signed, and Recharge has none.
+// The body counts as well as the sender's id of the delivery: the id's header is not signed, and Recharge has none. Nor is the topic
+// signed: whoever has seen one signed body could have it kept once under each name that he makes up, so all unknown ones are one.
 static size_t idempotency_keys(const struct route *route, const struct http_request *r, struct sv keys[2]) {
     const struct source *source = route->source;
     struct sv id = source->delivery_header ? headers_get(r->headers, source->delivery_header) : SV_NONE;
@@ -229,7 +230,7 @@ static size_t idempotency_keys(const struct route *route, const struct http_requ
     size_t n = 0;
     if (sv_present(id))
         keys[n++] = arena_fmt(r->arena, "delivery:%s:" SV_FMT ":" SV_FMT, source->name, SV_ARG(route->topic_text), SV_ARG(id));
-    keys[n++] = arena_fmt(r->arena, "body:%s:" SV_FMT ":" SV_FMT, source->name, SV_ARG(route->topic_text), SV_ARG(hex));
+    keys[n++] = arena_fmt(r->arena, "body:%s:%s:" SV_FMT, source->name, route->topic ? route->topic->name : "other", SV_ARG(hex));
     return n;
 }
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define IN_FLIGHT 512
@@ -24,6 +25,7 @@
 #define PURGE_EVERY_S 10
 #endif
 #define STOP_GRACE_MS 10000
+#define FILES_WANTED 8192
 
 struct service {
     struct config_slot *config;
@@ -296,6 +298,17 @@ static int serve(const char *file, const sigset_t *signals) {
     return status;
 }
 
+// Many connections at once, requests out and the store are more files than the 1,024 that are usual; without them a crowd outside
+// would keep the store from opening its own.
+static void allow_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_warn("the limit of open files cannot be raised");
+}
+
 int command_serve(int argc, char **argv) {
     enum { CONFIG = 1, HELP };
     static const struct option options[] = {{"config", 1, NULL, CONFIG}, {"help", 0, NULL, HELP}, {NULL, 0, NULL, 0}};
@@ -319,5 +332,6 @@ int command_serve(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    allow_files();
     return serve(file, &signals);
 }

@@ -245,9 +245,18 @@ static void test_cut_off(void **state) {
         (void)faults_of((struct sv){right, n});
 }
 
+static void what_a_built_in_set_may_not_say_is_a_fault_of_the_rule(void **state) {
+    (void)state;
+    struct faults faults = faults_of(SV("version: 1\nrules:\n  lead:\n    meta: { use: [money] }"));
+    assert_int_equal(faults.count, 2);
+    assert_string_equal(buf_cstr(&text), "own.yaml:3: meta: \"value\" is written by fireorder itself: choose another name\n"
+                                         "own.yaml:3: meta: \"currency\" is written by fireorder itself: choose another name\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(what_a_built_in_set_may_not_say_is_a_fault_of_the_rule),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_nothing_is_hidden),
         cmocka_unit_test(test_too_much),
