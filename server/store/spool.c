@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TRY_AGAIN_MS 200
+#define PAUSE_LEAST_MS 5
+#define PAUSE_MOST_MS 200
 #define READ_MEMORY ((size_t)64 << 20)  // of one reading: a body over the measure comes alone
 
 struct spool {
@@ -28,6 +29,8 @@ struct spool {
     bool in_use, closing;
     int64_t waiting;       // in the file, or on their way there: from before they are written until after they are dropped
     int64_t forwarded;     // since in_use
+    int64_t noted;         // of these, when forwarding failed last
+    int64_t pause_ms;      // before it is tried again
     struct err trouble;    // why the last attempt to forward failed; RC_OK: it did not
 };
 
@@ -37,7 +40,8 @@ static void use(struct spool *s, const struct err *why) {  // with the lock
     if (s->in_use)
         return;
     s->in_use = true;
-    s->forwarded = 0;
+    s->forwarded = s->noted = 0;
+    s->pause_ms = PAUSE_LEAST_MS;
     s->trouble = *why;
     pthread_cond_broadcast(&s->changed);
     log_warn("webhooks go into the spool until the store takes them: %s", why->text);
@@ -168,10 +172,15 @@ static enum rc forward_all(struct spool *s, bool after_trouble, struct err *e) {
 
 // wait: until closing, or until something changed where that is enough; not for long.
 static void wait(struct spool *s, bool for_change) {  // with the lock
-    int64_t until_ms = clock_mono_ms() + TRY_AGAIN_MS;
+    int64_t until_ms = clock_mono_ms() + (for_change ? PAUSE_MOST_MS : s->pause_ms);
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     while (!s->closing && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0 && !for_change)
         ;
+}
+
+static void lengthen_pause(struct spool *s) {  // with the lock
+    s->pause_ms = s->forwarded != s->noted ? PAUSE_LEAST_MS : s->pause_ms * 2 < PAUSE_MOST_MS ? s->pause_ms * 2 : PAUSE_MOST_MS;
+    s->noted = s->forwarded;
 }
 
 static void note(struct spool *s, enum rc rc, const struct err *e) {  // with the lock
@@ -179,6 +188,7 @@ static void note(struct spool *s, enum rc rc, const struct err *e) {  // with th
         log_warn("%" PRId64 " webhooks wait in the spool: %s", s->waiting, e->text);
     s->trouble = rc == RC_OK ? (struct err){0} : *e;
     if (rc != RC_OK) {
+        lengthen_pause(s);
         wait(s, false);
     } else if (s->waiting > 0) {
         wait(s, true);  // some are on their way into the file
