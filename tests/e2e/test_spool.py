@@ -127,7 +127,7 @@ def test_every_sender(redis, spooled, destinations):
     assert spooled.recharge("charge/paid", charge(2), timestamped=False)[0] == 200
     assert spooled.recharge("charge/paid", charge(3))[0] == 200
     assert spooled.recharge("charge/paid", charge(4), timestamped=False)[0] == 401  # the shop has shown that it signs with a time
-    status, told = spooled.events({"data": [own_event(f"e{n}") for n in range(5)]})
+    status, told = spooled.events([own_event(f"e{n}") for n in range(5)])
     assert status == 200 and [r["status"] for r in told["results"]] == ["accepted"] * 5
     waits(spooled, 7)
     redis.start()
