@@ -149,17 +149,17 @@ static void sweep(enum disk_fault fault, int stride) {
 
 static void a_failed_write_is_the_end_of_the_handle(void **state) {
     (void)state;
-    sweep(WRITE_FAILS, 9);
+    sweep(WRITE_FAILS, 17);
 }
 
 static void a_failed_sync_is_the_end_of_the_handle(void **state) {
     (void)state;
-    sweep(SYNC_FAILS, 1);
+    sweep(SYNC_FAILS, 2);
 }
 
 static void a_full_disk_refuses_and_recovers(void **state) {
     (void)state;
-    sweep(DISK_FULL, 9);
+    sweep(DISK_FULL, 17);
 }
 
 // A store that has run for a while has room inside its file. When the disk is full its log moves there and begins anew: it needs no
