@@ -205,3 +205,22 @@ def test_a_guest_who_opens_an_account_stays_the_same_buyer(service, destinations
     assert service.shopify("orders/create", bought(2701, 0)) == (200, "accepted")
     destinations.wait_delivered(["ord_2701_purchase"])
     assert destinations.of("ord_2701_purchase", "klaviyo")[0].name == "Placed Repeat Order"
+
+
+def test_a_buyer_with_another_address_is_no_new_buyer(start, store, destinations):
+    service = start(store)
+    for n, email in enumerate(("a@klaviyo-demo.com", "b@klaviyo-demo.com", None)):
+        customer = {"id": 7100, "email": email, "first_name": "Ava"}
+        assert service.shopify("orders/create", order(2800 + n, email=email, customer=customer, checkout_token=f"t{n}")) == (200, "accepted")
+        service.wait_drained()
+    assert [s.name for s in destinations.of(destination="klaviyo")] == ["post_purchase_ready", "Placed Repeat Order", "Placed Repeat Order"]
+
+
+def test_a_number_that_comes_back_is_told_again(start, store, destinations):
+    service = start(store)
+    for n, number in enumerate(("+15125550601", "+15125550602", "+15125550601")):
+        event = {"id": f"search_{n}", "name": "search", "time": now(), "user": {"email": "ava@klaviyo-demo.com", "phone": number}}
+        assert service.events(event)[0] == 200
+        service.wait_drained()
+    told = [s.json["data"]["attributes"]["phone_number"] for s in destinations.of(destination="profile")]
+    assert told == ["+15125550601", "+15125550602", "+15125550601"]

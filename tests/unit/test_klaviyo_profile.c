@@ -341,6 +341,83 @@ static void test_list_applies(void **state) {
     assert_applies(LIST, &leaves, &s, "no list_id is configured");
 }
 
+// The metric says that somebody subscribed when the list is asked to have them, and never else.
+static void test_metric_of_a_sign_up(void **state) {
+    (void)state;
+    static const struct {
+        const char *channel, *state, *email, *phone;
+        enum consent_state consent;
+        bool subscribed, subscribes;
+    } rows[] = {
+        {NULL, NULL, "ava@klaviyo-demo.com", NULL, CONSENT_GRANTED, false, true},
+        {NULL, NULL, "ava@klaviyo-demo.com", NULL, CONSENT_UNKNOWN, false, false},
+        {NULL, NULL, "ava@klaviyo-demo.com", NULL, CONSENT_DENIED, false, false},
+        {NULL, "subscribed", "ava@klaviyo-demo.com", NULL, CONSENT_UNKNOWN, false, true},
+        {NULL, "pending", "ava@klaviyo-demo.com", NULL, CONSENT_GRANTED, false, false},
+        {"sms", "subscribed", "ava@klaviyo-demo.com", NULL, CONSENT_GRANTED, false, false},
+        {"sms", "subscribed", NULL, "+4915112345678", CONSENT_GRANTED, false, true},
+        {"email", "subscribed", NULL, "+4915112345678", CONSENT_GRANTED, false, false},
+        {NULL, "subscribed", "ava@klaviyo-demo.com", NULL, CONSENT_GRANTED, true, false},
+    };
+    struct shop s = shop();
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = event_of(EVENT_SIGN_UP);
+        e.user = (struct user){.email = sv_of(rows[i].email), .phone = sv_of(rows[i].phone)};
+        e.consent.marketing = rows[i].consent;
+        e.subscribed = rows[i].subscribed;
+        event_property(&e, "channel", sv_of(rows[i].channel));
+        event_property(&e, "state", sv_of(rows[i].state));
+        const char *want = rows[i].subscribes ? "Subscribed to Newsletter" : "Signed Up";
+        const struct json *attributes = json_at(body_of(&destination_klaviyo, &e, &s), "data.attributes");
+        struct sv metric = json_text(json_at(attributes, "metric.data.attributes.name")), reason;
+        bool listed = destination_klaviyo_list.applies(&arena, &e, &s, &reason);
+        if (!sv_is(metric, want) || listed != rows[i].subscribes || sv_present(json_text(json_at(attributes, "properties.list_id"))) != listed)
+            fail_msg("row %zu: " SV_FMT ", %s", i, SV_ARG(metric), listed ? "listed" : "not listed");
+    }
+    struct event told_again = event_of(EVENT_SIGN_UP);  // by Shopify: nothing happened
+    told_again.subscribed = true;
+    event_property(&told_again, "told_by", SV("customers_email_marketing_consent/update"));
+    assert_applies(&destination_klaviyo, &told_again, &s, "skipped by the mapping");
+}
+
+// Whoever says in the event itself that they subscribe is nobody of whom nothing is known.
+static void test_subscribing_is_a_permission(void **state) {
+    (void)state;
+    struct shop s = shop();
+    s.consent.klaviyo = (struct consent_policy){CONSENT_FOR_MARKETING, UNKNOWN_DENY, OPT_OUT_SKIP};
+    static const struct {
+        enum event_name name;
+        enum consent_state consent;
+        const char *state, *reason;
+    } rows[] = {
+        {EVENT_SIGN_UP, CONSENT_UNKNOWN, "subscribed", NULL}, {EVENT_SIGN_UP, CONSENT_UNKNOWN, "pending", "consent unknown"},
+        {EVENT_SIGN_UP, CONSENT_UNKNOWN, NULL, "consent unknown"}, {EVENT_SIGN_UP, CONSENT_DENIED, "subscribed", "consent denied"},
+        {EVENT_PURCHASE, CONSENT_UNKNOWN, "subscribed", "consent unknown"},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = event_of(rows[i].name);
+        e.consent.marketing = rows[i].consent;
+        event_property(&e, "state", sv_of(rows[i].state));
+        assert_applies(&destination_klaviyo, &e, &s, rows[i].reason);
+        if (rows[i].name == EVENT_SIGN_UP)
+            assert_applies(LIST, &e, &s, rows[i].reason);
+    }
+}
+
+// One person has one mark, whatever else an event says of them.
+static void test_mark_of_a_person(void **state) {
+    (void)state;
+    struct shop s = shop();
+    struct event e = event_of(EVENT_PURCHASE);
+    struct sv mark = destination_klaviyo_profile.changes(&arena, &e, &s);
+    e.user.phone = SV("0151 12345679");
+    assert_true(sv_eq(destination_klaviyo_profile.changes(&arena, &e, &s), mark));
+    e.user.phone = e.user.external_id = SV_NONE;
+    assert_true(sv_eq(destination_klaviyo_profile.changes(&arena, &e, &s), mark));
+    e.user = (struct user){.email = SV("eva@klaviyo-demo.com"), .external_id = SV("34982")};
+    assert_false(sv_eq(destination_klaviyo_profile.changes(&arena, &e, &s), mark));
+}
+
 // Klaviyo: consented_at goes with historical_import alone, and must be in the past.
 static void test_history(void **state) {
     (void)state;
@@ -442,6 +519,9 @@ int main(void) {
         cmocka_unit_test(test_unsubscribe),
         cmocka_unit_test(test_sms),
         cmocka_unit_test(test_list_applies),
+        cmocka_unit_test(test_metric_of_a_sign_up),
+        cmocka_unit_test(test_subscribing_is_a_permission),
+        cmocka_unit_test(test_mark_of_a_person),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_tell),
         cmocka_unit_test(test_amend),
