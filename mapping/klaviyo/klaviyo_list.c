@@ -2,7 +2,7 @@
 // unsubscription at Klaviyo, so it is sent once, not again with each event.
 #include "base/clock.h"
 #include "mapping/klaviyo/klaviyo.h"
-#include "mapping/klaviyo/subscription.h"
+#include "mapping/subscription.h"
 
 #define BODY_BYTES_MOST ((size_t)64 << 10)
 #define SOURCE_BYTES_MOST 200

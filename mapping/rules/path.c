@@ -3,8 +3,8 @@
 #include "base/faults.h"
 #include "mapping/amount.h"
 #include "mapping/content_id.h"
-#include "mapping/klaviyo/subscription.h"
 #include "mapping/rules/path.h"
+#include "mapping/subscription.h"
 
 #include <stddef.h>
 

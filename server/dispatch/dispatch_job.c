@@ -386,6 +386,7 @@ static void tell_event_id(struct buf *line, struct sv id) {
 static void tell(struct task *t, const struct change *c) {
     static const char *const states[] = {[JOB_DONE] = "done", [JOB_DEAD] = "dead", [JOB_IGNORED] = "ignored"};
     struct buf line;
+    bool nobody = false;  // an event that Klaviyo cannot get, since nobody knows whose it is
     buf_init(&line, 1 << 14);
     buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
             SV_ARG(t->job.topic), t->job.id);
@@ -396,6 +397,7 @@ static void tell(struct task *t, const struct change *c) {
             buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));
             if (sv_present(step->reason))
                 buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
+            nobody |= step->state == STEP_SKIPPED && sv_is(step->reason, "no identifier");
             if (step->state == STEP_SKIPPED)
                 metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name,
                              sv_is(step->reason, "expired") ? "expired" : "skipped");
@@ -403,7 +405,7 @@ static void tell(struct task *t, const struct change *c) {
     }
     if (sv_present(c->reason))
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
-    log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
+    log_line(c->state == JOB_DEAD || nobody ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
     if (c->ledger_count > 0)
         ledger_count(t);

@@ -119,6 +119,16 @@ def test_who_has_a_number_alone_is_known_by_it(service, destinations):
     assert destinations.of("search_1", "klaviyo")[0].json["data"]["attributes"]["profile"]["data"]["attributes"] == {"phone_number": "+15125550123"}
 
 
+def test_who_is_nobody_to_klaviyo_is_warned_of(service, destinations):
+    event = {"id": "search_2", "name": "search", "time": now(), "properties": {"query": "serum"},
+             "user": {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0", "fbp": "fb.1.1795165200000.1098115397"}}
+    assert service.events([event, {**event, "id": "search_3", "user": {"phone": "+15125550123"}}])[0] == 200
+    destinations.wait_taken({("meta", "search_2"), ("klaviyo", "search_3")})
+    service.wait_drained()
+    lines = {name: next(line for line in service.log.read_text().splitlines() if f"event={name}" in line) for name in ("search_2", "search_3")}
+    assert " warn " in lines["search_2"] and "klaviyo.event=skipped(no identifier)" in lines["search_2"] and " info " in lines["search_3"]
+
+
 def test_a_profile_that_cannot_be_reached_lets_the_event_go(service, destinations):
     destinations.always["profile"] = Answer(500, b"oops")
     assert service.shopify("orders/create", bought(2500, 0)) == (200, "accepted")

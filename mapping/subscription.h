@@ -1,7 +1,7 @@
 // subscription.h: whether a sign-up makes its person a subscriber. One answer for Klaviyo's list and for the metric that says so
 // (`klaviyo.subscribes` in a mapping). Pure.
-#ifndef MAPPING_KLAVIYO_SUBSCRIPTION_H
-#define MAPPING_KLAVIYO_SUBSCRIPTION_H
+#ifndef MAPPING_SUBSCRIPTION_H
+#define MAPPING_SUBSCRIPTION_H
 
 #include "mapping/event.h"
 #include "mapping/shop.h"

@@ -1,4 +1,4 @@
-#include "mapping/klaviyo/subscription.h"
+#include "mapping/subscription.h"
 
 #include "mapping/klaviyo/klaviyo.h"
 
