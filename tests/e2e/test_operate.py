@@ -87,7 +87,7 @@ def test_wrong_token_and_nobody_there(start, tmp_path):
     assert status == 1 and "admin_token" in error and "wrong" not in error
     service.config.write_text(service.config.read_text().replace(str(service.admin), str(free_port())))
     status, _, error = run(service, "replay", "--all-dead")
-    assert status == 1 and "no service answers" in error
+    assert status == 1 and "nothing answers" in error
     assert run(service, "replay")[0] == 2
     assert run(service, "events", "--state", "lost")[0] == 2
     assert run(service, "dead", "--shop", "nobody")[0] == 1
