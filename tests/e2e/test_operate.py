@@ -42,7 +42,7 @@ def test_dead_letters_are_listed_and_replayed(store, start, destinations):
     dead = listed(service, "dead")
     one = next(job["job"] for job in dead if job["events"] and job["events"][0]["id"] == "ord_1_purchase")
     assert run(service, "replay", one)[:2] == (0, "1 tried again, 0 not dead, 0 unknown\n")
-    wait_for(lambda: len(listed(service, "dead")) == 2, what="the first replayed")
+    wait_for(lambda: len(listed(service, "events", "--state", "done")) == 2, what="the first replayed")
     assert len(destinations.of("ord_1_purchase", "meta", ok=True)) == 1
     assert len(destinations.of("ord_1_purchase", "klaviyo")) == 1  # what was taken is not sent again
     assert run(service, "replay", one, "0" * 32, "nonsense")[:2] == (1, "0 tried again, 1 not dead, 2 unknown\n")
