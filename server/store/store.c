@@ -181,7 +181,7 @@ static enum rc open_spool(struct store *s, const struct store_config *config, co
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
-    if (rc != RC_OK)
+    if (!row)
         return rc;
     struct store *s = calloc(1, sizeof *s);
     if (!s)
