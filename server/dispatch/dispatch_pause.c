@@ -19,8 +19,16 @@ void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < PLAN_STEPS; i++) {
         const struct gate *g = &w->gates[gate_of(i)];
-        ret->until_ms[i] = g->state != GATE_OPEN && g->until_ms > now ? wall_ms + g->until_ms - now : 0;
+        int64_t until_ms = g->state != GATE_OPEN ? g->until_ms : 0;
+        if (until_ms <= now && limit_reached(w, i))
+            until_ms = limit_turn_ms(w, i);
+        ret->until_ms[i] = until_ms > now ? wall_ms + until_ms - now : 0;
     }
+}
+
+bool gate_shut(const struct shop_work *w, size_t step) {
+    const struct gate *g = &w->gates[gate_of(step)];
+    return g->state != GATE_OPEN && g->until_ms > clock_mono_ms();
 }
 
 bool gate_pass(struct shop_work *w, size_t step) {
@@ -64,6 +72,7 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
         break;
     case OUTCOME_THROTTLED:
         close_until(g, g->state == GATE_PAUSED ? GATE_PAUSED : GATE_THROTTLED, until_ms);
+        g->to_tell = t->dispatch->tell_shut = true;
         break;
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
@@ -77,6 +86,19 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     case OUTCOME_RETRY:
         break;
     }
+}
+
+int64_t gate_to_tell(struct shop_work *w, size_t step) {
+    struct gate *g = &w->gates[step];
+    int64_t left_ms = g->to_tell ? g->until_ms - clock_mono_ms() : 0;
+    g->to_tell = false;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+void gates_shut(struct shop_work *w, struct sv account, int64_t ms) {
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (sv_is(account, destinations[i]->account) && gate_of(i) == i)
+            close_until(&w->gates[i], w->gates[i].state == GATE_PAUSED ? GATE_PAUSED : GATE_THROTTLED, clock_mono_ms() + ms);
 }
 
 void gates_probe(struct dispatch *d) {

@@ -5,6 +5,7 @@
 // transaction fails, everybody in it hears the error.
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "server/store/permits.h"
 #include "server/store/sqlite_verbs.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct request {
 struct engine {
     struct db *db;  // the writer's, after opening
     struct purge_args purge;
+    struct permits *permits;
     int64_t wall_minus_mono_ms;
     pthread_t writer;
     pthread_mutex_t lock;  // of all below
@@ -134,6 +136,7 @@ static enum rc perform(struct engine *s, verb_function *verb, void *args, struct
 
 static void free_engine(struct engine *s) {
     db_close(s->db);
+    permits_free(s->permits);
     pthread_cond_destroy(&s->posted);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -183,7 +186,8 @@ static enum rc sqlite_open(const struct store_config *config, struct engine **re
     s->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->posted, NULL);
-    enum rc rc = open_db(s, config->url, e);
+    s->permits = permits_new();
+    enum rc rc = s->permits ? open_db(s, config->url, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
     if (rc == RC_OK && pthread_create(&s->writer, NULL, write_batches, s) != 0)
         rc = err_set(e, RC_IO, "store: no thread can be started");
     if (rc != RC_OK) {
@@ -261,6 +265,10 @@ static enum rc sqlite_state_swap(struct engine *s, struct sv shop, const struct 
     return rc == RC_OK && !args.ret_held ? RC_CONFLICT : rc;
 }
 
+static enum rc sqlite_permits(struct engine *s, struct permit *asked, size_t n, struct err *e) {
+    return permits_take(s->permits, asked, n, clock_mono_ms(), e);
+}
+
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
     struct stats_args args = {.shop = shop};
     enum rc rc = perform(s, verb_stats, &args, e);
@@ -324,6 +332,7 @@ const struct engine_ops engine_sqlite = {
     .state_put = sqlite_state_put,
     .ledger = sqlite_ledger,
     .state_swap = sqlite_state_swap,
+    .permits = sqlite_permits,
     .stats = sqlite_stats,
     .list = sqlite_list,
     .find = sqlite_find,
