@@ -53,7 +53,7 @@ MUTANTS = [
         ("server/store/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"))),
     Mutant("lane not respected", ("lane order",), ("", "sqlite", 1, "KILL", 0), (
-        ("server/ingest.c", "    d->lane_keys = lane_keys;\n", "    d->lane_keys = lane_keys;\n    d->lane_key_count = 0;\n"),)),
+        ("server/delivery.c", "    io->lane_keys = lane_keys;\n", "    io->lane_keys = lane_keys;\n    io->lane_key_count = 0;\n"),)),
     Mutant("retry with a new id", ("foreign",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/dispatch_job.c", "    request.body = s->draft.body;\n",
          "    request.body = s->draft.body;\n    char *copy = arena_cstr(&t->arena, request.body);\n"

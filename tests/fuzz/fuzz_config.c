@@ -19,9 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     config_drop(config);
     buf_free(&faults);
     arena_init(&a, MEMORY);
-    if (redis_url_parse(&a, input, &address, &e) == RC_OK)
-        CHECK(address.host && address.port > 0 && address.port < 65536 && address.db >= 0);
-    else
+    bool parsed = redis_url_parse(&a, input, &address, &e) == RC_OK;
+    if (parsed)
+        CHECK(address.host_count > 0 && address.host_count <= REDIS_HOSTS_MOST && address.db >= 0 && address.min_replicas >= 0);
+    for (size_t i = 0; parsed && i < address.host_count; i++)
+        CHECK(address.hosts[i].name && address.hosts[i].port > 0 && address.hosts[i].port < 65536);
+    if (!parsed)
         CHECK(e.text[0] != '\0' && !sv_contains_nocase(sv_of(e.text), SV("canary-password")));
     arena_free(&a);
     return 0;
