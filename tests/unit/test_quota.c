@@ -65,7 +65,7 @@ static void a_smaller_quota_holds_at_once(void **state) {
     assert_int_equal(take(&use, &events, 60, 0, 0, 0), 60);
     assert_int_equal(take(&use, &small, 1, 10, 1030, 0), 0);
     assert_int_equal(take(&use, &small, 100, 1040, 1040, 0), 40);
-    assert_int_equal(take(&use, &other, 100, 1040, 10400 - 1040, 0), 10);  // windows of another length
+    assert_int_equal(take(&use, &other, 100, 1040, 11200 - 1040, 0), 10);  // windows of another length
     assert_int_equal(take(&use, &small, 300, 20000, 1040, 0), 40);
 }
 

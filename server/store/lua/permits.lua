@@ -8,7 +8,7 @@ local shop, kind, account = KEYS[1], ARGV[1], ARGV[2]
 local shut_ms, want, slots = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local shut = shop .. 'shut:' .. account
-local left = redis.call('PTTL', shut)
+local left = math.max(0, redis.call('PTTL', shut))
 if shut_ms > left then
     redis.call('SET', shut, '1', 'PX', shut_ms)
     left = shut_ms
