@@ -294,6 +294,14 @@ static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
     t->dirty = true;
 }
 
+// in_turn: how long a step waits that nobody waits for; longer, where nothing gets through at all.
+static int64_t in_turn(struct task *t, const struct action *a) {
+    const struct planned_event *e = &t->plan.events[a->event];
+    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
+    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
+    return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
+}
+
 // wait: where a closed destination is waited for, not all of a shop's lanes are to come back at once. Those that a limit keeps wait
 // for their turn; one that loses patience before takes none.
 static void wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms) {
@@ -301,7 +309,7 @@ static void wait(struct task *t, const struct action *a, int64_t closed_until_ms
     int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
     if (limited && now_ms + a->wait_ms >= closed_until_ms)
         limit_queue(t->work, a->step);
-    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = a->wait_ms + jitter});
+    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
 }
 
 void task_give_back(struct task *t) {
@@ -321,7 +329,7 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = a->wait_ms});
+        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
         break;
     case ACTION_FINISH:
         finish(t, a->dead ? JOB_DEAD : JOB_DONE,

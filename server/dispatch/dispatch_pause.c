@@ -7,6 +7,13 @@
 
 #include <string.h>
 
+// Nothing gets through: so many failures in a row, over so long a time. Then so many tries again a second are enough to find out when
+// that ends; a day's events would otherwise try thousands of times a second, and take that time from everything else.
+#define AWAY_FAILURES 20
+#define AWAY_MS SECONDS_MS(10)
+#define AWAY_EACH_US 100000
+#define AWAY_TURN_MOST_MS MINUTES_MS(5)
+
 // Steps of one account are closed together: its gate is the one of the account's first step.
 static size_t gate_of(size_t step) {
     size_t i = 0;
@@ -56,11 +63,37 @@ static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o
         log_info("answers again shop=%s destination=%s", t->work->name, account);
 }
 
+static bool is_away(const struct gate *g) {
+    return g->failures >= AWAY_FAILURES && clock_mono_ms() - g->failing_since_ms >= AWAY_MS;
+}
+
+int64_t gate_try_ms(struct shop_work *w, size_t step) {
+    struct gate *g = &w->gates[gate_of(step)];
+    int64_t now = clock_mono_ms();
+    if (!is_away(g))
+        return 0;
+    g->try_us = (g->try_us < now * 1000 ? now * 1000 : g->try_us) + AWAY_EACH_US;
+    int64_t turn_ms = g->try_us / 1000 - now;
+    return turn_ms < AWAY_TURN_MOST_MS ? turn_ms : AWAY_TURN_MOST_MS;
+}
+
+// Whoever waits for its turn need not, once one got through.
+static void count_failures(struct task *t, struct gate *g, enum outcome_kind kind) {
+    if (kind == OUTCOME_RETRY) {
+        g->failing_since_ms = g->failures == 0 ? clock_mono_ms() : g->failing_since_ms;
+        g->failures++;
+        return;
+    }
+    t->work->wake |= is_away(g);
+    g->failures = g->try_us = 0;
+}
+
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     struct gate *g = &t->work->gates[gate_of(t->step)];
     const char *account = destinations[t->step]->account;
     int64_t until_ms = clock_mono_ms() + delay_ms;
     tell_trouble(t, g, o);
+    count_failures(t, g, o->kind);
     switch (o->kind) {
     case OUTCOME_PAUSE:
         if (g->state != GATE_PAUSED) {
