@@ -1,5 +1,6 @@
 // consent.c: reading consent signals, and the one decision per destination.
 #include "mapping/consent.h"
+#include "mapping/limited_use.h"
 #include "mapping/normalise.h"
 #include "mapping/rules/rules.h"
 
@@ -234,15 +235,21 @@ static bool unknown_allows(struct arena *a, const struct consent_policy *policy,
     return false;
 }
 
-// An opt-out of sale (Global Privacy Control) keeps marketing from being sent whatever a banner was answered, unless the shop sends it
-// for limited use; then the banner's answer counts as ever.
+// An opt-out of sale (Global Privacy Control) keeps marketing from being sent whatever a banner was answered, unless it goes out for
+// limited use; then the banner's answer counts as ever.
+static bool opt_out_forbids(struct arena *a, const struct consent_policy *policy, const struct event *event) {
+    if (!event->consent.opt_out_of_sale || policy->opt_out == OPT_OUT_LIMITED)
+        return false;
+    return policy->opt_out == OPT_OUT_SKIP || !limited_use_works(a, &event->user);
+}
+
 bool consent_allows(struct arena *a, const struct consent_policy *policy, const struct rule_part *part, const struct event *event,
                     struct sv *ret_reason) {
     const struct consent *consent = &event->consent;
     enum consent_purpose purpose = part && part->has_consent ? part->consent : policy->purpose;
     if (purpose == CONSENT_FOR_NOTHING)
         return true;
-    if (purpose == CONSENT_FOR_MARKETING && consent->opt_out_of_sale && policy->opt_out == OPT_OUT_SKIP) {
+    if (purpose == CONSENT_FOR_MARKETING && opt_out_forbids(a, policy, event)) {
         *ret_reason = SV("opted out of sale and sharing");
         return false;
     }

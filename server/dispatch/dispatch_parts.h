@@ -50,6 +50,8 @@ struct shop_work {
     struct limit limits[PLAN_STEPS];
 };
 
+#define TASK_MARKS_MAX 4         // the newest state, a schedule, and two names of a buyer
+
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
@@ -70,8 +72,9 @@ struct task {
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
     void (*decoded_then)(struct task *t);
-    struct mark mark;            // goes with the next change; key absent: none
-    bool intending;              // ... it is an intent
+    struct mark marks[TASK_MARKS_MAX];  // go with the next change
+    size_t mark_count;
+    bool intending;              // ... and are the intent of a request
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too

@@ -53,7 +53,8 @@ static void shapes_and_rules(void **state) {
     (void)state;
     static const struct { const char *topic, *body, *outcome; enum config config; } cases[] = {  // outcome: event id or start of the reason
         {"shopify/orders/create/", O "}", "ord_7_purchase", PLAIN},
-        {"shopify/orders/create/", O ",\"admin_graphql_api_id\":\"gid:\\/\\/shopify\\/Order\\/820982911946154508\"}", "ord_820982911946154508_purchase", PLAIN},
+        {"shopify/orders/create/", O ",\"admin_graphql_api_id\":\"gid:\\/\\/shopify\\/Order\\/820982911946154508\"}", "ord_7_purchase", PLAIN},
+        {"shopify/orders/create/", "{\"created_at\":\"2026-11-20T10:00:00Z\",\"admin_graphql_api_id\":\"gid:\\/\\/shopify\\/Order\\/820982911946154508\"}", "ord_820982911946154508_purchase", PLAIN},
         {"shopify/orders/create/", O ",\"financial_status\":\"authorized\"}", "ord_7_purchase", PLAIN},
         {"shopify/orders/create/", O ",\"financial_status\":\"partially_paid\"}", "ord_7_purchase", PLAIN},
         {"shopify/orders/create/", O ",\"financial_status\":\"refunded\"}", "waiting for orders/paid", PLAIN},
