@@ -12,7 +12,7 @@
 #define AWAY_FAILURES 20
 #define AWAY_MS SECONDS_MS(10)
 #define AWAY_EACH_US 100000
-#define AWAY_TURN_MOST_MS MINUTES_MS(5)
+#define AWAY_TURN_MOST_MS MINUTES_MS(10)  // as the longest back-off
 
 // Steps of one account are closed together: its gate is the one of the account's first step.
 static size_t gate_of(size_t step) {

@@ -75,10 +75,11 @@ def test_a_backlog_goes_out_as_fast_as_it_may_and_no_faster(request, start, dest
     check_invariants(destinations, everything, lanes)
     assert all(services[n].metric("fireorder_steps_total", destination="klaviyo.event", outcome="sent") > 60 for n in range(copies))
     assert len(destinations.of(destination="klaviyo", ok=True)) == len(everything) // 2
-    # We count when a request leaves, Klaviyo when it comes: a few may fall into the next window. Each that is refused closes the gate.
+    # We count when a request leaves, Klaviyo when it comes: on a slow machine those of two seconds may come within one. What is too much is
+    # refused, and closes the gate for all.
     assert windows.refused["klaviyo"] <= 30, windows.refused
     for (_, seconds, _), asked in windows.asked.items():
-        assert asked <= (burst if seconds == 1 else steady) * 1.25, windows.asked
+        assert asked <= (2 * burst if seconds == 1 else 1.25 * steady), windows.asked
     assert took >= (600 - steady) / steady * span - span  # it did have to wait
     assert took < 60  # ideal: 13 s
     job = next(iter(services[0].jobs("done").values()))
