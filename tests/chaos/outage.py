@@ -48,12 +48,13 @@ class Watch:
     def column(self, n, since=0.0):
         return [s[n] for s in self.samples if s[0] >= since]
 
-    def slope(self, n, since=0.0):
-        """Change per minute, by least squares."""
-        points = [(s[0] / 60, s[n]) for s in self.samples if s[0] >= since]
-        x, y = (sum(p[i] for p in points) / len(points) for i in (0, 1))
-        spread = sum((p[0] - x) ** 2 for p in points)
-        return sum((p[0] - x) * (p[1] - y) for p in points) / spread if spread else 0.0
+
+def slope(samples, n):
+    """Change per minute, by least squares."""
+    points = [(s[0] / 60, s[n]) for s in samples]
+    x, y = (sum(p[i] for p in points) / len(points) for i in (0, 1))
+    spread = sum((p[0] - x) ** 2 for p in points)
+    return sum((p[0] - x) * (p[1] - y) for p in points) / spread if spread else 0.0
 
 
 def use(folder):

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import workload
 from checker import Evidence, check
 from fakes import Answer, Destinations, good
-from outage import Watch, tell
+from outage import Watch, slope, tell
 from run import wait_taken
 from service import Redis, Service, wait_for
 from source import Source
@@ -128,10 +128,14 @@ def add(result, report):
         result.violations[kind] = result.violations.get(kind, []) + texts[:5]
 
 
-def figures(watch, settled):
-    return {"MB": [round(min(watch.column(1, settled)), 1), round(max(watch.column(1, settled)), 1)], "MB a minute": round(watch.slope(1, settled), 3),
-            "files": [min(watch.column(2, settled)), max(watch.column(2, settled))], "files a minute": round(watch.slope(2, settled), 3),
-            "threads": [min(watch.column(3, settled)), max(watch.column(3, settled))], "threads a minute": round(watch.slope(3, settled), 3)}
+def figures(watch, ends):
+    """Least and most at any time since the first rounds; growth from the end of a round, when nothing is under way, to that of the next."""
+    found = {}
+    for n, name in ((1, "MB"), (2, "files"), (3, "threads")):
+        column = watch.column(n, ends[0][0])
+        found[name] = [round(min(column), 1), round(max(column), 1)]
+        found[f"{name} a minute"] = round(slope(ends, n), 3)
+    return found
 
 
 def soak(minutes, store, seed, rate=200, round_seconds=60):
@@ -151,11 +155,12 @@ def soak(minutes, store, seed, rate=200, round_seconds=60):
         service = Service(folder / "service", destinations.url, redis.url if redis else f"sqlite:{folder}/fireorder.db", extra=f"retention: {round_seconds + 30}s",
                           shop_extra="    mapping: chaos.yaml")
         watch = Watch(service.process.pid, 1)
-        settled, end = 0.0, time.monotonic() + minutes * 60
+        ends, end = [], time.monotonic() + minutes * 60
         try:
             while time.monotonic() < end and not result.violations:
                 add(result, one_round(service, destinations, people, result.rounds * people, rate))
-                settled = watch.samples[-1][0] if result.rounds <= WARM_UP else settled
+                watch.look()
+                ends.append(watch.samples[-1])
                 tell(f"round {result.rounds}: {result.events} events, {result.requests} requests, {watch.samples[-1][1]:.0f} MB, "
                      f"{watch.samples[-1][2]} files, {watch.samples[-1][3]} threads, violations {result.violations or 'none'}")
                 if dice.random() < 0.3:
@@ -167,7 +172,7 @@ def soak(minutes, store, seed, rate=200, round_seconds=60):
             if redis:
                 redis.close()
             destinations.close()
-        result.figures = figures(watch, settled)
+        result.figures = figures(watch, ends[min(WARM_UP, len(ends)) - 1:])
     return result
 
 
