@@ -3,6 +3,7 @@
 // GET /stats tells, GET /times gives when Meta was asked (int64, µs of the monotonic clock, an entry an order), POST /set?name=value sets:
 //   latency_ms        how long an answer takes
 //   mode              ok; stall: nothing is answered until another mode is set; or the status with which all are refused (401, 503)
+//   meta_status       the status with which Meta alone refuses; 0: none
 //   events_per_second, events_per_minute, jobs_per_second, jobs_per_minute     Klaviyo's limits, 0: none
 //   lanes             orders of one number modulo lanes are of one person and have to come in order; 0: each its own
 //   reset             forget everything seen
@@ -51,12 +52,12 @@ struct conn {
 
 struct stats {
     int64_t requests[TARGETS], refused, throttled;
-    int64_t meta, klaviyo, both, meta_again, klaviyo_again, early, told_late, out_of_lane, strange, first_us, last_us;
+    int64_t meta, klaviyo, both, meta_again, klaviyo_again, early, told_late, out_of_lane, meta_out_of_lane, strange, first_us, last_us;
 };
 
 static struct {
     int epoll;
-    int64_t latency_us, lanes, status;
+    int64_t latency_us, lanes, status, meta_status;
     bool stall;
     struct limit events, jobs;
     struct order *orders;
@@ -106,19 +107,23 @@ static int64_t order_at(const char **io, const char *end, const char *key) {
     return -1;
 }
 
-static void in_lane(int64_t *lanes, int64_t order) {
+// overtaken: whether one of the same person that came later was first.
+static bool overtaken(int64_t *lanes, int64_t order) {
     if (d.lanes == 0)
-        return;
+        return false;
     int64_t *last = &lanes[order % d.lanes];
-    d.stats.out_of_lane += order + 1 < *last;
-    *last = order + 1 > *last ? order + 1 : *last;
+    bool late = order + 1 < *last;
+    *last = late ? *last : order + 1;
+    return late;
 }
 
 static void see_meta(const char *at, const char *end) {
     int64_t n = order_at(&at, end, "\"event_id\"");
     if (n >= 0 && d.orders[n].meta_us == 0) {
         d.orders[n].meta_us = now_us();
-        in_lane(d.lane_meta, n);
+        bool late = overtaken(d.lane_meta, n);
+        d.stats.out_of_lane += late;
+        d.stats.meta_out_of_lane += late;
     }
 }
 
@@ -147,7 +152,7 @@ static void see_klaviyo(const char *at, const char *end) {
         d.stats.told_late += told;
         d.stats.early += !told && !d.orders[n].meta_answered;
         if (d.orders[n].klaviyo == 0)
-            in_lane(d.lane_klaviyo, n);
+            d.stats.out_of_lane += overtaken(d.lane_klaviyo, n);
     }
 }
 
@@ -240,11 +245,15 @@ static void refuse(struct conn *c, int status) {
     answer(c, status, "", status != 401 ? "no" : c->target == META ? meta : klaviyo);
 }
 
+static int64_t status_of(enum target t) {
+    return t == META && d.meta_status > 0 ? d.meta_status : d.status;
+}
+
 static void answer_now(struct conn *c) {
     char head[256] = "";
     struct limit *limit = targets[c->target].limit;
-    if (d.status > 0) {
-        refuse(c, (int)d.status);
+    if (status_of(c->target) > 0) {
+        refuse(c, (int)status_of(c->target));
         return;
     }
     int64_t wait_s = limit ? over_limit(limit) : 0;
@@ -280,11 +289,11 @@ static void tell_stats(struct conn *c, const char *line, size_t n) {
     const struct stats *s = &d.stats;
     int64_t unsent, gone = missing(setting(line, n, "first=", 0), setting(line, n, "count=", 0), &unsent);
     snprintf(out, sizeof out,
-             "{\"meta\":%lld,\"klaviyo\":%lld,\"both\":%lld,\"missing\":%lld,\"unsent\":%lld,\"early\":%lld,\"told_late\":%lld,\"out_of_lane\":%lld,"
+             "{\"meta\":%lld,\"klaviyo\":%lld,\"both\":%lld,\"missing\":%lld,\"unsent\":%lld,\"early\":%lld,\"told_late\":%lld,\"out_of_lane\":%lld,\"meta_out_of_lane\":%lld,"
              "\"meta_again\":%lld,\"klaviyo_again\":%lld,\"strange\":%lld,\"refused\":%lld,\"throttled\":%lld,\"requests\":%lld,"
              "\"profiles\":%lld,\"lists\":%lld,\"jobs\":%lld,\"first_us\":%lld,\"last_us\":%lld}\n",
              (long long)s->meta, (long long)s->klaviyo, (long long)s->both, (long long)gone, (long long)unsent, (long long)s->early, (long long)s->told_late,
-             (long long)s->out_of_lane, (long long)s->meta_again, (long long)s->klaviyo_again, (long long)s->strange, (long long)s->refused,
+             (long long)s->out_of_lane, (long long)s->meta_out_of_lane, (long long)s->meta_again, (long long)s->klaviyo_again, (long long)s->strange, (long long)s->refused,
              (long long)s->throttled, (long long)(s->requests[META] + s->requests[EVENT] + s->requests[PROFILE] + s->requests[LIST] + s->requests[JOB]),
              (long long)s->requests[PROFILE], (long long)s->requests[LIST], (long long)s->requests[JOB], (long long)s->first_us, (long long)s->last_us);
     answer(c, 200, "", out);
@@ -321,6 +330,7 @@ static void set(struct conn *c, const char *line, size_t n) {
         forget();
     d.latency_us = setting(line, n, "latency_ms=", d.latency_us / 1000) * 1000;
     d.lanes = setting(line, n, "lanes=", d.lanes);
+    d.meta_status = setting(line, n, "meta_status=", d.meta_status);
     d.events.per_second = setting(line, n, "events_per_second=", d.events.per_second);
     d.events.per_minute = setting(line, n, "events_per_minute=", d.events.per_minute);
     d.jobs.per_second = setting(line, n, "jobs_per_second=", d.jobs.per_second);
@@ -380,7 +390,7 @@ static bool request(struct conn *c, size_t head_n) {
     }
     if (d.stats.first_us == 0)
         d.stats.first_us = now_us();
-    if (targets[c->target].see && d.status == 0)
+    if (targets[c->target].see && status_of(c->target) == 0)
         targets[c->target].see(c->body, c->body + c->body_n);
     if (d.latency_us > 0 || d.stall) {
         answer_later(c);

@@ -124,7 +124,7 @@ class Destination:
         self._ask("/set?" + "&".join(f"{k}={v}" for k, v in settings.items()), "POST")
 
     def fresh(self, **settings):
-        self.set(**{"reset": 1, "mode": "ok", "latency_ms": 0, "lanes": 0, "events_per_second": 0, "events_per_minute": 0,
+        self.set(**{"reset": 1, "mode": "ok", "meta_status": 0, "latency_ms": 0, "lanes": 0, "events_per_second": 0, "events_per_minute": 0,
                     "jobs_per_second": 0, "jobs_per_minute": 0, **settings})
 
     def stats(self, first=0, count=0):

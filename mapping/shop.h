@@ -28,6 +28,8 @@ struct consent_policy {
 
 struct rules;
 
+#define KLAVIYO_URL "https://a.klaviyo.com"  // where base_url says nothing else
+
 struct shop {
     struct sv name, domain;
     const struct rules *rules;                 // its mapping

@@ -25,6 +25,10 @@ void klaviyo_identify(struct jw *w, const struct identifiers *ids);
 void klaviyo_describe(struct jw *w, struct arena *a, const struct user *u);
 extern const struct limits klaviyo_limits;
 
+// What it takes in a time, and what of that its answer says; see destination.quota.
+struct quota klaviyo_event_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
+struct quota klaviyo_people_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
+
 // Klaviyo wraps what a request is about: {"data": {"type": type, "attributes": { ... }}}
 void klaviyo_open(struct jw *w, const char *key, const char *type);
 void klaviyo_close(struct jw *w);

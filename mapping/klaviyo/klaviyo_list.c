@@ -147,4 +147,5 @@ const struct destination destination_klaviyo_list = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_side_outcome,
+    .quota = klaviyo_people_quota,
 };

@@ -108,5 +108,6 @@ const struct destination destination_klaviyo_profile = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_side_outcome,
+    .quota = klaviyo_people_quota,
     .amend = klaviyo_amend,
 };

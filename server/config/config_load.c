@@ -388,7 +388,7 @@ static const struct config config_defaults = {
 static const struct shop shop_defaults = {
     .recharge.signature = RECHARGE_AUTO,
     .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
-    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {"https://a.klaviyo.com", 21}},
+    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {KLAVIYO_URL, sizeof KLAVIYO_URL - 1}},
     .context.lifetime_ms = DAYS_MS(7),
     .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
 };

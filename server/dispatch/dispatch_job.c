@@ -201,6 +201,7 @@ static void note(struct task *t, const struct outcome *o) {
 static void answered(void *ctx, const struct answer *answer) {
     struct task *t = ctx;
     FAILPOINT_OF("answered", destinations[t->step]->name);
+    limits_heard(t, answer);
     struct outcome o = destinations[t->step]->outcome(&t->arena, answer, clock_wall_ms());
     t->sending = false;
     note(t, &o);
@@ -233,6 +234,10 @@ static void post(struct task *t) {
     advance(t);
 }
 
+static bool lease_lasts(const struct task *t) {
+    return t->lease_from_ms + LEASE_MS >= clock_mono_ms() + t->timeout_ms + LEASE_MARGIN_MS;
+}
+
 // weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
 static void weighed(struct task *t, enum mark_verdict verdict) {
     if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
@@ -241,7 +246,7 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
         advance(t);
         return;
     }
-    if (verdict == MARK_WAIT || t->dirty || t->lease_from_ms + LEASE_MS < clock_mono_ms() + t->timeout_ms + LEASE_MARGIN_MS) {
+    if (verdict == MARK_WAIT || t->dirty || !lease_lasts(t)) {
         record(t);
         return;
     }
@@ -251,7 +256,19 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
         change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
         return;
     }
-    post(t);
+    if (t->work->limits[t->step].quota.count > 0)
+        limit_permit(t);
+    else
+        post(t);
+}
+
+void task_permitted(struct task *t, bool granted) {
+    if (!granted)
+        advance(t);
+    else if (lease_lasts(t))
+        post(t);
+    else
+        record(t);  // the store was away meanwhile
 }
 
 static void mark_told(struct task *t) {
@@ -280,21 +297,35 @@ static void send(struct task *t, const struct action *a) {
 
 // hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
 static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
-    static const struct outcome held_back = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
-    plan_outcome(&t->arena, &t->plan, a->event, a->step, &held_back, now_ms, 0);
+    static const struct outcome shut = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
+    static const struct outcome limited = {.kind = OUTCOME_THROTTLED, .reason = {"as many as the destination takes are on their way", 49}};
+    plan_outcome(&t->arena, &t->plan, a->event, a->step, gate_shut(t->work, a->step) ? &shut : &limited, now_ms, 0);
     t->dirty = true;
 }
 
-static void wait(struct task *t, const struct action *a, bool closed) {
-    int64_t jitter = closed ? (int64_t)random_below(JITTER_MS) : 0;  // so that not all of a shop's lanes come back at once
-    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = a->wait_ms + jitter});
+// in_turn: how long a step waits that nobody waits for; longer, where nothing gets through at all.
+static int64_t in_turn(struct task *t, const struct action *a) {
+    const struct planned_event *e = &t->plan.events[a->event];
+    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
+    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
+    return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
+}
+
+// wait: where a closed destination is waited for, not all of a shop's lanes are to come back at once. Those that a limit keeps wait
+// for their turn; one that loses patience before takes none.
+static void wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms) {
+    bool closed = closed_until_ms != 0, limited = closed && !gate_shut(t->work, a->step);
+    int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
+    if (limited && now_ms + a->wait_ms >= closed_until_ms)
+        limit_queue(t->work, a->step);
+    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
 }
 
 void task_give_back(struct task *t) {
     change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
 }
 
-static void act(struct task *t, const struct action *a, const struct closed *closed) {
+static void act(struct task *t, const struct action *a, const struct closed *closed, int64_t now_ms) {
     switch (a->kind) {
     case ACTION_SEND:
         if (dispatch_stopping(t->dispatch))
@@ -303,11 +334,11 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
             send(t, a);
         break;
     case ACTION_WAIT:
-        wait(t, a, closed->until_ms[a->step] != 0);
+        wait(t, a, closed->until_ms[a->step], now_ms);
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = a->wait_ms});
+        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
         break;
     case ACTION_FINISH:
         finish(t, a->dead ? JOB_DEAD : JOB_DONE,
@@ -330,7 +361,7 @@ static void advance(struct task *t) {
         hold_back(t, &a, now_ms);
         a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     }
-    act(t, &a, &closed);
+    act(t, &a, &closed, now_ms);
 }
 
 // ---- what the store has confirmed

@@ -21,7 +21,7 @@
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
-    [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive,
+    [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive, [PERMITS] = lua_permits,
 };
 
 const char *const redis_state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -426,6 +426,7 @@ const struct engine_ops engine_redis = {
     .state_put = redis_state_put,
     .ledger = redis_ledger,
     .state_swap = redis_state_swap,
+    .permits = redis_permits,
     .stats = engine_stats,
     .list = redis_list,
     .find = redis_find,

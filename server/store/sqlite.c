@@ -1,4 +1,6 @@
 // sqlite.c: the verbs of the store on one SQLite file; each is posted to the thread that owns the file (sqlite_writer.h).
+#include "base/clock.h"
+#include "server/store/permits.h"
 #include "server/store/sqlite_verbs.h"
 
 #include <stdlib.h>
@@ -7,6 +9,7 @@
 struct engine {
     struct writer *writer;
     struct purge_args purge;
+    struct permits *permits;
 };
 
 // ---- the engine
@@ -46,8 +49,10 @@ static enum rc sqlite_open(const struct store_config *config, struct engine **re
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     s->purge = (struct purge_args){config->retention_ms, config->ledger_lifetime_ms};
-    enum rc rc = open_writer(s, config, e);
+    s->permits = permits_new();
+    enum rc rc = s->permits ? open_writer(s, config, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
     if (rc != RC_OK) {
+        permits_free(s->permits);
         free(s);
         return rc;
     }
@@ -57,6 +62,7 @@ static enum rc sqlite_open(const struct store_config *config, struct engine **re
 
 static void sqlite_close(struct engine *s) {
     writer_close(s->writer);
+    permits_free(s->permits);
     free(s);
 }
 
@@ -115,6 +121,10 @@ static enum rc sqlite_state_swap(struct engine *s, struct sv shop, const struct 
     struct state_swap_args args = {.mark = m};
     enum rc rc = writer_perform(s->writer, verb_state_swap, &args, e);
     return rc == RC_OK && !args.ret_held ? RC_CONFLICT : rc;
+}
+
+static enum rc sqlite_permits(struct engine *s, struct permit *asked, size_t n, struct err *e) {
+    return permits_take(s->permits, asked, n, clock_mono_ms(), e);
 }
 
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
@@ -180,6 +190,7 @@ const struct engine_ops engine_sqlite = {
     .state_put = sqlite_state_put,
     .ledger = sqlite_ledger,
     .state_swap = sqlite_state_swap,
+    .permits = sqlite_permits,
     .stats = sqlite_stats,
     .list = sqlite_list,
     .find = sqlite_find,

@@ -421,6 +421,10 @@ enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t a
     return rc;
 }
 
+enum rc store_permits(struct store *s, struct permit *asked, size_t n, struct err *e) {
+    return n > 0 ? s->ops->permits(s->engine, asked, n, e) : RC_OK;
+}
+
 enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {
     return s->ops->stats(s->engine, shop, ret, e);
 }

@@ -5,7 +5,7 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, look_up, state_get, state_put, state_update, ledger, stats, list, find and redrive may be called from any thread;
+// Threads: accept, look_up, state_get, state_put, state_update, ledger, permits, stats, list, find and redrive may be called from any thread;
 // claim, commit, wake from the dispatcher.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says; what the spool
 // took instead of Redis: synced there).
@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/quota.h"
 
 #define JOB_ID_LEN 32  // hex characters
 #define KEY_LEN 32     // hex characters of a keyed hash
@@ -140,6 +141,19 @@ struct ledger_line {
     struct sv text;
 };
 
+// How many requests of one kind may go out now, over all that share the store. An account that takes nothing for a while is shut for all.
+struct permit {
+    struct sv shop, kind, account;
+    const struct quota *quota;
+    int64_t want;
+    int64_t shut_ms;              // it said that it takes nothing for so long; 0: it did not
+    // out
+    int64_t granted;              // they are counted and cannot be given back
+    int64_t wait_ms;              // fewer than wanted: when it is worth asking again
+    size_t full;                  // ... and the window of the quota that is full
+    int64_t ret_shut_ms;          // the account takes nothing for so long; 0: it does
+};
+
 struct store_stats {
     int64_t accepted, pending, done, dead, ignored;  // since the store was made; pending and dead are now
     int64_t oldest_pending_ms;                       // received_ms of the oldest pending job, 0: none
@@ -190,6 +204,8 @@ void store_fingerprint(const struct store *s, struct sv shop, struct sv text, ch
 // store_ledger: a page of the lines after that place, oldest first; n -1: those of that moment too. None: there are no more.
 MUST_CHECK enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
                                 struct ledger_line **ret, size_t *ret_count, struct err *e);
+// store_permits: one round trip. Not durable: after a crash of SQLite's process or a failover of Redis, counting may begin anew.
+MUST_CHECK enum rc store_permits(struct store *s, struct permit *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
 // store_list: a page, oldest first where the engine has an order (Redis: none for done and ignored, and one may be listed twice). It
 // looks at a bounded number of jobs: a page may be short, or empty, and there is more as long as *ret_next is not absent.
