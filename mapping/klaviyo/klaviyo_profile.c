@@ -51,13 +51,20 @@ static void write_properties(struct jw *w, const struct event *e, const struct s
     jw_close(w, '}');
 }
 
-static void write_leaves(struct arena *a, struct buf *out, struct sv prefix, const struct json *node) {
+// A name is its parent's, a dot and the key.
+static void write_leaves(struct arena *a, struct buf *out, struct sv parent, const struct json *node) {
     JSON_EACH(child, node) {
-        struct sv name = arena_fmt(a, SV_FMT "." SV_FMT, SV_ARG(prefix), SV_ARG(child->key));
-        if (child->child)
+        if (child->child) {
+            struct sv name = arena_fmt(a, SV_FMT "." SV_FMT, SV_ARG(parent), SV_ARG(child->key));
             write_leaves(a, out, name, child);
-        else
-            buf_fmt(out, SV_FMT "=" SV_FMT "\n", SV_ARG(name), SV_ARG(child->text));
+            continue;
+        }
+        buf_put(out, parent);
+        buf_putc(out, '.');
+        buf_put(out, child->key);
+        buf_putc(out, '=');
+        buf_put(out, child->text);
+        buf_putc(out, '\n');
     }
 }
 

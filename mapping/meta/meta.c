@@ -125,7 +125,8 @@ static void write_limited_data_use(struct jw *w, struct arena *a, const struct e
     jw_int(w, state);
 }
 
-static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
+// write_event: its return is where the identifiers came from.
+static struct sv write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     const struct action_source *source = action_source_of(e);
     jw_open(w, '{');
     jw_member(w, "event_name", e->rule->meta.name);
@@ -138,10 +139,11 @@ static void write_event(struct jw *w, struct arena *a, const struct event *e, co
     if (e->consent.opt_out_of_sale)
         write_limited_data_use(w, a, e, source->browser);
     jw_key(w, "user_data");
-    meta_user_write(w, a, e, source->browser);
+    struct sv origins = meta_user_write(w, a, e, source->browser);
     jw_key(w, "custom_data");
     write_custom_data(w, a, e, shop);
     jw_close(w, '}');
+    return origins;
 }
 
 static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
@@ -152,13 +154,12 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     jw_open(&w, '{');
     jw_key(&w, "data");
     jw_open(&w, '[');
-    write_event(&w, a, e, shop, now_ms);
+    struct draft made = {.identity = write_event(&w, a, e, shop, now_ms)};
     jw_close(&w, ']');
     jw_member(&w, "test_event_code", shop->meta.test_event_code);
     jw_member(&w, "partner_agent", SV("fireorder_0_1"));
     jw_close(&w, '}');
-    struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
-    made.identity = meta_user_origins(a, e, action_source_of(e)->browser);
+    made.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
     buf_free(&out);
     return made;
 }

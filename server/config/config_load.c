@@ -18,6 +18,7 @@ struct loader {
     struct config *config;
     struct arena *arena;  // the snapshot's
     const char *file;
+    struct mapping *mappings;
     struct faults faults;
 };
 
@@ -120,7 +121,7 @@ static void read_store(struct loader *l, const struct key *key, const struct yam
 static void read_mapping(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv name;
     if (scalar(l, key, node, &name) && !sv_is(name, "default"))
-        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->faults, node);
+        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->mappings, &l->faults, node);
 }
 
 static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {

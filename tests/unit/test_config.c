@@ -297,6 +297,44 @@ static void a_missing_file_is_named(void **state) {
     buf_free(&faults);
 }
 
+static void write_mapping(const char *file, const char *text) {
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+// All shops of a group are run by the same rules: however many they are, their file is read once, and told of once.
+static void many_shops_share_a_mapping(void **state) {
+    (void)state;
+    enum { SHOPS = 200 };
+    char file[] = "/tmp/test_config_XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    struct buf text, faults;
+    buf_init(&text, 1 << 16);
+    buf_puts(&text, "version: 1\nshops:\n");
+    for (int i = 0; i < SHOPS; i++)
+        buf_fmt(&text, "  shop%d:\n    mapping: %s\n", i, i == 7 ? "default" : file);
+    write_mapping(file, "version: 1\nrules:\n  purchase: { meta: { event: Bought } }\n");
+    struct config *c = good(buf_cstr(&text));
+    assert_int_equal(c->shop_count, SHOPS);
+    assert_non_null(c->shops[0].rules);
+    for (size_t i = 1; i < SHOPS; i++)
+        assert_true((c->shops[i].rules == c->shops[0].rules) == (i != 7));
+    config_drop(c);
+
+    write_mapping(file, "version: 1\nrule: {}\n");
+    assert_null(parsed(buf_cstr(&text), &faults));
+    const char *told = strstr(buf_cstr(&faults), "unknown key \"rule\"");
+    assert_non_null(told);
+    assert_null(strstr(told + 1, "unknown key"));
+    buf_free(&faults);
+    buf_free(&text);
+    unlink(file);
+}
+
 static void a_snapshot_outlives_its_replacement(void **state) {
     (void)state;
     struct config_slot *slot = config_slot_new(good(HEAD "    shopify: { secrets: [old] }\n"));
@@ -345,6 +383,7 @@ int main(void) {
         cmocka_unit_test(faults_name_file_line_and_remedy),
         cmocka_unit_test(many_faults_are_counted_not_all_shown),
         cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(many_shops_share_a_mapping),
         cmocka_unit_test(a_snapshot_outlives_its_replacement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
