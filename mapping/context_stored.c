@@ -45,6 +45,10 @@ struct sv context_write(struct arena *a, const struct context *c) {
         jw_member(&w, "analytics", sv_of(states[c->consent.analytics]));
         jw_key(&w, "opt_out_of_sale");
         jw_bool(&w, c->consent.opt_out_of_sale);
+        if (c->consent.sale_allowed) {
+            jw_key(&w, "sale_allowed");
+            jw_bool(&w, true);
+        }
         jw_key(&w, "at");
         jw_int(&w, c->consent_at_ms);
         jw_close(&w, '}');
@@ -73,6 +77,7 @@ static bool read_consent(const struct json *node, struct context *c) {
     if (!node)
         return true;
     c->consent.opt_out_of_sale = json_is_true(json_get(node, "opt_out_of_sale"));
+    c->consent.sale_allowed = json_is_true(json_get(node, "sale_allowed"));
     return read_state(json_str(node, "marketing"), &c->consent.marketing) && read_state(json_str(node, "analytics"), &c->consent.analytics) &&
            sv_i64(json_str(node, "at"), &c->consent_at_ms);
 }

@@ -28,6 +28,7 @@ enum consent_state { CONSENT_UNKNOWN, CONSENT_GRANTED, CONSENT_DENIED };
 struct consent {
     enum consent_state marketing, analytics;
     bool opt_out_of_sale;  // Global Privacy Control or a US opt-out
+    bool sale_allowed;     // said in so many words: lifts an opt-out that was told before
 };
 
 struct user {

@@ -126,6 +126,35 @@ static void renewal_takes_consent_alone(void **state) {
     arena_free(&t.arena);
 }
 
+// What themes and apps write into the attribute; of two the refusal counts, whichever comes first.
+static void consent_attributes(void **state) {
+    (void)state;
+    static const struct {
+        const char *attributes;
+        enum consent_state marketing, analytics;
+    } rows[] = {
+        {"[{\"name\":\"_consent\",\"value\":\"granted\"},{\"name\":\"_consent\",\"value\":\"denied\"}]", CONSENT_DENIED, CONSENT_DENIED},
+        {"[{\"name\":\"_consent\",\"value\":\"G101\"},{\"name\":\"_consent\",\"value\":\"granted\"}]", CONSENT_DENIED, CONSENT_GRANTED},
+        {"[{\"name\":\"_consent\",\"value\":\"rubbish\"},{\"name\":\"_consent\",\"value\":\"granted\"}]", CONSENT_GRANTED, CONSENT_GRANTED},
+        {"[{\"name\":\"_consent\",\"value\":\"C0001%3A1%2CC0004%3A0\"}]", CONSENT_DENIED, CONSENT_UNKNOWN},
+        {"[{\"name\":\"_consent\",\"value\":\"no\"}]", CONSENT_DENIED, CONSENT_DENIED},
+        {"[{\"name\":\"_consent\",\"value\":false}]", CONSENT_DENIED, CONSENT_DENIED},
+        {"[{\"name\":\"_consent\",\"value\":null}]", CONSENT_UNKNOWN, CONSENT_UNKNOWN},
+        {"{\"_consent\":false,\"x\":1}", CONSENT_DENIED, CONSENT_DENIED},
+        {"{\"_consent\":\"granted\"}", CONSENT_GRANTED, CONSENT_GRANTED},
+        {"7", CONSENT_UNKNOWN, CONSENT_UNKNOWN},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct task t;
+        struct sv body = arena_fmt(&arena, ORDER("\"note_attributes\":%s,"), rows[i].attributes);
+        claim(&t, "shopify", "orders/create", body.p);
+        const struct consent *consent = &t.decoded.events[0].consent;
+        if (consent->marketing != rows[i].marketing || consent->analytics != rows[i].analytics)
+            fail_msg("row %zu: %d %d", i, (int)consent->marketing, (int)consent->analytics);
+        arena_free(&t.arena);
+    }
+}
+
 static void remembered_person_says_from_where(void **state) {
     (void)state;
     struct task t;
@@ -141,7 +170,7 @@ static void remembered_person_says_from_where(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(context_reaches_an_order), CASE(denial_between_plan_and_request), CASE(renewal_takes_consent_alone), CASE(remembered_person_says_from_where),
+        CASE(context_reaches_an_order), CASE(denial_between_plan_and_request), CASE(renewal_takes_consent_alone), CASE(remembered_person_says_from_where), CASE(consent_attributes),
     };
     return cmocka_run_group_tests_name("join", tests, NULL, NULL);
 }
