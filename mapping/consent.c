@@ -43,6 +43,14 @@ void consent_tighten(struct consent *consent, struct consent also) {
     };
 }
 
+static enum consent_state denial(enum consent_state state) {
+    return state == CONSENT_DENIED ? CONSENT_DENIED : CONSENT_UNKNOWN;
+}
+
+struct consent consent_refusals(struct consent said) {
+    return (struct consent){.marketing = denial(said.marketing), .analytics = denial(said.analytics), .opt_out_of_sale = said.opt_out_of_sale};
+}
+
 bool consent_told(const struct consent *consent) {
     return consent->marketing != CONSENT_UNKNOWN || consent->analytics != CONSENT_UNKNOWN || consent->opt_out_of_sale ||
            consent->sale_allowed;

@@ -15,6 +15,7 @@ bool consent_read_object(const struct json *object, struct consent *consent);   
 bool consent_is_form(struct arena *a, const struct json *node);                    // node is one of these, and nothing else stands in it
 void consent_apply(struct consent *consent, struct consent signal);                // a later signal over what is held
 void consent_tighten(struct consent *consent, struct consent also);                // two that were said at once: a refusal wins
+struct consent consent_refusals(struct consent said);                             // what of it forbids something
 bool consent_told(const struct consent *consent);                                  // it says anything
 
 // consent_allows decides for one destination; when not, *ret_reason says why ("consent denied", "consent unknown in DE").

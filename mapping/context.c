@@ -211,6 +211,10 @@ struct sv context_key(struct arena *a, const char *kind, struct sv token) {
     return arena_fmt(a, "context:%s:" SV_FMT, kind, SV_ARG(token));
 }
 
+bool context_is_customers(struct sv key) {
+    return sv_starts(key, SV("context:customer:")) || sv_starts(key, SV("context:signed_customer:"));
+}
+
 const char *context_customer_kind(bool signed_ids) {
     return signed_ids ? "signed_customer" : "customer";
 }

@@ -10,22 +10,20 @@
 #include "base/log.h"
 #include "mapping/context.h"
 #include "server/context/address.h"
+#include "server/context/context_keep.h"
 #include "server/context/rate.h"
 #include "server/http/http_rules.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMPLAIN_EVERY_MS SECONDS_MS(10)
-enum { MERGES = 64, KEYS_MAX = 3 };
 
 struct context_in {
     struct config_slot *config;
-    struct store *store;
+    struct context_keep *keep;
     struct metrics *metrics;
     struct rate *addresses, *shops;
-    pthread_mutex_t merging[MERGES];  // by key: posts of one visit wait for each other here, instead of trying again and again in the store
     int in_work;                      // atomic: posts that early let go on
     int64_t complained_ms;            // atomic
 };
@@ -68,19 +66,16 @@ struct context_in *context_in_new(struct config_slot *config, struct store *stor
     struct context_in *in = calloc(1, sizeof *in);
     if (!in)
         abort();  // at start only
-    *in = (struct context_in){.config = config, .store = store, .metrics = metrics};
+    *in = (struct context_in){.config = config, .keep = context_keep_new(store), .metrics = metrics};
     in->addresses = rate_new(CONTEXT_ADDRESS_PER_SECOND, CONTEXT_ADDRESS_BURST);
     in->shops = rate_new(CONTEXT_SHOP_PER_SECOND, CONTEXT_SHOP_BURST);
-    for (size_t i = 0; i < MERGES; i++)
-        pthread_mutex_init(&in->merging[i], NULL);
     return in;
 }
 
 void context_in_free(struct context_in *in) {
     if (!in)
         return;
-    for (size_t i = 0; i < MERGES; i++)
-        pthread_mutex_destroy(&in->merging[i]);
+    context_keep_free(in->keep);
     rate_free(in->addresses);
     rate_free(in->shops);
     free(in);
@@ -112,25 +107,6 @@ static bool is_accepted_type(struct headers headers) {
 
 // ---- keeping it
 
-static struct sv merged(void *ctx, struct arena *a, struct sv stored) {
-    const struct context *posted = ctx;
-    struct context known = *posted;
-    if (stored.p && context_read(a, stored, &known, NULL) == RC_OK)
-        context_merge(&known, posted);
-    else
-        known = *posted;
-    return context_write(a, &known);
-}
-
-static enum rc merge(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, struct context *posted, struct err *e) {
-    const struct state_update update = {.key = key, .lifetime_ms = shop->context.lifetime_ms, .next = merged, .ctx = posted};
-    pthread_mutex_t *lock = &in->merging[sha256(key).b[0] % MERGES];
-    pthread_mutex_lock(lock);
-    enum rc rc = store_state_update(in->store, a, shop->name, &update, e);
-    pthread_mutex_unlock(lock);
-    return rc;
-}
-
 // The store fails for many requests at once; one line says it.
 static enum result store_failed(struct context_in *in, const struct err *e) {
     int64_t now_ms = clock_mono_ms(), last_ms = __atomic_load_n(&in->complained_ms, __ATOMIC_RELAXED);
@@ -141,18 +117,9 @@ static enum result store_failed(struct context_in *in, const struct err *e) {
 }
 
 static enum result keep(struct context_in *in, struct arena *a, const struct shop *shop, struct posted_context *posted) {
-    const struct {
-        const char *kind;
-        struct sv token;
-    } names[KEYS_MAX] = {
-        {"checkout", posted->checkout_token},
-        {"cart", posted->cart_token},
-        {context_customer_kind(shop->context.customer_secret.p), posted->customer_id},
-    };
     struct err e;
-    for (size_t i = 0; i < KEYS_MAX; i++)
-        if (sv_present(names[i].token) && merge(in, a, shop, context_key(a, names[i].kind, names[i].token), &posted->context, &e) != RC_OK)
-            return store_failed(in, &e);
+    if (context_keep_post(in->keep, a, shop, posted, &e) != RC_OK)
+        return store_failed(in, &e);
     return posted->context.consent.marketing == CONSENT_DENIED ? DENIED : STORED;
 }
 

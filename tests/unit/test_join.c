@@ -79,7 +79,11 @@ static void context_reaches_an_order(void **state) {
                 "external_id=webhook, client_ip_address=context:cart, client_user_agent=context:cart, fbp=context:cart, fbc=context:cart", 0);
     arena_free(&t.arena);
     claim(&t, "shopify", "orders/create", ORDER("\"note_attributes\":[{\"name\":\"_fbc\",\"value\":\"fb.1.1795100000000.Own.AQQAAQMC\"}],"));
-    expect_text(t.decoded.events[0].user.fbc, "fb.1.1795100000000.Own.AQQAAQMC", 0);
+    expect_text(t.decoded.events[0].user.fbc, "fb.1.1795200000000.IwAR0abc", 0);  // the later click
+    assert_string_equal(t.decoded.events[0].origins.fbc, "context:cart");
+    arena_free(&t.arena);
+    claim(&t, "shopify", "orders/create", ORDER("\"note_attributes\":[{\"name\":\"_fbc\",\"value\":\"fb.1.1795250000000.Own.AQQAAQMC\"}],"));
+    expect_text(t.decoded.events[0].user.fbc, "fb.1.1795250000000.Own.AQQAAQMC", 0);
     assert_string_equal(t.decoded.events[0].origins.fbc, "note attribute");
     arena_free(&t.arena);
     shop.context.origin_count = 0;  // a shop that takes no contexts asks for none
