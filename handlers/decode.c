@@ -119,6 +119,7 @@ void event_is(struct event *e, enum event_name name) {
 void event_forget_browser(struct event *e) {
     e->user.ip = e->user.user_agent = e->user.fbp = e->user.fbc = SV_NONE;
     e->clicked = false;
+    e->dropped = 0;
 }
 
 void event_total_items(struct arena *a, struct event *e) {

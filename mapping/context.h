@@ -28,7 +28,7 @@ struct posted_context {
     struct sv cart_token, checkout_token, customer_id;  // customer_id also with a denial, which is to be found for renewals too
     struct sv customer_signature;           // 64 hex digits, not looked into here
     struct context context;
-    size_t dropped;                         // cookies and click ids that were malformed and left out
+    unsigned dropped;                       // of enum dropped
 };
 
 // context_parse: the body of POST /context/<shop>, strictly: unknown members, wrong forms and sizes are RC_INVALID; null and "" count

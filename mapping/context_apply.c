@@ -1,11 +1,11 @@
 // context_apply.c: what the storefront knew, joined to what the webhook says.
+#include "mapping/click.h"
 #include "mapping/consent.h"
 #include "mapping/context.h"
 #include "mapping/normalise.h"
 
 #include <string.h>
 
-#define LANDING_SITE "landing_site"
 #define NOTE_ATTRIBUTE "note attribute"
 
 // Nobody is at a browser when these happen: click ids, address and agent would be those of another moment.
@@ -57,22 +57,6 @@ static void apply_consent(const struct known_context *k, struct event *e) {
 }
 
 // ---- the click
-
-struct click {
-    struct sv id;
-    int64_t seen_ms;
-};
-
-static struct click click_of(struct sv cookie) {
-    struct sv part, rest = cookie;
-    struct click click = {0};
-    sv_cut(rest, '.', &part, &rest);
-    sv_cut(rest, '.', &part, &rest);
-    sv_cut(rest, '.', &part, &rest);
-    (void)sv_i64(part, &click.seen_ms);
-    sv_cut(rest, '.', &click.id, &rest);
-    return click;
-}
 
 // The cookie as it is, unless the click id of a page is of a later click. Meta: the time is when the click was first seen.
 static struct sv fbc_of(struct arena *a, const struct context *c, int64_t event_ms) {

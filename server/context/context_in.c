@@ -147,6 +147,7 @@ static enum result take(struct context_in *in, const struct config *config, cons
     struct sv ip = client.known ? address_text(r->arena, &client.address) : SV_NONE;
     if (context_parse(r->arena, r->body, ip, headers_get(r->headers, "User-Agent"), clock_wall_ms(), &posted, &e) != RC_OK)
         return REJECTED_BODY;
+    metrics_dropped(in->metrics, shop->name, posted.dropped, true);
     bool named = posted.customer_id.p || posted.context.email.text.p, known = vouched(shop, &posted);
     if (!known)
         context_disown(&posted);

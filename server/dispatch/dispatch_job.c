@@ -19,11 +19,13 @@ static const char *const outcomes[] = {
 };
 
 static void add_marks(struct task *t, struct change *c) {
-    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 1);
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 2);
     for (size_t i = 0; i < t->waiting.count; i++)
         all[c->mark_count++] = t->waiting.marks[i];
     if (t->mark.key.p)
         all[c->mark_count++] = t->mark;
+    if (t->click.key.p)
+        all[c->mark_count++] = t->click;
     c->marks = all;
 }
 
@@ -340,12 +342,18 @@ static bool settle(struct task *t, const struct change *c) {
     return left;
 }
 
+// Once for each webhook that became events: its plan has just been recorded for the first time.
+static void count_dropped(struct task *t) {
+    for (size_t i = 0; i < t->plan.event_count; i++)
+        metrics_dropped(t->dispatch->given.metrics, t->shop->name, t->decoded.events[i].dropped, false);
+}
+
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->lease_from_ms = sent_ms;
     t->dirty = false;
     t->intended = t->intending;
     t->intending = false;
-    t->mark = (struct mark){0};
+    t->mark = t->click = (struct mark){0};
     t->waiting.count = 0;
     if (t->decoded.restocked) {
         begin_plan(t);
@@ -355,6 +363,8 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
     }
+    if (c->reserve_count > 0)
+        count_dropped(t);
     if (c->reserve_count > 0 && !settle(t, c)) {
         finish(t, JOB_IGNORED, SV("duplicate event"));
         return;
@@ -400,7 +410,7 @@ static void tell(struct task *t, const struct change *c) {
 static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
-    t->mark = (struct mark){0};
+    t->mark = t->click = (struct mark){0};
     t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)

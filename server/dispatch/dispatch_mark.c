@@ -11,6 +11,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "mapping/click.h"
 #include "mapping/normalise.h"
 #include "server/dispatch/recall.h"
 
@@ -22,6 +23,7 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define CLICK_LIFETIME_MS DAYS_MS(90)    // of Meta's cookies
 #define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 static struct sv mark_key(struct task *t) {
@@ -195,8 +197,24 @@ static void settle_schedule(struct task *t, const struct lookup *kept) {
                             .lifetime_ms = SCHEDULE_LIFETIME_MS};
 }
 
-// The newest state, a subscription's schedule, then one for each event.
-enum { NEWEST, SCHEDULE, FIRST_PURCHASES };
+// The time at which a click was first seen: the earliest that a webhook of its visit gives. All events of one webhook are of one click.
+static void settle_click(struct task *t, const struct lookup *first) {
+    const struct event *clicked = NULL;
+    for (size_t i = 0; i < t->decoded.count; i++) {
+        struct event *e = &t->decoded.events[i];
+        if (!first->key.p || !sv_eq(click_key(&t->arena, e), first->key))
+            continue;
+        click_seen(&t->arena, e, first->ret);
+        clicked = e;
+    }
+    int64_t first_ms, ms = clicked ? click_of(clicked->user.fbc).seen_ms : 0;
+    if (clicked && (!sv_i64(first->ret, &first_ms) || ms < first_ms))
+        t->click = (struct mark){.key = first->key, .expect = first->ret, .value = arena_fmt(&t->arena, "%lld", (long long)ms),
+                                 .lifetime_ms = CLICK_LIFETIME_MS};
+}
+
+// The newest state, a subscription's schedule, a click, then one for each event.
+enum { NEWEST, SCHEDULE, CLICK, FIRST_PURCHASES };
 
 struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
     size_t n = FIRST_PURCHASES + t->decoded.count;
@@ -207,6 +225,8 @@ struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
         asked[NEWEST].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
     if (t->decoded.schedule_of.p)
         asked[SCHEDULE].key = schedule_key(&t->arena, t->decoded.schedule_of);
+    for (size_t i = 0; i < t->decoded.count && !asked[CLICK].key.p; i++)
+        asked[CLICK].key = click_key(&t->arena, &t->decoded.events[i]);
     for (size_t i = 0; i < t->decoded.count; i++)
         asked[FIRST_PURCHASES + i].key = first_purchase_key(t, &t->decoded.events[i]);
     *ret_count = n;
@@ -217,6 +237,7 @@ bool marks_settle(struct task *t, const struct lookup *known) {
     if (is_outdated(t, &known[NEWEST]))
         return false;
     settle_schedule(t, &known[SCHEDULE]);
+    settle_click(t, &known[CLICK]);
     for (size_t i = 0; i < t->decoded.count; i++)
         settle_purchase(t, &t->decoded.events[i], &known[FIRST_PURCHASES + i]);
     return true;

@@ -57,6 +57,7 @@ struct task {
     void (*decoded_then)(struct task *t);
     struct mark mark;            // goes with the next change; key absent: none
     bool intending;              // ... it is an intent
+    struct mark click;           // goes with it too: when a click was first seen
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
