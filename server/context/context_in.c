@@ -161,6 +161,11 @@ static void count(struct context_in *in, const struct shop *shop, enum result re
     metrics_context(in->metrics, shop ? shop->name : SV_NONE, results[result].name);
 }
 
+// A page reads the answer, also that it came too often or with too much, only where its origin is named.
+static const char *cors_headers(struct arena *a, struct sv origin, const char *more) {
+    return arena_fmt(a, "Vary: Origin\r\n%s" SV_FMT "%s%s", origin.p ? "Access-Control-Allow-Origin: " : "", SV_ARG(origin), origin.p ? "\r\n" : "", more).p;
+}
+
 // The length and the address are looked at before the body is read: a flood keeps no worker waiting for its bodies.
 int context_in_early(void *ctx, const struct http_request *r) {
     struct context_in *in = ctx;
@@ -199,13 +204,12 @@ void context_in_handle(void *ctx, const struct http_request *r, struct http_resp
     ret->status = results[result].status;
     if (results[result].body.p)
         ret->body = results[result].body;
-    ret->extra_headers = arena_fmt(r->arena, "Vary: Origin\r\n%s" SV_FMT "%s%s", origin.p ? "Access-Control-Allow-Origin: " : "", SV_ARG(origin),
-                                   origin.p ? "\r\n" : "", results[result].headers).p;
+    ret->extra_headers = cors_headers(r->arena, origin, results[result].headers);
     count(in, shop, result);
     config_drop(config);
 }
 
-void context_in_refused(void *ctx, const struct http_request *r, int status) {
+const char *context_in_refused(void *ctx, const struct http_request *r, int status) {
     struct context_in *in = ctx;
     enum result result = REJECTED_HEADERS;
     switch (status) {
@@ -218,6 +222,9 @@ void context_in_refused(void *ctx, const struct http_request *r, int status) {
     default: break;
     }
     struct config *config = config_current(in->config);
-    count(in, shop_of(config, r->path), result);
+    const struct shop *shop = shop_of(config, r->path);
+    const char *headers = cors_headers(r->arena, shop ? allowed_origin(shop, r->headers) : SV_NONE, "");
+    count(in, shop, result);
     config_drop(config);
+    return headers;
 }

@@ -102,7 +102,7 @@ static int answer_of(struct world *w, struct post p, struct http_response *ret) 
     *ret = (struct http_response){.status = 200, .extra_headers = ""};
     int status = context_in_early(w->in, &r);
     if (status) {
-        context_in_refused(w->in, &r, status);
+        ret->extra_headers = context_in_refused(w->in, &r, status);
         return status;
     }
     context_in_handle(w->in, &r, ret);
@@ -178,6 +178,9 @@ static void types_bodies_and_methods(void **state) {
         int status = answer_of(*state, cases[i].post, &r);
         if (status != cases[i].status)
             fail_msg("case %zu: %d, not %d", i, status, cases[i].status);
+        bool allowed = cases[i].post.origin == good;
+        if (!has(&r, "Vary: Origin\r\n") || has(&r, "Access-Control-Allow-Origin: https://acme.example\r\n") != allowed || (!allowed && has(&r, "Access-Control")))
+            fail_msg("case %zu: %s", i, r.extra_headers);
     }
 }
 
