@@ -114,6 +114,29 @@ static bool read_plain(struct sv text, struct consent *signal) {
     return true;
 }
 
+static int hex_value(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+// A theme may pass a cookie on as it stands: "C0001%3A1%2CC0004%3A0".
+static struct sv percent_decoded(struct arena *a, struct sv text) {
+    if (!text.n || !memchr(text.p, '%', text.n))
+        return text;
+    char *plain = arena_alloc(a, text.n);
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        bool escaped = text.p[i] == '%' && i + 2 < text.n && hex_value(text.p[i + 1]) >= 0 && hex_value(text.p[i + 2]) >= 0;
+        plain[n++] = escaped ? (char)(hex_value(text.p[i + 1]) * 16 + hex_value(text.p[i + 2])) : text.p[i];
+        i += escaped ? 2 : 0;
+    }
+    return (struct sv){plain, n};
+}
+
+// One of the forms that are no object, as it is or percent-encoded.
+static bool read_text(struct arena *a, struct sv text, struct consent *signal) {
+    return read_plain(sv_trim(percent_decoded(a, text)), signal);
+}
+
 // What an object may say, by member. Shopify's Customer Privacy API has three names for its answers: those of the theme's event, those of
 // the web pixel, and currentVisitorConsent with yes, no or nothing. Preferences are none of our business.
 enum says { SAYS_MARKETING, SAYS_ANALYTICS, SAYS_SALE, SAYS_OPT_OUT, SAYS_ALL, SAYS_NOTHING };
@@ -145,10 +168,10 @@ static bool read_answer(const struct json *value, enum consent_state *ret) {
     return true;
 }
 
-static bool read_form(const struct form *f, const struct json *value, struct consent *signal) {
+static bool read_form(struct arena *a, const struct form *f, const struct json *value, struct consent *signal) {
     enum consent_state answer = CONSENT_UNKNOWN;
     if (f->says == SAYS_ALL)
-        return read_plain(sv_trim(json_text(value)), signal);
+        return read_text(a, json_text(value), signal);
     if (f->says == SAYS_OPT_OUT) {
         signal->opt_out_of_sale |= json_is_true(value);
         return json_is_true(value);
@@ -165,12 +188,12 @@ static bool read_form(const struct form *f, const struct json *value, struct con
 }
 
 // What an object says in several members is said at once.
-static bool read_members(const struct json *object, struct consent *signal) {
+static bool read_members(struct arena *a, const struct json *object, struct consent *signal) {
     bool readable = false;
     for (size_t i = 0; i < COUNTOF(forms); i++) {
         const struct json *value = json_get(object, forms[i].member);
         struct consent said = {0};
-        if (value && read_form(&forms[i], value, &said)) {
+        if (value && read_form(a, &forms[i], value, &said)) {
             consent_tighten(signal, said);
             readable = true;
         }
@@ -178,22 +201,27 @@ static bool read_members(const struct json *object, struct consent *signal) {
     return readable;
 }
 
-static bool read_inner(const struct json *inner, struct consent *signal) {
+// The text may be an object's as well, which holds no other one.
+static bool read_inner(struct arena *a, const struct json *inner, struct consent *signal) {
     enum consent_state both;
+    struct json *object;
+    struct sv text = sv_trim(percent_decoded(a, json_text(inner)));
     if (json_is_object(inner))
-        return read_members(inner, signal);
+        return read_members(a, inner, signal);
+    if (sv_starts(text, SV("{")))
+        return json_parse(a, text, &object, NULL) == RC_OK && read_members(a, object, signal);
     if (!inner || !is_flag(inner))
-        return read_plain(sv_trim(json_text(inner)), signal);
+        return read_plain(text, signal);
     (void)read_answer(inner, &both);
     *signal = (struct consent){.marketing = both, .analytics = both};
     return true;
 }
 
 // A storefront's context may hold its consent one level down, beside the browser's `gpc`.
-bool consent_read_object(const struct json *object, struct consent *consent) {
+bool consent_read_object(struct arena *a, const struct json *object, struct consent *consent) {
     struct consent signal = {0}, within = {0};
-    bool readable = read_members(object, &signal);
-    if (read_inner(json_get(object, "consent"), &within)) {
+    bool readable = read_members(a, object, &signal);
+    if (read_inner(a, json_get(object, "consent"), &within)) {
         consent_tighten(&signal, within);
         readable = true;
     }
@@ -201,7 +229,7 @@ bool consent_read_object(const struct json *object, struct consent *consent) {
     return readable;
 }
 
-static bool is_form_member(const struct json *value) {
+static bool is_form_member(struct arena *a, const struct json *value) {
     struct consent said = {0};
     for (size_t i = 0; i < COUNTOF(forms); i++) {
         if (!sv_is(value->key, forms[i].member))
@@ -209,7 +237,7 @@ static bool is_form_member(const struct json *value) {
         bool nothing = value->type == JSON_NULL || (value->type == JSON_STRING && value->text.n == 0);
         if (nothing || forms[i].flag)
             return nothing || is_flag(value);
-        return (value->type == JSON_STRING || is_flag(value)) && (forms[i].says == SAYS_NOTHING || read_form(&forms[i], value, &said));
+        return (value->type == JSON_STRING || is_flag(value)) && (forms[i].says == SAYS_NOTHING || read_form(a, &forms[i], value, &said));
     }
     return false;
 }
@@ -220,26 +248,8 @@ bool consent_is_form(struct arena *a, const struct json *node) {
         return node && node->type == JSON_STRING && consent_read(a, node->text, &said);
     bool fine = true;
     JSON_EACH(value, node)
-        fine &= is_form_member(value);
+        fine &= is_form_member(a, value);
     return fine;
-}
-
-static int hex_value(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
-// A theme may pass a cookie on as it stands: "C0001%3A1%2CC0004%3A0".
-static struct sv percent_decoded(struct arena *a, struct sv text) {
-    if (!text.n || !memchr(text.p, '%', text.n))
-        return text;
-    char *plain = arena_alloc(a, text.n);
-    size_t n = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        bool escaped = text.p[i] == '%' && i + 2 < text.n && hex_value(text.p[i + 1]) >= 0 && hex_value(text.p[i + 2]) >= 0;
-        plain[n++] = escaped ? (char)(hex_value(text.p[i + 1]) * 16 + hex_value(text.p[i + 2])) : text.p[i];
-        i += escaped ? 2 : 0;
-    }
-    return (struct sv){plain, n};
 }
 
 bool consent_read(struct arena *a, struct sv text, struct consent *consent) {
@@ -248,7 +258,7 @@ bool consent_read(struct arena *a, struct sv text, struct consent *consent) {
     text = sv_trim(percent_decoded(a, text));
     bool readable;
     if (sv_starts(text, SV("{")))
-        readable = json_parse(a, text, &object, NULL) == RC_OK && consent_read_object(object, &signal);
+        readable = json_parse(a, text, &object, NULL) == RC_OK && consent_read_object(a, object, &signal);
     else
         readable = read_plain(text, &signal);
     if (readable)

@@ -11,7 +11,7 @@
 // granted and denied also yes, true, 1 and no, false, 0; all of it also percent-encoded, as it stands in a cookie.
 // A later signal wins over what `consent` already holds, field by field; unreadable text changes nothing and returns false.
 bool consent_read(struct arena *a, struct sv text, struct consent *consent);
-bool consent_read_object(const struct json *object, struct consent *consent);      // such an object; it may hold another one as `consent`
+bool consent_read_object(struct arena *a, const struct json *object, struct consent *consent);      // such an object; it may hold another one as `consent`
 bool consent_is_form(struct arena *a, const struct json *node);                    // node is one of these, and nothing else stands in it
 void consent_apply(struct consent *consent, struct consent signal);                // a later signal over what is held
 void consent_tighten(struct consent *consent, struct consent also);                // two that were said at once: a refusal wins

@@ -150,7 +150,7 @@ static enum rc read_consent(struct arena *a, const struct json *body, int64_t no
         return err_set(e, RC_INVALID, "consent: not one of its forms");
     if (!is_nothing(gpc) && gpc->type != JSON_TRUE && gpc->type != JSON_FALSE)
         return err_set(e, RC_INVALID, "gpc: neither true nor false");
-    (void)consent_read_object(body, &c->consent);
+    (void)consent_read_object(a, body, &c->consent);
     c->consent_at_ms = consent_told(&c->consent) ? now_ms : 0;
     return RC_OK;
 }

@@ -170,6 +170,10 @@ static void test_consent_forms(void **state) {
         {"\"consent\":{\"marketingAllowed\":true,\"analyticsAllowed\":false,\"preferencesAllowed\":true,\"saleOfDataAllowed\":false}", CONSENT_GRANTED, CONSENT_DENIED, true},
         {"\"consent\":{\"marketingAllowed\":false,\"analyticsProcessingAllowed\":true,\"preferencesProcessingAllowed\":false,\"saleOfDataAllowed\":true}", CONSENT_DENIED, CONSENT_GRANTED, false},
         {"\"consent\":{\"marketing\":\"granted\"},\"gpc\":true", CONSENT_GRANTED, CONSENT_UNKNOWN, true},
+        {"\"consent\":\"C0002%3A1%2CC0004%3A0\"", CONSENT_DENIED, CONSENT_GRANTED, false},
+        {"\"consent\":\"{\\\"marketing\\\":\\\"denied\\\"}\"", CONSENT_DENIED, CONSENT_UNKNOWN, false},
+        {"\"consent\":{\"marketing\":false,\"analytics\":true}", CONSENT_DENIED, CONSENT_GRANTED, false},
+        {"\"consent\":\"no\"", CONSENT_DENIED, CONSENT_DENIED, false},
         {"\"consent\":{}", CONSENT_UNKNOWN, CONSENT_UNKNOWN, false},
         {"\"consent\":null", CONSENT_UNKNOWN, CONSENT_UNKNOWN, false},
     };
