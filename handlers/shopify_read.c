@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+// admin_graphql_api_id says of what kind the body is. The number is that of `id`, which is what somebody changes who edits a recording.
 struct sv shopify_id(struct arena *a, const struct json *body, const char *kind, struct decoded *ret) {
     struct sv gid = json_str(body, "admin_graphql_api_id");
     struct sv prefix = arena_fmt(a, "gid://shopify/%s/", kind);
@@ -14,7 +15,8 @@ struct sv shopify_id(struct arena *a, const struct json *body, const char *kind,
         ret->undecodable = arena_fmt(a, "body is not of kind %s: admin_graphql_api_id names another", kind);
         return SV_NONE;
     }
-    struct sv id = decimal_id(gid.p ? sv_sub(gid, prefix.n, gid.n) : json_str(body, "id"));
+    struct sv of_gid = decimal_id(sv_sub(gid, prefix.n, gid.n));
+    struct sv id = gid.p && !of_gid.p ? SV_NONE : sv_first(decimal_id(json_str(body, "id")), of_gid);
     if (!id.p)
         ret->undecodable = arena_fmt(a, "body is not of kind %s: no id", kind);
     return id;

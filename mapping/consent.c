@@ -1,5 +1,6 @@
 // consent.c: reading consent signals, and the one decision per destination.
 #include "mapping/consent.h"
+#include "mapping/limited_use.h"
 #include "mapping/normalise.h"
 #include "mapping/rules/rules.h"
 
@@ -310,10 +311,12 @@ static bool unknown_allows(struct arena *a, const struct consent_policy *policy,
     return false;
 }
 
-// An opt-out of sale (Global Privacy Control) keeps marketing from being sent whatever a banner was answered, unless the shop sends it
-// for limited use; then the banner's answer counts as ever.
-static bool opt_out_forbids(const struct consent_policy *policy, const struct event *event, struct sv *ret_reason) {
-    if (!event->consent.opt_out_of_sale || policy->opt_out != OPT_OUT_SKIP)
+// An opt-out of sale (Global Privacy Control) keeps marketing from being sent whatever a banner was answered, unless it goes out for
+// limited use; then the banner's answer counts as ever.
+static bool opt_out_forbids(struct arena *a, const struct consent_policy *policy, const struct event *event, struct sv *ret_reason) {
+    if (!event->consent.opt_out_of_sale || policy->opt_out == OPT_OUT_LIMITED)
+        return false;
+    if (policy->opt_out == OPT_OUT_BY_REGION && limited_use_works(a, &event->user))
         return false;
     *ret_reason = SV("opted out of sale and sharing");
     return true;
@@ -325,7 +328,7 @@ bool consent_allows(struct arena *a, const struct consent_policy *policy, const 
     enum consent_purpose purpose = part && part->has_consent ? part->consent : policy->purpose;
     if (purpose == CONSENT_FOR_NOTHING)
         return true;
-    if (purpose == CONSENT_FOR_MARKETING && opt_out_forbids(policy, event, ret_reason))
+    if (purpose == CONSENT_FOR_MARKETING && opt_out_forbids(a, policy, event, ret_reason))
         return false;
     switch (purpose == CONSENT_FOR_MARKETING ? consent->marketing : consent->analytics) {
     case CONSENT_GRANTED: return true;
@@ -337,5 +340,5 @@ bool consent_allows(struct arena *a, const struct consent_policy *policy, const 
 
 bool consent_allows_sale(struct arena *a, const struct consent_policy *policy, const struct rule_part *part, const struct event *event,
                          struct sv *ret_reason) {
-    return !opt_out_forbids(policy, event, ret_reason) && consent_allows(a, policy, part, event, ret_reason);
+    return !opt_out_forbids(a, policy, event, ret_reason) && consent_allows(a, policy, part, event, ret_reason);
 }

@@ -66,6 +66,7 @@ struct rule;
 
 struct event {
     struct sv id;             // a pure function of the business fact; Meta's event_id and Klaviyo's unique_id
+    struct sv also;           // another id of the same fact, under which it may have been told with less known of it; absent: none
     enum event_name name;
     struct sv custom_name;    // with EVENT_CUSTOM
     int64_t time_ms;          // of the fact, never of processing
@@ -85,6 +86,7 @@ struct event {
     size_t property_count;
     struct sv experiment_id, experiment_variant;
     const struct rule *rule;  // that it goes by; chosen when it is planned
+    bool subscribed;          // of a sign-up: the person is on the shop's list already, by a permission of just before
     struct sv due;            // of a renewal: the day that it was planned for, "2026-11-20"
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];

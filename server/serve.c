@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -34,7 +35,7 @@ struct service {
     struct front front;          // what answers on the webhook address
     struct admin admin;
     struct http_server *webhooks, *administration;
-    volatile int stopping;       // read by the admin address
+    atomic_bool stopping;        // read by the admin address
     pthread_t purger;
     bool purging;
     pthread_mutex_t lock;
@@ -153,7 +154,7 @@ enum rc service_start(struct config *config, struct service **ret, struct err *e
 // Webhooks that are being accepted are accepted to the end, then requests that are open are waited for.
 void service_stop(struct service *s) {
     pthread_mutex_lock(&s->lock);
-    s->stopping = 1;
+    s->stopping = true;
     pthread_cond_broadcast(&s->ended);
     pthread_mutex_unlock(&s->lock);
     if (s->webhooks)

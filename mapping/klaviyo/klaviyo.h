@@ -11,7 +11,6 @@ struct identifiers {
 };
 struct identifiers klaviyo_identifiers(struct arena *a, const struct user *u);
 bool klaviyo_identified(const struct identifiers *ids);
-struct sv klaviyo_name(struct arena *a, const struct identifiers *ids);  // one text for the person: what a mark is kept under
 
 // What all three ask: configured, not a test, consent, somebody to tell it of.
 bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);

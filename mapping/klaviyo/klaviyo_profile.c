@@ -34,10 +34,12 @@ static bool expired(int64_t event_ms, int64_t now_ms) {
     return now_ms - event_ms > DAYS_MS(3);
 }
 
+// By the one identifier by which the event names the person too: with more of them somebody who gives a number now and then would have two
+// marks, and each knew nothing of what was sent under the other.
 static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
     (void)shop;
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    return arena_fmt(a, "profile:" SV_FMT, SV_ARG(klaviyo_name(a, &ids)));
+    return arena_fmt(a, "profile:" SV_FMT, SV_ARG(sv_first(ids.email, sv_first(ids.phone, ids.external_id))));
 }
 
 static void write_properties(struct jw *w, const struct event *e, const struct scope *scope) {

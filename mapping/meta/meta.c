@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "mapping/amount.h"
 #include "mapping/consent.h"
+#include "mapping/limited_use.h"
 #include "mapping/meta/meta.h"
 #include "mapping/normalise.h"
 #include "mapping/rules/rules.h"
@@ -110,27 +111,10 @@ static void write_custom_data(struct jw *w, struct arena *a, const struct event 
     jw_close(w, '}');
 }
 
-// Meta's numbers for the states of the US in which limited data use works.
-static const struct {
-    const char *code;
-    int number;
-} states[] = {
-    {"ca", 1000}, {"co", 1001}, {"ct", 1002}, {"fl", 1003}, {"or", 1004}, {"tx", 1005}, {"mt", 1006}, {"de", 1007},
-    {"ne", 1008}, {"nh", 1009}, {"nj", 1010}, {"mn", 1011}, {"md", 1012}, {"ri", 1013},
-};
-
-static int state_of(struct arena *a, const struct user *u) {
-    struct sv state = normal_region(a, u->region, u->country);
-    for (size_t i = 0; i < COUNTOF(states); i++)
-        if (sv_is(normal_country(a, u->country), "us") && sv_is(state, states[i].code))
-            return states[i].number;
-    return 0;
-}
-
 // Limited data use, for those who opted out where the shop sends nevertheless. Meta finds out country and state by the address; without
 // one it wants to be told them.
 static void write_limited_data_use(struct jw *w, struct arena *a, const struct event *e, bool browser) {
-    int state = browser && sv_present(e->user.ip) ? 0 : state_of(a, &e->user);
+    int state = browser && sv_present(e->user.ip) ? 0 : limited_use_state(a, &e->user);
     jw_key(w, "data_processing_options");
     jw_open(w, '[');
     jw_string(w, SV("LDU"));

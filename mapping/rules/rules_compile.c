@@ -310,6 +310,8 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
 
 // Several rules for one event are a list; compiled from its end, so that each knows the next.
 static const struct rule *compile_list(struct compiler *c, struct sv event, const struct yaml *node) {
+    if (node && node->next && node->type == YAML_MAP && !yaml_get(node, "when"))
+        fault(c->faults, node->next, "this rule is never reached: the one before it, of line %zu, has no `when`", node->line);
     return node ? compile_rule(c, event, node, compile_list(c, event, node->next)) : NULL;
 }
 

@@ -325,7 +325,7 @@ static const struct key context_keys[] = {
 static const struct key consent_meta_keys[] = {
     {"purpose", read_enum, SHOP(consent.meta.purpose), .words = PURPOSES},
     {"unknown", read_enum, SHOP(consent.meta.unknown), .words = UNKNOWNS},
-    {"opt_out", read_enum, SHOP(consent.meta.opt_out), .words = {"skip", "ldu"}},
+    {"opt_out", read_enum, SHOP(consent.meta.opt_out), .words = {"skip", "ldu", "region"}},
     {0},
 };
 
@@ -389,7 +389,7 @@ static const struct shop shop_defaults = {
     .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
     .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {"https://a.klaviyo.com", 21}},
     .context.lifetime_ms = DAYS_MS(7),
-    .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
+    .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
 };
 
 static void read_shops(struct loader *l, const struct key *key, const struct yaml *node, void *target) {

@@ -11,6 +11,7 @@
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
 #define JITTER_MS 1000
+#define EVENT_IDS_MAX 2
 
 static void advance(struct task *t);
 
@@ -19,13 +20,11 @@ static const char *const outcomes[] = {
 };
 
 static void add_marks(struct task *t, struct change *c) {
-    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 2);
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + t->mark_count);
     for (size_t i = 0; i < t->waiting.count; i++)
         all[c->mark_count++] = t->waiting.marks[i];
-    if (t->mark.key.p)
-        all[c->mark_count++] = t->mark;
-    if (t->click.key.p)
-        all[c->mark_count++] = t->click;
+    for (size_t i = 0; i < t->mark_count; i++)
+        all[c->mark_count++] = t->marks[i];
     c->marks = all;
 }
 
@@ -69,12 +68,20 @@ static void add_remembered(struct task *t, struct change *c) {
     c->remember_count = t->decoded.remember_count + requests;
 }
 
+// Each event is reserved under its id, and under the other one that it may have.
+static size_t ids_of(const struct planned_event *e, struct sv ret[EVENT_IDS_MAX]) {
+    struct sv also = e->event ? e->event->also : SV_NONE;
+    ret[0] = e->id;
+    ret[1] = also;
+    return also.p ? 2 : 1;
+}
+
 static void add_reservations(struct task *t, struct change *c) {
-    struct sv *ids = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count);
+    struct sv ids[EVENT_IDS_MAX], *all = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count * EVENT_IDS_MAX);
     for (size_t i = 0; i < t->plan.event_count; i++)
-        ids[i] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(t->plan.events[i].id));
-    c->reserve = ids;
-    c->reserve_count = t->plan.event_count;
+        for (size_t k = 0, n = ids_of(&t->plan.events[i], ids); k < n; k++)
+            all[c->reserve_count++] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(ids[k]));
+    c->reserve = all;
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
 
@@ -88,7 +95,7 @@ static void record(struct task *t) {
 }
 
 static void make_plan(struct task *t) {
-    _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
+    _Static_assert(PLAN_EVENTS_MAX * EVENT_IDS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
@@ -330,13 +337,17 @@ static void advance(struct task *t) {
 
 // settle: events that another job has are not ours to send. Says whether any is left.
 static bool settle(struct task *t, const struct change *c) {
+    struct sv ids[EVENT_IDS_MAX];
     bool left = false;
-    for (size_t i = 0; i < c->reserve_count; i++) {
-        if (c->taken[i])
+    for (size_t i = 0, at = 0; i < t->plan.event_count; i++) {
+        bool taken = false;
+        for (size_t k = 0, n = ids_of(&t->plan.events[i], ids); k < n; k++)
+            taken |= c->taken[at++];
+        if (taken)
             plan_skip(&t->plan, i, SV("duplicate event"));
-        t->plan.events[i].taken = c->taken[i];
-        t->dirty |= c->taken[i];
-        left |= !c->taken[i];
+        t->plan.events[i].taken = taken;
+        t->dirty |= taken;
+        left |= !taken;
     }
     t->plan.reserved = true;
     return left;
@@ -353,7 +364,7 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->dirty = false;
     t->intended = t->intending;
     t->intending = false;
-    t->mark = t->click = (struct mark){0};
+    t->mark_count = 0;
     t->waiting.count = 0;
     if (t->decoded.restocked) {
         begin_plan(t);
@@ -383,6 +394,7 @@ static void tell_event_id(struct buf *line, struct sv id) {
 static void tell(struct task *t, const struct change *c) {
     static const char *const states[] = {[JOB_DONE] = "done", [JOB_DEAD] = "dead", [JOB_IGNORED] = "ignored"};
     struct buf line;
+    bool nobody = false;  // an event that Klaviyo cannot get, since nobody knows whose it is
     buf_init(&line, 1 << 14);
     buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
             SV_ARG(t->job.topic), t->job.id);
@@ -393,6 +405,7 @@ static void tell(struct task *t, const struct change *c) {
             buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));
             if (sv_present(step->reason))
                 buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
+            nobody |= step->state == STEP_SKIPPED && sv_is(step->reason, "no identifier");
             if (step->state == STEP_SKIPPED)
                 metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name,
                              sv_is(step->reason, "expired") ? "expired" : "skipped");
@@ -400,7 +413,7 @@ static void tell(struct task *t, const struct change *c) {
     }
     if (sv_present(c->reason))
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
-    log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
+    log_line(c->state == JOB_DEAD || nobody ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
     if (c->ledger_count > 0)
         ledger_count(t);
@@ -410,7 +423,7 @@ static void tell(struct task *t, const struct change *c) {
 static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
-    t->mark = t->click = (struct mark){0};
+    t->mark_count = 0;
     t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)

@@ -36,6 +36,8 @@ struct shop_work {
     struct gate gates[PLAN_STEPS];  // at the first step of each account
 };
 
+#define TASK_MARKS_MAX 5         // the newest state, a schedule, a click, and two names of a buyer
+
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
@@ -55,9 +57,9 @@ struct task {
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
     void (*decoded_then)(struct task *t);
-    struct mark mark;            // goes with the next change; key absent: none
-    bool intending;              // ... it is an intent
-    struct mark click;           // goes with it too: when a click was first seen
+    struct mark marks[TASK_MARKS_MAX];  // go with the next change
+    size_t mark_count;
+    bool intending;              // ... and are the intent of a request
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too

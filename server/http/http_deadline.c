@@ -41,7 +41,7 @@ struct deadlines {
 // ---- sockets among the open files
 
 static bool local_port_is(int fd, int port) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t n = sizeof address;
     char text[NI_MAXSERV];
     int64_t local;
@@ -51,7 +51,7 @@ static bool local_port_is(int fd, int port) {
 }
 
 static bool peer_is(int fd, const char *peer, int port) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t n = sizeof address;
     char host[NI_MAXHOST], text[NI_MAXSERV];
     int64_t remote;

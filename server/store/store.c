@@ -157,7 +157,7 @@ static enum rc check_key(struct store *s, bool *ret_new, struct err *e) {
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
-    if (rc != RC_OK)
+    if (!row)
         return rc;
     struct store *s = calloc(1, sizeof *s);
     if (!s)

@@ -76,7 +76,7 @@ enum change_kind {
     CHANGE_RELEASE,  // give the lease back as if it had never been claimed; due now
 };
 
-#define RESERVE_MAX 8
+#define RESERVE_MAX 16
 #define LEDGER_MAX 8
 
 struct remembered {

@@ -78,7 +78,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_null(s->context.customer_secret.p);
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_MARKETING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_BY_REGION);
-    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_SKIP);
+    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_BY_REGION);
     assert_int_equal(s->consent.klaviyo.purpose, CONSENT_FOR_NOTHING);
     config_drop(c);
 }
@@ -244,7 +244,7 @@ static const struct {
     {"origin with path", HEAD "    context: { origins: ['https://a.example/x'] }\n", {"f.yaml:4: origins must be origins such as"}},
     {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe, opt_out: no } }\n",
      {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region",
-      "f.yaml:4: opt_out must be one of skip, ldu"}},
+      "f.yaml:4: opt_out must be one of skip, ldu, region"}},
     {"mapping", HEAD "    mapping: own.yaml\n", {"f.yaml:4: mapping: own.yaml: No such file"}},
     {"domain", HEAD "    domain: 'https://acme.example'\n", {"f.yaml:4: domain must be a host name"}},
     {"list for a value", "version: 1\nlisten: [a]\nshops: { a: {} }\n", {"f.yaml:2: listen must be a single value, not a list"}},

@@ -197,7 +197,7 @@ static void test_opt_out_whatever_the_purpose(void **state) {
         const char *marketing, *analytics, *nothing;  // for which purpose: y allowed, o opted out, d denied
     } rows[] = {  // of who opted out, and granted | denied both purposes
         {true, OPT_OUT_SKIP, "oo", "oo", "oo"}, {true, OPT_OUT_LIMITED, "yd", "yd", "yy"},
-        {false, OPT_OUT_SKIP, "oo", "yd", "yy"}, {false, OPT_OUT_LIMITED, "yd", "yd", "yy"},
+        {true, OPT_OUT_BY_REGION, "oo", "oo", "oo"}, {false, OPT_OUT_SKIP, "oo", "yd", "yy"}, {false, OPT_OUT_LIMITED, "yd", "yd", "yy"},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
         for (int purpose = CONSENT_FOR_NOTHING; purpose <= CONSENT_FOR_ANALYTICS; purpose++)
@@ -311,6 +311,12 @@ static const struct truth {
     {U, true, OPT_OUT_LIMITED, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
     {G, true, OPT_OUT_LIMITED, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
     {D, true, OPT_OUT_LIMITED, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, false, OPT_OUT_BY_REGION, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, false, OPT_OUT_BY_REGION, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, false, OPT_OUT_BY_REGION, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, true, OPT_OUT_BY_REGION, {"oyooo", "ouooo", "oyooo"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, true, OPT_OUT_BY_REGION, {"oyooo", "oyooo", "oyooo"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, true, OPT_OUT_BY_REGION, {"odooo", "odooo", "odooo"}, {"ddddd", "ddddd", "ddddd"}},
 };
 
 static const char *const truth_regions[] = {NULL, "US", "DE", "GB", "CH"};
@@ -320,7 +326,7 @@ static char verdict_of(const struct truth *t, enum consent_purpose purpose, enum
     if (purpose == CONSENT_FOR_ANALYTICS)
         consent = (struct consent){.marketing = other, .analytics = t->signal, .opt_out_of_sale = t->opt_out};
     struct consent_policy policy = {purpose, unknown, t->policy};
-    struct event event = {.consent = consent, .user.country = sv_of(country)};
+    struct event event = {.consent = consent, .user = {.country = sv_of(country), .ip = SV("203.0.113.7")}};
     struct sv reason = SV_NONE;
     if (consent_allows(&arena, &policy, NULL, &event, &reason))
         return 'y';
@@ -344,7 +350,27 @@ static void test_truth_table(void **state) {
                     if (marketing != truth[row].marketing[u][region] || analytics != truth[row].analytics[u][region] || nothing != 'y')
                         fail_msg("row %zu, policy %zu, %s: %c %c %c", row, u, country ? country : "nowhere", marketing, analytics, nothing);
                 }
-    assert_int_equal(asked, 12 * 3 * 5 * 3);
+    assert_int_equal(asked, 18 * 3 * 5 * 3);
+}
+
+// Where Meta would ignore it, limited data use limits nothing.
+static void test_limited_use_where_it_works(void **state) {
+    (void)state;
+    static const struct {
+        const char *country, *region, *ip;
+        bool sent;
+    } rows[] = {
+        {"US", "CA", NULL, true}, {"United States", "Texas", "203.0.113.7", true}, {"US", "NY", "203.0.113.7", false}, {"US", NULL, "203.0.113.7", true},
+        {"US", NULL, NULL, false}, {"DE", NULL, "203.0.113.7", false}, {NULL, NULL, "203.0.113.7", false}, {NULL, "CA", NULL, false}, {"CA", "ON", NULL, false},
+    };
+    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, OPT_OUT_BY_REGION};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event event = {.consent.opt_out_of_sale = true,
+                              .user = {.country = sv_of(rows[i].country), .region = sv_of(rows[i].region), .ip = sv_of(rows[i].ip)}};
+        struct sv reason = SV_NONE;
+        if (consent_allows(&arena, &policy, NULL, &event, &reason) != rows[i].sent)
+            fail_msg("row %zu: " SV_FMT, i, SV_ARG(reason));
+    }
 }
 
 int main(void) {
@@ -359,6 +385,7 @@ int main(void) {
         cmocka_unit_test(test_whole_eea),
         cmocka_unit_test(test_region_of_the_locale),
         cmocka_unit_test(test_truth_table),
+        cmocka_unit_test(test_limited_use_where_it_works),
     };
     return cmocka_run_group_tests_name("consent", tests, setup, teardown);
 }
