@@ -127,26 +127,35 @@ static bool single_headers_repeat(const struct route *route, struct headers h) {
     return false;
 }
 
-// A shop's mark among those that are pinned; never 0. Two shops with one mark are not to be expected with 63 bits.
-static uint64_t mark_of(const struct shop *shop) {
+// What this process knows of a shop's signatures without asking the store.
+enum knowledge {
+    PINNED,    // the store has it that only the one with a time counts
+    UNPINNED,  // the store had it not when it was asked last
+    TIMED,     // one with a time came when the store could not keep that
+};
+
+// A shop's mark; never 0. Two shops with one mark are not to be expected with 63 bits.
+static uint64_t mark_of(const struct shop *shop, enum knowledge what) {
     struct digest d = sha256(shop->name);
     uint64_t mark;
-    memcpy(&mark, d.b, sizeof mark);
+    memcpy(&mark, d.b + (size_t)what * sizeof mark, sizeof mark);
     return mark | 1;
 }
 
-static bool is_marked(const struct ingest *in, uint64_t mark) {
-    for (size_t i = 0; i < COUNTOF(in->pinned); i++)
-        if (__atomic_load_n(&in->pinned[i], __ATOMIC_RELAXED) == mark)
+static bool is_marked(const struct ingest *in, const struct shop *shop, enum knowledge what) {
+    const uint64_t mark = mark_of(shop, what);
+    for (size_t i = 0; i < COUNTOF(in->marks); i++)
+        if (__atomic_load_n(&in->marks[i], __ATOMIC_RELAXED) == mark)
             return true;
     return false;
 }
 
 // With all places taken a shop is asked for in the store each time: slower, not wrong.
-static void set_mark(struct ingest *in, uint64_t mark) {
-    for (size_t i = 0; i < COUNTOF(in->pinned); i++) {
+static void set_mark(struct ingest *in, const struct shop *shop, enum knowledge what) {
+    const uint64_t mark = mark_of(shop, what);
+    for (size_t i = 0; i < COUNTOF(in->marks); i++) {
         uint64_t empty = 0;
-        if (__atomic_compare_exchange_n(&in->pinned[i], &empty, mark, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || empty == mark)
+        if (__atomic_compare_exchange_n(&in->marks[i], &empty, mark, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || empty == mark)
             return;
     }
 }
@@ -160,27 +169,34 @@ static enum result store_failed(struct ingest *in, const struct err *e) {
     return REJECTED_STORE;
 }
 
+// pin: while the store cannot keep it the delivery is good all the same; this process goes by it, and the next one with a time pins.
+static enum result pin(struct ingest *in, const struct shop *shop) {
+    const struct remembered pinned = {PIN_KEY, SV("1"), PIN_LIFETIME_MS};
+    struct err e;
+    int64_t waiting;
+    enum rc rc = store_state_put(in->store, shop->name, &pinned, &e);
+    if (rc != RC_OK && !store_spools(in->store, &waiting))
+        return store_failed(in, &e);
+    set_mark(in, shop, rc == RC_OK ? PINNED : TIMED);
+    return ACCEPTED;
+}
+
 // Recharge signs with and without a time. The first delivery that has one is remembered for good, and from then on the weaker
 // signature, which anybody could fall back to by leaving the better one out, opens nothing. ACCEPTED: go on.
-static enum result check_pin(struct ingest *in, const struct route *route, struct signature s, struct arena *a) {
-    const uint64_t mark = mark_of(route->shop);
+static enum result check_pin(struct ingest *in, const struct shop *shop, struct signature s, struct arena *a) {
     struct sv pinned;
     struct err e;
-    if (is_marked(in, mark))
+    int64_t waiting;
+    if (is_marked(in, shop, PINNED))
         return s.pins ? ACCEPTED : REJECTED_SIGNATURE;
-    if (s.pins) {
-        const struct remembered pin = {PIN_KEY, SV("1"), PIN_LIFETIME_MS};
-        if (store_state_put(in->store, route->shop->name, &pin, &e) != RC_OK)
-            return store_failed(in, &e);
-        set_mark(in, mark);
-        return ACCEPTED;
-    }
-    if (store_state_get(in->store, a, route->shop->name, PIN_KEY, &pinned, &e) != RC_OK)
-        return store_failed(in, &e);
-    if (!pinned.p)
-        return ACCEPTED;
-    set_mark(in, mark);
-    return REJECTED_SIGNATURE;
+    if (s.pins)
+        return pin(in, shop);
+    if (is_marked(in, shop, TIMED))
+        return REJECTED_SIGNATURE;
+    if (store_state_get(in->store, a, shop->name, PIN_KEY, &pinned, &e) != RC_OK)
+        return store_spools(in->store, &waiting) && is_marked(in, shop, UNPINNED) ? ACCEPTED : store_failed(in, &e);
+    set_mark(in, shop, pinned.p ? PINNED : UNPINNED);
+    return pinned.p ? REJECTED_SIGNATURE : ACCEPTED;
 }
 
 // ACCEPTED: it is from whom it says.
@@ -199,7 +215,7 @@ static enum result prove(struct ingest *in, const struct route *route, const str
         return REJECTED_SIGNATURE;
     if (!sv_present(route->topic_text) && !route->source->split)
         return REJECTED_HEADERS;
-    return s.pins || s.needs_unpinned ? check_pin(in, route, s, r->arena) : ACCEPTED;
+    return s.pins || s.needs_unpinned ? check_pin(in, route->shop, s, r->arena) : ACCEPTED;
 }
 
 // ---- taking it

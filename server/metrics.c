@@ -69,7 +69,7 @@ struct metrics {
     struct series *in_order[SERIES_MAX]; // by age
     size_t series_count;                 // atomic
     struct histogram ack, gap;
-    int64_t order_violations;            // atomic
+    int64_t order_violations, spooled;   // atomic
 };
 
 struct metrics *metrics_new(void) {
@@ -229,6 +229,10 @@ int64_t metrics_order_violations(struct metrics *m) {
     return __atomic_load_n(&m->order_violations, __ATOMIC_RELAXED);
 }
 
+void metrics_spooled(struct metrics *m, int64_t waiting) {
+    __atomic_store_n(&m->spooled, waiting, __ATOMIC_RELAXED);
+}
+
 // ---- histograms
 
 static void observe(struct histogram *h, int64_t number) {
@@ -324,6 +328,8 @@ void metrics_write(struct metrics *m, const struct metrics_gauges *gauges, size_
     write_gauges(gauges, n, out);
     write_histogram(&m->ack, out);
     write_histogram(&m->gap, out);
+    write_head(out, "fireorder_spooled", "gauge", "Accepted webhooks that wait in the spool for the store.");
+    buf_fmt(out, "fireorder_spooled %" PRId64 "\n", __atomic_load_n(&m->spooled, __ATOMIC_RELAXED));
     write_head(out, "fireorder_order_violations_total", "counter", "Klaviyo requests that were about to overtake Meta's outcome; must stay 0.");
     buf_fmt(out, "fireorder_order_violations_total %" PRId64 "\n", metrics_order_violations(m));
 }

@@ -24,6 +24,7 @@ void metrics_ledger(struct metrics *m, struct sv shop, const struct ledger_entry
 void metrics_order_violation(struct metrics *m);              // must stay 0
 void metrics_paused(struct metrics *m, struct sv shop, const char *account, bool paused);
 int64_t metrics_order_violations(struct metrics *m);
+void metrics_spooled(struct metrics *m, int64_t waiting);     // how many webhooks wait in the spool
 
 // Gauges that are derived from the store when /metrics is asked.
 struct metrics_gauges {

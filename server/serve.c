@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define IN_FLIGHT 512
 #define INGEST_THREADS 256
@@ -35,6 +36,7 @@ struct service {
     struct front front;          // what answers on the webhook address
     struct admin admin;
     struct http_server *webhooks, *administration;
+    bool failed;                 // atomic: the disk of the store failed
     atomic_bool stopping;        // read by the admin address
     pthread_t purger;
     bool purging;
@@ -88,9 +90,18 @@ static void accepted(void *ctx) {
     dispatch_wake(ctx);
 }
 
+// After a failed write or sync nobody knows what is on the disk, and a repeated sync may say that all is well. A new process reads
+// what really is there.
+static void disk_failed(void *ctx) {
+    struct service *s = ctx;
+    log_error("the disk failed, see above or what webhooks are answered; ending, to be started again");
+    __atomic_store_n(&s->failed, true, __ATOMIC_RELAXED);
+    kill(getpid(), SIGTERM);
+}
+
 static enum rc open_store(struct service *s, const struct config *c, struct err *e) {
     struct store_config config = {.url = c->store, .seal_key = c->seal_key, .relaxed = c->relaxed, .retention_ms = c->retention_ms,
-                                  .ledger_lifetime_ms = c->report_lifetime_ms};
+                                  .ledger_lifetime_ms = c->report_lifetime_ms, .spool = c->spool, .broken = disk_failed, .broken_ctx = s};
     return store_open(&config, &s->store, e);
 }
 
@@ -203,6 +214,7 @@ static const char *fixed_key(const struct config *now, const struct config *next
         {"listen", sv_eq(now->listen, next->listen)},
         {"admin", sv_eq(now->admin, next->admin)},
         {"store", sv_eq(now->store, next->store)},
+        {"spool", sv_eq(now->spool, next->spool)},
         {"seal_key", now->seal_key.p ? bytes_eq(now->seal_key, next->seal_key) : !next->seal_key.p},
         {"durability", now->relaxed == next->relaxed},
         {"retention", now->retention_ms == next->retention_ms},
@@ -281,9 +293,10 @@ static int serve(const char *file, const sigset_t *signals) {
             reload(s, file);
     }
     log_info("stopping");
+    int status = __atomic_load_n(&s->failed, __ATOMIC_RELAXED) ? 1 : 0;
     service_stop(s);
     log_info("stopped");
-    return 0;
+    return status;
 }
 
 // Many connections at once, requests out and the store are more files than the 1,024 that are usual; without them a crowd outside

@@ -360,6 +360,7 @@ static const struct key top_keys[] = {
     {"admin", read_text, CONFIG(admin), .check = is_address, .expected = "host:port, :port or port"},
     {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
     {"store", read_store, CONFIG(store)},
+    {"spool", read_text, CONFIG(spool)},
     {"seal_key", read_seal_key, CONFIG(seal_key)},
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},
@@ -419,6 +420,8 @@ static void check_whole(struct loader *l, const struct yaml *root) {
     const struct yaml *store = yaml_get(root, "store"), *shops = yaml_get(root, "shops");
     if (store && !yaml_get(root, "seal_key") && sv_starts(l->config->store, SV("redis")))
         fault(&l->faults, store, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
+    if (yaml_get(root, "spool") && !sv_starts(l->config->store, SV("redis")))
+        fault(&l->faults, yaml_get(root, "spool"), "spool is for a Redis store that may be away; an SQLite store needs none");
     if (shops && shops->type == YAML_MAP && !shops->child)
         fault(&l->faults, shops, "shops: there must be at least one shop");
 }

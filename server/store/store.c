@@ -6,6 +6,7 @@
 #include "base/compress.h"
 #include "base/log.h"
 #include "server/store/seal_key.h"
+#include "server/store/spool.h"
 #include "server/store/store_engine.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@ enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 16 };
 struct store {
     const struct engine_ops *ops;
     struct engine *engine;
+    struct spool *spool;  // NULL: none
     struct digest seal_key, hash_key;
 };
 
@@ -154,6 +156,28 @@ static enum rc check_key(struct store *s, bool *ret_new, struct err *e) {
     return rc;
 }
 
+// A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
+static enum rc check_engine(void *ctx, struct err *e) {
+    struct store *s = ctx;
+    bool is_new = false;
+    enum rc rc = s->ops->check(s->engine, e);
+    if (rc == RC_OK)
+        rc = check_key(s, &is_new, e);
+    if (is_new)
+        log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
+                  "What waited there is lost, and what senders repeat is taken for new");
+    return rc;
+}
+
+// trouble: the engine's; NULL: it has answered.
+static enum rc open_spool(struct store *s, const struct store_config *config, const struct err *trouble, struct err *e) {
+    char fingerprint[KEY_LEN + 1];
+    store_fingerprint(s, SV("-"), SV("spool"), fingerprint);
+    const struct spool_config spool = {.store = config, .fingerprint = sv_of(fingerprint), .ops = s->ops, .engine = s->engine,
+                                       .trouble = trouble, .ready = check_engine, .ctx = s};
+    return spool_open(&spool, &s->spool, e);
+}
+
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
@@ -167,8 +191,11 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
     bool is_new;
-    if (rc == RC_OK)
-        rc = check_key(s, &is_new, e);
+    struct err trouble = {0};
+    if (rc == RC_OK && (rc = check_key(s, &is_new, &trouble)) != RC_OK)
+        err_set(e, rc, "%s", trouble.text);
+    if (config->spool.p && (rc == RC_OK || (s->engine && rc == RC_UNAVAILABLE)))
+        rc = open_spool(s, config, rc == RC_OK ? NULL : &trouble, e);
     if (rc != RC_OK) {
         store_close(s);
         return rc;
@@ -180,6 +207,7 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
 void store_close(struct store *s) {
     if (!s)
         return;
+    spool_close(s->spool);
     if (s->engine)
         s->ops->close(s->engine);
     wipe(s, sizeof *s);
@@ -218,7 +246,7 @@ enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum a
         ids[i] = id;
         packed[i] = pack_delivery(s, &a, &d[i], id);
     }
-    enum rc rc = s->ops->accept(s->engine, packed, ids, n, ret, e);
+    enum rc rc = s->spool ? spool_accept(s->spool, packed, ids, n, ret, e) : s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);
     return rc;
 }
@@ -323,10 +351,23 @@ enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, si
     return rc;
 }
 
+// quick: what the way to an acknowledgement asks of the engine is not asked while that is in trouble: senders wait 5 s.
+static enum rc quick(struct store *s, struct err *e) {
+    return spool_in_use(s->spool) ? err_set(e, RC_UNAVAILABLE, "the store is in trouble, webhooks go into the spool") : RC_OK;
+}
+
+static enum rc noted(struct store *s, enum rc rc, const struct err *e) {
+    if (rc != RC_OK)
+        spool_begin(s->spool, e);
+    return rc;
+}
+
 // A damaged value is an error. With another seal key nothing is found: the keys have other hashes.
 enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
     struct lookup asked = {.shop = shop, .key = key};
-    enum rc rc = store_look_up(s, a, &asked, 1, e);
+    enum rc rc = quick(s, e);
+    if (rc == RC_OK)
+        rc = noted(s, store_look_up(s, a, &asked, 1, e), e);
     if (rc == RC_OK && asked.unreadable.p)
         rc = err_set(e, RC_INVALID, SV_FMT, SV_ARG(asked.unreadable));
     if (rc == RC_OK)
@@ -338,7 +379,9 @@ enum rc store_state_put(struct store *s, struct sv shop, const struct remembered
     struct arena a;
     arena_init(&a, WORK_LIMIT);
     struct remembered packed = pack_remembered(s, &a, shop, r);
-    enum rc rc = s->ops->state_put(s->engine, shop, &packed, e);
+    enum rc rc = quick(s, e);
+    if (rc == RC_OK)
+        rc = noted(s, s->ops->state_put(s->engine, shop, &packed, e), e);
     arena_free(&a);
     return rc;
 }
@@ -429,16 +472,15 @@ enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv p
     return rc;
 }
 
-// A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
+// With a spool that takes webhooks the engine may be in trouble.
 enum rc store_check(struct store *s, struct err *e) {
-    bool is_new = false;
-    enum rc rc = s->ops->check(s->engine, e);
-    if (rc == RC_OK)
-        rc = check_key(s, &is_new, e);
-    if (is_new)
-        log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
-                  "What waited there is lost, and what senders repeat is taken for new");
-    return rc;
+    enum rc rc = spool_in_use(s->spool) ? RC_UNAVAILABLE : noted(s, check_engine(s, e), e);
+    return s->spool && rc != RC_OK ? spool_check(s->spool, e) : rc;
+}
+
+bool store_spools(const struct store *s, int64_t *ret_waiting) {
+    *ret_waiting = spool_waiting(s->spool);
+    return spool_in_use(s->spool);
 }
 
 enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e) {

@@ -7,7 +7,8 @@
 //
 // Threads: accept, look_up, state_get, state_put, state_update, ledger, stats, list, find and redrive may be called from any thread;
 // claim, commit, wake from the dispatcher.
-// Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
+// Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says; what the spool
+// took instead of Redis: synced there).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
 // idempotent); RC_IO = the store is broken and says how.
@@ -32,6 +33,9 @@ struct store_config {
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies
     int64_t ledger_lifetime_ms;
+    struct sv spool;         // file for webhooks that Redis cannot take now (spool.h); absent: none
+    void (*broken)(void *ctx);  // once, from any thread, when the disk failed: nothing is kept any more before a restart; may be NULL
+    void *broken_ctx;
 };
 
 // A webhook to be accepted. keys[i] and lane_keys[i] are texts such as "delivery:shopify:orders/create:<id>" or "email:a@b.c".
@@ -180,6 +184,7 @@ MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv s
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
 // store_state_update: nobody's value between is lost, of no thread and no process. RC_UNAVAILABLE also when others were faster too often.
 MUST_CHECK enum rc store_state_update(struct store *s, struct arena *a, struct sv shop, const struct state_update *u, struct err *e);
+// While webhooks go through the spool state_get and state_put, which the way to an acknowledgement asks, are RC_UNAVAILABLE at once.
 // store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 // store_ledger: a page of the lines after that place, oldest first; n -1: those of that moment too. None: there are no more.
@@ -194,7 +199,8 @@ MUST_CHECK enum rc store_find(struct store *s, struct arena *a, struct sv shop, 
 // store_redrive: a dead job is pending again, at its own place in its lane, but never before the head that may be at work; plan
 // absent: unchanged. One that is not dead stays as it is (*ret_redriven false), so a repetition does no harm. RC_NOT_FOUND.
 MUST_CHECK enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
-MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
+MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // it takes webhooks now: reachable and writable, or its spool is
+bool store_spools(const struct store *s, int64_t *ret_waiting);  // webhooks go through the spool now; *ret_waiting: how many wait there
 MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys, a bounded slice per call
 
 #endif

@@ -205,6 +205,7 @@ static const struct {
      {"f.yaml:2: retention must be", "f.yaml:3: identity_lifetime must be"}},
     {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store: unknown kind; write sqlite:<file> or redis://"}},
     {"sqlite without file", "version: 1\nstore: 'sqlite:'\nshops: { a: {} }\n", {"f.yaml:2: store: sqlite needs a file"}},
+    {"spool without redis", "version: 1\nstore: sqlite:x.db\nspool: /tmp/spool.db\nshops: { a: {} }\n", {"f.yaml:3: spool is for a Redis store"}},
     {"redis without key", "version: 1\nstore: redis://u:" CANARY "@h\nshops: { a: {} }\n", {"f.yaml:2: a Redis store needs seal_key"}},
     {"port of redis", "version: 1\nstore: redis://h:99999/0\nshops: { a: {} }\n", {"f.yaml:2: the Redis URL needs host"}},
     {"seal key", "version: 1\nseal_key: " CANARY "\nshops: { a: {} }\n", {"f.yaml:2: seal_key must be 32 bytes in base64"}},

@@ -134,7 +134,7 @@ static void a_timestamped_signature_closes_the_door_to_legacy_ones(void **state)
     expect(w, &a, recharge(&a, "/hooks/acme/recharge/charge/paid", "{\"charge\":{\"id\":3}}", false), 401, UNAUTHORIZED_BODY);
     store_close(w->in.store);
     open_store(w);
-    memset(w->in.pinned, 0, sizeof w->in.pinned);  // a new process
+    memset(w->in.marks, 0, sizeof w->in.marks);  // a new process
     expect(w, &a, recharge(&a, "/hooks/acme/recharge/charge/paid", "{\"charge\":{\"id\":3}}", false), 401, UNAUTHORIZED_BODY);
     expect(w, &a, recharge(&a, "/hooks/acme/recharge/charge/paid", "{\"charge\":{\"id\":3}}", false), 401, UNAUTHORIZED_BODY);
     expect(w, &a, recharge(&a, "/hooks/acme/recharge/charge/paid", "{\"charge\":{\"id\":3}}", true), 200, ACCEPTED_BODY);
