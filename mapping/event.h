@@ -28,6 +28,7 @@ enum consent_state { CONSENT_UNKNOWN, CONSENT_GRANTED, CONSENT_DENIED };
 struct consent {
     enum consent_state marketing, analytics;
     bool opt_out_of_sale;  // Global Privacy Control or a US opt-out
+    bool sale_allowed;     // said in so many words: lifts an opt-out that was told before
 };
 
 struct user {
@@ -41,6 +42,9 @@ struct user {
 struct origins {
     const char *email, *phone, *external_id, *ip, *user_agent, *fbp, *fbc, *consent;
 };
+
+// What is left out because it is malformed, or too old.
+enum dropped { DROPPED_FBP = 1, DROPPED_FBC = 2, DROPPED_FBCLID = 4 };
 
 struct item {
     struct sv product_id, variant_id, inventory_item_id, sku, title, variant_title, price, url, image_url, category, vendor;
@@ -71,6 +75,7 @@ struct event {
     struct user user;
     struct origins origins;   // of what is in user, and of consent
     bool clicked;             // there are signs of a click on one of Meta's ads, whether its id could be used or not
+    unsigned dropped;         // of enum dropped: what was told of a click or browser, and cannot be used
     struct consent consent;
     int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
     enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of

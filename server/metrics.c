@@ -13,13 +13,14 @@
 
 enum { LABELS_MAX = 4, SLOTS = 32768, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
 
-enum family { WEBHOOKS, CONTEXTS, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
+enum family { WEBHOOKS, CONTEXTS, DROPPED, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
 
 static const struct {
     const char *name, *type, *help, *labels[LABELS_MAX];
 } families[FAMILY_COUNT] = {
     [WEBHOOKS] = {"fireorder_webhooks_total", "counter", "Webhook requests by what became of them.", {"shop", "source", "topic", "result"}},
     [CONTEXTS] = {"fireorder_context_total", "counter", "What browsers posted about their visits, by what became of it.", {"shop", "result"}},
+    [DROPPED] = {"fireorder_identifiers_dropped_total", "counter", "Cookies and click ids that were malformed or too old.", {"shop", "identifier", "from"}},
     [STEPS] = {"fireorder_steps_total", "counter", "Attempts to send an event to a destination, by outcome.", {"shop", "destination", "outcome"}},
     [PAUSED] = {"fireorder_destination_paused", "gauge", "1 while a destination is paused because of its credentials or account.",
                 {"shop", "destination"}},
@@ -175,6 +176,16 @@ void metrics_webhook(struct metrics *m, struct sv shop, struct sv source, struct
 
 void metrics_context(struct metrics *m, struct sv shop, const char *result) {
     count(m, CONTEXTS, (struct sv[LABELS_MAX]){shop, sv_of(result)});
+}
+
+void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool posted) {
+    static const struct {
+        enum dropped bit;
+        const char *identifier, *from;
+    } rows[] = {{DROPPED_FBP, "fbp", "note_attribute"}, {DROPPED_FBC, "fbc", "note_attribute"}, {DROPPED_FBCLID, "fbclid", "landing_site"}};
+    for (size_t i = 0; i < COUNTOF(rows); i++)
+        if (dropped & rows[i].bit)
+            count(m, DROPPED, (struct sv[LABELS_MAX]){shop, sv_of(rows[i].identifier), sv_of(posted ? "context" : rows[i].from)});
 }
 
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome) {

@@ -14,6 +14,8 @@ void metrics_free(struct metrics *m);
 void metrics_webhook(struct metrics *m, struct sv shop, struct sv source, struct sv topic, const char *result);
 // What browsers post: stored, denied, preflight, or rejected_<reason> (path, origin, type, body, address_rate, shop_rate, ...)
 void metrics_context(struct metrics *m, struct sv shop, const char *result);
+// dropped: of enum dropped; of what a browser posted, or of an order's or cart's own
+void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool posted);
 // outcome: sent, retried, throttled, paused, failed, skipped
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome);
 void metrics_ack(struct metrics *m, int64_t microseconds);    // request read to answer made

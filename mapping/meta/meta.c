@@ -58,7 +58,7 @@ static bool skip(struct sv *ret_reason, struct sv why) {
 static bool allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     if (!shop->meta.configured)
         return skip(ret_reason, SV("meta is not configured"));
-    return consent_allows(a, &shop->consent.meta, &e->rule->meta, e, ret_reason);
+    return consent_allows_sale(a, &shop->consent.meta, &e->rule->meta, e, ret_reason);
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {

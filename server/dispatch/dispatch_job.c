@@ -384,6 +384,12 @@ static bool settle(struct task *t, const struct change *c) {
     return left;
 }
 
+// Once for each webhook that became events: its plan has just been recorded for the first time.
+static void count_dropped(struct task *t) {
+    for (size_t i = 0; i < t->plan.event_count; i++)
+        metrics_dropped(t->dispatch->given.metrics, t->shop->name, t->decoded.events[i].dropped, false);
+}
+
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->lease_from_ms = sent_ms;
     t->dirty = false;
@@ -399,6 +405,8 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
         finish(t, JOB_IGNORED, t->ignored);
         return;
     }
+    if (c->reserve_count > 0)
+        count_dropped(t);
     if (c->reserve_count > 0 && !settle(t, c)) {
         finish(t, JOB_IGNORED, SV("duplicate event"));
         return;

@@ -11,6 +11,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "mapping/click.h"
 #include "mapping/normalise.h"
 #include "server/dispatch/recall.h"
 
@@ -22,6 +23,7 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define CLICK_LIFETIME_MS DAYS_MS(90)    // of Meta's cookies
 #define SUBSCRIBED_LATELY_MS MINUTES_MS(30)  // Klaviyo: one subscription of a profile in so long
 #define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
@@ -212,6 +214,22 @@ static void settle_schedule(struct task *t, const struct lookup *kept) {
                                   .lifetime_ms = SCHEDULE_LIFETIME_MS});
 }
 
+// The time at which a click was first seen: the earliest that a webhook of its visit gives. All events of one webhook are of one click.
+static void settle_click(struct task *t, const struct lookup *first) {
+    const struct event *clicked = NULL;
+    for (size_t i = 0; i < t->decoded.count; i++) {
+        struct event *e = &t->decoded.events[i];
+        if (!first->key.p || !sv_eq(click_key(&t->arena, e), first->key))
+            continue;
+        click_seen(&t->arena, e, first->ret);
+        clicked = e;
+    }
+    int64_t first_ms, ms = clicked ? click_of(clicked->user.fbc).seen_ms : 0;
+    if (clicked && (!sv_i64(first->ret, &first_ms) || ms < first_ms))
+        changes_mark(t, (struct mark){.key = first->key, .expect = first->ret, .value = arena_fmt(&t->arena, "%lld", (long long)ms),
+                                      .lifetime_ms = CLICK_LIFETIME_MS});
+}
+
 // is_subscribed: of a sign-up: its person is on the list, and permitted that half an hour ago or less: nothing has changed. A permission
 // that comes later counts anew, since who left by Klaviyo's own link is known to Klaviyo alone.
 static bool is_subscribed(const struct decoded *d, const struct lookup *list, const struct lookup *newest) {
@@ -226,8 +244,8 @@ static bool is_sign_up(const struct task *t) {
     return lists && t->decoded.supersedes_key.p && t->decoded.count == 1 && t->decoded.events[0].name == EVENT_SIGN_UP;
 }
 
-// The newest state, a subscription's schedule, a subscription to the list, then the names of each event's buyer.
-enum { NEWEST, SCHEDULE, LISTED, BUYERS };
+// The newest state, a subscription's schedule, a click, a subscription to the list, then the names of each event's buyer.
+enum { NEWEST, SCHEDULE, CLICK, LISTED, BUYERS };
 
 struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
     size_t n = BUYERS + t->decoded.count * BUYER_NAMES;
@@ -238,6 +256,8 @@ struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
         asked[NEWEST].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
     if (t->decoded.schedule_of.p)
         asked[SCHEDULE].key = schedule_key(&t->arena, t->decoded.schedule_of);
+    for (size_t i = 0; i < t->decoded.count && !asked[CLICK].key.p; i++)
+        asked[CLICK].key = click_key(&t->arena, &t->decoded.events[i]);
     if (is_sign_up(t))
         asked[LISTED].key = destination_klaviyo_list.changes(&t->arena, &t->decoded.events[0], t->shop);
     for (size_t i = 0; i < t->decoded.count; i++)
@@ -250,6 +270,7 @@ bool marks_settle(struct task *t, const struct lookup *known) {
     if (is_outdated(t, &known[NEWEST]))
         return false;
     settle_schedule(t, &known[SCHEDULE]);
+    settle_click(t, &known[CLICK]);
     if (known[LISTED].key.p)
         t->decoded.events[0].subscribed = is_subscribed(&t->decoded, &known[LISTED], &known[NEWEST]);
     for (size_t i = 0; i < t->decoded.count; i++)

@@ -50,7 +50,7 @@ struct shop_work {
     struct limit limits[PLAN_STEPS];
 };
 
-#define TASK_MARKS_MAX 4         // the newest state, a schedule, and two names of a buyer
+#define TASK_MARKS_MAX 5         // the newest state, a schedule, a click, and two names of a buyer
 
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {

@@ -85,10 +85,10 @@ static void answer(struct mg_connection *conn, struct sv method, const struct ht
 static void refuse(struct http_server *s, struct mg_connection *conn, const struct http_request *r, int code) {
     const struct status *status = status_of(code);
     char body[96];
+    const char *more = s->config.refused ? s->config.refused(s->config.ctx, r, code) : NULL;
     int n = snprintf(body, sizeof body, "{\"error\":\"%s\"}", status->error);
-    if (s->config.refused)
-        s->config.refused(s->config.ctx, r, code);
-    answer(conn, r->method, &(struct http_response){code, "application/json", status->headers, {body, (size_t)n}});
+    const char *headers = more ? arena_fmt(r->arena, "%s%s", status->headers, more).p : status->headers;
+    answer(conn, r->method, &(struct http_response){code, "application/json", headers ? headers : "", {body, (size_t)n}});
 }
 
 // ---- requests

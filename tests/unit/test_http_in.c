@@ -59,11 +59,12 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
     __atomic_add_fetch(&seen->handled, 1, __ATOMIC_SEQ_CST);
 }
 
-static void refused(void *ctx, const struct http_request *r, int status) {
+static const char *refused(void *ctx, const struct http_request *r, int status) {
     struct seen *seen = ctx;
     (void)r;
     __atomic_store_n(&seen->refused_status, status, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
+    return NULL;
 }
 
 static void done(void *ctx, const struct http_request *r) {
