@@ -63,7 +63,7 @@ MUTANTS = [
         ("server/dispatch/dispatch_job.c", "    request.body = s->draft.body;\n",
          '    request.body = s->attempts > 0 ? arena_fmt(&t->arena, SV_FMT " ", SV_ARG(s->draft.body)) : s->draft.body;\n'),)),
     Mutant("outcome not recorded before the next step", ("event order",), ("outside.klaviyo.own_3", "sqlite", 1, "KILL", 1), (
-        ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || t->lease", "    if (verdict == MARK_WAIT || t->lease"),
+        ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || !lease", "    if (verdict == MARK_WAIT || !lease"),
         ("server/dispatch/dispatch_job.c", "    if (!plan_in_order(&t->recorded,", "    if (!plan_in_order(&t->plan,"))),
     Mutant("outcome dropped", ("lost",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan.c", "    if (o->kind == OUTCOME_SENT) {\n        decide", "    if (o->kind == OUTCOME_SENT || o->kind == OUTCOME_RETRY) {\n        decide"),)),

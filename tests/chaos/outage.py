@@ -98,6 +98,18 @@ def faults(stats):
     return {k: v for k, v in dict(missing=stats["missing"], early=stats["early"], out_of_lane=stats["out_of_lane"] - stats["meta_out_of_lane"]).items() if v}
 
 
+def settled(destination, away):
+    """Requests a second at a Meta that is away, with nothing else to do, over so many seconds: the least of a few spans, for that it
+    is away has to be noticed, and what was due by then still comes."""
+    rates = []
+    while len(rates) < 6 and min(rates, default=1000) > 12:
+        asked = destination.stats()["refused"]
+        time.sleep(away)
+        rates.append(round((destination.stats()["refused"] - asked) / away))
+        tell(f"Meta is asked {rates[-1]} times a second")
+    return min(rates)
+
+
 def run(orders, people, store="sqlite", per_second=1000, per_minute=30000, away=10, deadline=900, max_wait="10s"):
     destination = world.Destination()
     figures = dict(orders=orders, people=people, store=store)
@@ -115,10 +127,8 @@ def run(orders, people, store="sqlite", per_second=1000, per_minute=30000, away=
             figures["accepted in s"] = round(time.monotonic() - begun, 1)
             figures["Klaviyo has all after s"] = round(figures["accepted in s"] + wait_told(destination, service, "klaviyo", orders + 1, deadline), 1)
             figures["the limit alone takes s"] = round(max(orders / per_second, (orders - per_minute) / per_minute * 60), 1)
-            asked = destination.stats()["refused"]
             away_from = watch.samples[-1][0] if watch.samples else 0
-            time.sleep(away)  # the outage goes on with nothing else to do
-            figures["requests/s at Meta while it is away"] = round((destination.stats()["refused"] - asked) / away)
+            figures["requests/s at Meta while it is away"] = settled(destination, away)
             figures["pending"] = int(service.metric("fireorder_pending"))
             figures["MB while it is away"] = round(max(watch.column(1, away_from)), 1)
             destination.set(meta_status=0)
