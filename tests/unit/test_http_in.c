@@ -28,6 +28,7 @@ struct seen {
     int answer_status;
     pthread_mutex_t gate;                  // /gate waits for it
     int at_gate;                           // atomic
+    pthread_mutex_t writing;               // of path, query and body: a crowd comes at once
 };
 
 static int early(void *ctx, const struct http_request *r) {
@@ -49,10 +50,12 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
         pthread_mutex_lock(&seen->gate);
         pthread_mutex_unlock(&seen->gate);
     }
+    pthread_mutex_lock(&seen->writing);
     copy(seen->path, r->path);
     copy(seen->query, r->query);
     copy(seen->body, sv_sub(r->body, 0, 63));
     seen->body_n = r->body.n;
+    pthread_mutex_unlock(&seen->writing);
     ret->status = seen->answer_status;
     ret->extra_headers = "X-Test: yes\r\n";
     ret->body = arena_dup(r->arena, SV("{\"ok\":true}"));
@@ -74,7 +77,7 @@ static void done(void *ctx, const struct http_request *r) {
 }
 
 static void setup(struct seen *seen, int64_t deadline_ms) {
-    *seen = (struct seen){.answer_status = 200, .gate = PTHREAD_MUTEX_INITIALIZER};
+    *seen = (struct seen){.answer_status = 200, .gate = PTHREAD_MUTEX_INITIALIZER, .writing = PTHREAD_MUTEX_INITIALIZER};
     const struct http_server_config config = {
         .listen = SV("127.0.0.1:0"),
         .body_limit = LIMIT,
