@@ -180,7 +180,7 @@ static void test_allows(void **state) {
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct consent_policy policy = {rows[i].purpose, rows[i].unknown, OPT_OUT_SKIP};
-        struct event event = {.consent = {rows[i].marketing, rows[i].analytics, rows[i].opt_out}, .user.country = sv_of(rows[i].country)};
+        struct event event = {.consent = {.marketing = rows[i].marketing, .analytics = rows[i].analytics, .opt_out_of_sale = rows[i].opt_out}, .user.country = sv_of(rows[i].country)};
         struct sv reason = SV_NONE;
         bool allowed = consent_allows(&arena, &policy, NULL, &event, &reason);
         if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
