@@ -95,6 +95,12 @@ void buf_reset(struct buf *b) {
     b->failed = false;
 }
 
+struct sv buf_take(struct buf *b, struct arena *a) {
+    struct sv taken = buf_ok(b) ? arena_dup(a, buf_sv(b)) : SV_NONE;
+    buf_free(b);
+    return taken;
+}
+
 void buf_free(struct buf *b) {
     free(b->p);
     *b = (struct buf){.limit = b->limit};

@@ -2,7 +2,7 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
-#include "base/sv.h"
+#include "base/arena.h"
 
 struct buf {
     char *p;
@@ -19,6 +19,7 @@ bool buf_ok(const struct buf *b);
 struct sv buf_sv(const struct buf *b);     // valid until the next write, reset or free
 const char *buf_cstr(struct buf *b);       // NUL-terminated view of the same bytes ("" when failed)
 void buf_reset(struct buf *b);             // empties, keeps the memory, clears failed
+struct sv buf_take(struct buf *b, struct arena *a);  // its bytes in the arena; absent when it failed. Frees it
 void buf_free(struct buf *b);              // safe on a zeroed or freed buf
 
 #endif

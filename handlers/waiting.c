@@ -97,12 +97,10 @@ bool waiting_answer(struct arena *a, const struct shop *shop, const struct event
     buf_init(&out, BODY_BYTES_MOST);
     jw_init(&w, &out);
     event_write(&w, &e);
-    bool made = buf_ok(&out);
     *ret = (struct part){
-        .body = made ? arena_dup(a, buf_sv(&out)) : SV_NONE,
+        .body = buf_take(&out, a),
         .id = e.id,
         .topic = source_topic(&source_events, sv_of(event_name_text(e.name))),
     };
-    buf_free(&out);
-    return made;
+    return ret->body.p != NULL;
 }

@@ -67,9 +67,7 @@ struct sv context_write(struct arena *a, const struct context *c) {
     }
     write_links(&w, c);
     jw_close(&w, '}');
-    struct sv json = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
-    return json;
+    return buf_take(&out, a);
 }
 
 static bool read_seen(const struct json *node, struct seen_text *ret) {

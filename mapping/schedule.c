@@ -52,9 +52,7 @@ struct sv schedule_write(struct arena *a, const struct schedule *s) {
     jw_member(&w, "charge_every", s->charge_every);
     jw_member(&w, "next", s->next);
     jw_close(&w, '}');
-    struct sv text = arena_dup(a, buf_sv(&out));
-    buf_free(&out);
-    return text;
+    return buf_take(&out, a);
 }
 
 bool schedule_read(const struct json *node, struct schedule *ret) {

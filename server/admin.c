@@ -57,8 +57,7 @@ static void metrics(struct admin *admin, const struct http_request *r, struct ht
     metrics_write(admin->metrics, gauges, read_gauges(admin, config, gauges), &out);
     ret->status = buf_ok(&out) ? 200 : 500;
     ret->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    ret->body = arena_dup(r->arena, buf_sv(&out));
-    buf_free(&out);
+    ret->body = buf_take(&out, r->arena);
     config_drop(config);
 }
 

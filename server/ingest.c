@@ -321,9 +321,7 @@ static struct sv results_text(struct arena *a, const struct entry *entries, size
         write_result(&w, &entries[i]);
     jw_close(&w, ']');
     jw_close(&w, '}');
-    struct sv text = arena_dup(a, buf_sv(&out));
-    buf_free(&out);
-    return text;
+    return buf_take(&out, a);
 }
 
 static struct sv error_text(struct arena *a, const struct err *e) {
@@ -334,9 +332,7 @@ static struct sv error_text(struct arena *a, const struct err *e) {
     jw_open(&w, '{');
     jw_member(&w, "error", sv_of(e->text));
     jw_close(&w, '}');
-    struct sv text = arena_dup(a, buf_sv(&out));
-    buf_free(&out);
-    return text;
+    return buf_take(&out, a);
 }
 
 // take_many takes the good ones among the parts of a request, whatever is wrong with the others.

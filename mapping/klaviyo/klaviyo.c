@@ -160,9 +160,7 @@ struct sv klaviyo_amend(struct arena *a, struct sv body) {
     buf_init(&out, body.n + 64);
     jw_init(&w, &out);
     copy_without_phone(&w, root);
-    struct sv amended = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
-    return amended;
+    return buf_take(&out, a);
 }
 
 // ---- address

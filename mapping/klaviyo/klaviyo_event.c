@@ -87,8 +87,7 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     buf_init(&out, BODY_BYTES_MOST);
     jw_init(&w, &out);
     struct draft made = {.tell_at = write_event(&w, a, e, shop, now_ms)};
-    made.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
+    made.body = buf_take(&out, a);
     return made;
 }
 

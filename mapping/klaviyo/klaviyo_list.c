@@ -126,11 +126,10 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     buf_init(&out, BODY_BYTES_MOST);
     jw_init(&w, &out);
     write_job(&w, a, e, shop, now_ms);
-    struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE, .undoes = is_leaving(e)};
+    struct draft made = {.body = buf_take(&out, a), .undoes = is_leaving(e)};
     // One consent is told once, by whichever webhook it comes; a new one, after they left perhaps, is told again.
     made.essence = arena_fmt(a, "state=%s " SV_FMT "\n", is_leaving(e) ? "left" : "subscribed",
                              SV_ARG(sv_first(event_property_text(e, "consented_at"), time_iso(a, e->time_ms))));
-    buf_free(&out);
     return made;
 }
 

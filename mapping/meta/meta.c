@@ -159,8 +159,7 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     jw_member(&w, "test_event_code", shop->meta.test_event_code);
     jw_member(&w, "partner_agent", SV("fireorder_0_1"));
     jw_close(&w, '}');
-    made.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
+    made.body = buf_take(&out, a);
     return made;
 }
 

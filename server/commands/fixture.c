@@ -179,8 +179,7 @@ void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms) {
             buf_putc(&out, f->body.p[i++]);
         }
     }
-    f->body = arena_dup(a, buf_sv(&out));
-    buf_free(&out);
+    f->body = buf_take(&out, a);
 }
 
 struct headers fixture_sign(struct arena *a, const struct fixture *f, struct sv secret, int64_t now_ms) {

@@ -226,8 +226,8 @@ enum rc interpolate(struct arena *a, struct sv text, struct sv *ret, struct err 
         rc = replace_one(a, &out, rest, &rest, e);
     if (rc == RC_OK && !buf_ok(&out))
         rc = err_set(e, RC_TOO_LARGE, "longer than %zu bytes", VALUE_LIMIT);
+    struct sv replaced = buf_take(&out, a);
     if (rc == RC_OK)
-        *ret = arena_dup(a, buf_sv(&out));
-    buf_free(&out);
+        *ret = replaced;
     return rc;
 }

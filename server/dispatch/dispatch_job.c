@@ -51,9 +51,7 @@ static struct sv person_json(struct task *t) {
     buf_init(&out, (size_t)1 << 20);
     jw_init(&w, &out);
     user_write(&w, &t->decoded.person);
-    struct sv json = arena_dup(&t->arena, buf_sv(&out));
-    buf_free(&out);
-    return json;
+    return buf_take(&out, &t->arena);
 }
 
 static void add_remembered(struct task *t, struct change *c) {

@@ -76,9 +76,7 @@ struct sv plan_write(struct arena *a, const struct plan *p) {
         write_event(&w, &p->events[i]);
     jw_close(&w, ']');
     jw_close(&w, '}');
-    struct sv json = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
-    return json;
+    return buf_take(&out, a);
 }
 
 // Sums and differences of what is read cannot overflow.

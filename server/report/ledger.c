@@ -122,9 +122,7 @@ struct sv ledger_write(struct arena *a, const struct ledger_entry *e) {
             write_number(&w, "gap", e->gap_ms);
     }
     jw_close(&w, '}');
-    struct sv line = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
-    return line;
+    return buf_take(&out, a);
 }
 
 static void read_has(struct sv has, bool ret[IDENTIFIER_COUNT]) {

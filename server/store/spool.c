@@ -186,7 +186,8 @@ static void lengthen_pause(struct spool *s) {  // with the lock
 static void note(struct spool *s, enum rc rc, const struct err *e) {  // with the lock
     if (rc != RC_OK && strcmp(s->trouble.text, e->text) != 0)
         log_warn("%" PRId64 " webhooks wait in the spool: %s", s->waiting, e->text);
-    s->trouble = rc == RC_OK ? (struct err){0} : *e;
+    const struct err none = {0};
+    s->trouble = rc == RC_OK ? none : *e;
     if (rc != RC_OK) {
         lengthen_pause(s);
         wait(s, false);
