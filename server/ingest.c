@@ -164,7 +164,7 @@ static enum result store_failed(struct ingest *in, const struct err *e) {
 // signature, which anybody could fall back to by leaving the better one out, opens nothing. ACCEPTED: go on.
 static enum result check_pin(struct ingest *in, const struct route *route, struct signature s, struct arena *a) {
     const uint64_t mark = mark_of(route->shop);
-    struct sv pinned;
+    struct lookup pinned = {.shop = route->shop->name, .key = PIN_KEY};
     struct err e;
     if (is_marked(in, mark))
         return s.pins ? ACCEPTED : REJECTED_SIGNATURE;
@@ -175,9 +175,9 @@ static enum result check_pin(struct ingest *in, const struct route *route, struc
         set_mark(in, mark);
         return ACCEPTED;
     }
-    if (store_state_get(in->store, a, route->shop->name, PIN_KEY, &pinned, &e) != RC_OK)
+    if (store_look_up(in->store, a, &pinned, 1, &e) != RC_OK)
         return store_failed(in, &e);
-    if (!pinned.p)
+    if (!pinned.ret.p && !pinned.unreadable.p)  // that there is one says it all
         return ACCEPTED;
     set_mark(in, mark);
     return REJECTED_SIGNATURE;

@@ -28,7 +28,8 @@ enum job_state { JOB_PENDING, JOB_DONE, JOB_DEAD, JOB_IGNORED };
 
 struct store_config {
     struct sv url;           // "sqlite:path", "redis://...", "redis+sentinel://..." (redis_url.h)
-    struct sv seal_key;      // 32 bytes; absent: SQLite keeps one beside its file (0600)
+    struct sv seal_keys;     // 32 bytes each, one behind the other: the first seals, all open (seal_ring.h); absent: SQLite keeps one
+                             // beside its file (0600)
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies
     int64_t ledger_lifetime_ms;
