@@ -122,7 +122,7 @@ class Canaries:
 
     def add_headers(self, headers):
         for name, value in (headers or {}).items():
-            if name.lower() in PERSONAL_HEADERS:
+            if name.lower() in PERSONAL_HEADERS and value != "unknown":  # proxies write that where they know no address
                 self.add(str(value), name)
 
     def add_service(self, service):
