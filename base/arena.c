@@ -87,15 +87,19 @@ struct sv arena_dup(struct arena *a, struct sv s) {
 }
 
 struct sv arena_fmt(struct arena *a, const char *fmt, ...) {
+    char small[256];  // what is longer is printed a second time
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int written = vsnprintf(NULL, 0, fmt, args);
+    int written = vsnprintf(small, sizeof small, fmt, args);
     va_end(args);
     size_t n = written < 0 ? 0 : (size_t)written;
     char *p = take(a, n + 1);
-    p[0] = '\0';
-    vsnprintf(p, n + 1, fmt, again);
+    if (n < sizeof small)
+        memcpy(p, small, n);
+    else
+        vsnprintf(p, n + 1, fmt, again);
+    p[n] = '\0';
     va_end(again);
     return (struct sv){p, n};
 }

@@ -12,18 +12,15 @@ void buf_init(struct buf *b, size_t limit_bytes) {
     *b = (struct buf){.limit = limit_bytes};
 }
 
-// reserve: room for `more` bytes and a NUL; false (and failed from then on) over the limit or out of memory.
-static bool reserve(struct buf *b, size_t more) {
-    if (b->failed)
-        return false;
+// grow: what reserve does when there is no room yet.
+static bool __attribute__((noinline)) grow(struct buf *b, size_t more) {
     if (more > b->limit || b->n > b->limit - more || b->limit > SIZE_MAX / 4) {
         b->failed = true;
         return false;
     }
-    size_t need = b->n + more + 1;
-    if (need <= b->cap)
-        return true;
-    size_t cap = b->cap ? b->cap * 2 : FIRST_CAPACITY;
+    size_t need = b->n + more + 1, cap = b->cap ? b->cap * 2 : FIRST_CAPACITY;
+    if (cap > b->limit + 1)
+        cap = b->limit + 1;
     if (cap < need)
         cap = need;
     char *p = realloc(b->p, cap);
@@ -34,6 +31,12 @@ static bool reserve(struct buf *b, size_t more) {
     b->p = p;
     b->cap = cap;
     return true;
+}
+
+// reserve: room for `more` bytes and a NUL; false (and failed from then on) over the limit or out of memory. What there is room for is
+// within the limit.
+static bool reserve(struct buf *b, size_t more) {
+    return !b->failed && (more < b->cap - b->n || grow(b, more));
 }
 
 void buf_put(struct buf *b, struct sv s) {
@@ -53,16 +56,19 @@ void buf_puts(struct buf *b, const char *cstr) {
     buf_put(b, sv_of(cstr));
 }
 
+// What does not fit is printed a second time.
 void buf_fmt(struct buf *b, const char *fmt, ...) {
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int written = vsnprintf(NULL, 0, fmt, args);
+    size_t room = b->failed ? 0 : b->cap - b->n;
+    int written = vsnprintf(room ? b->p + b->n : NULL, room, fmt, args);
     va_end(args);
     if (written < 0)
         b->failed = true;
     else if (reserve(b, (size_t)written)) {
-        vsnprintf(b->p + b->n, (size_t)written + 1, fmt, again);
+        if ((size_t)written >= room)
+            vsnprintf(b->p + b->n, (size_t)written + 1, fmt, again);
         b->n += (size_t)written;
     }
     va_end(again);

@@ -1,20 +1,74 @@
 // compress.c: one zstd frame per record, its unpacked size checked before memory is taken.
 #include "base/compress.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <zstd.h>
 
 enum { LEVEL = 1 };  // higher levels cost much time for few bytes on JSON
 
+// ---- contexts
+
+// A context costs more to make than a webhook to pack, so some are kept: as many as cores are likely to want at once, not one for each
+// thread, of which there are hundreds that wait.
+enum { KEPT_MOST = 4 };
+
+struct pool {
+    pthread_mutex_t lock;
+    void *kept[KEPT_MOST];
+    size_t n;
+};
+
+static struct pool packers = {.lock = PTHREAD_MUTEX_INITIALIZER}, unpackers = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *pool_take(struct pool *p) {
+    pthread_mutex_lock(&p->lock);
+    void *context = p->n > 0 ? p->kept[--p->n] : NULL;
+    pthread_mutex_unlock(&p->lock);
+    return context;
+}
+
+// pool_keep: false when there are enough.
+static bool pool_keep(struct pool *p, void *context) {
+    pthread_mutex_lock(&p->lock);
+    bool kept = p->n < KEPT_MOST;
+    if (kept)
+        p->kept[p->n++] = context;
+    pthread_mutex_unlock(&p->lock);
+    return kept;
+}
+
+_Noreturn static void die(const char *why) {
+    fprintf(stderr, "zstd: %s, stopping\n", why);
+    abort();
+}
+
+static ZSTD_CCtx *packer_take(void) {
+    ZSTD_CCtx *packer = pool_take(&packers);
+    if (!packer && !(packer = ZSTD_createCCtx()))
+        die("out of memory");
+    return packer;
+}
+
+static ZSTD_DCtx *unpacker_take(void) {
+    ZSTD_DCtx *unpacker = pool_take(&unpackers);
+    if (!unpacker && !(unpacker = ZSTD_createDCtx()))
+        die("out of memory");
+    return unpacker;
+}
+
+// ---- frames
+
 struct sv compress(struct arena *a, struct sv plain) {
     size_t room = ZSTD_compressBound(plain.n);
     char *out = arena_alloc(a, room);
-    size_t n = ZSTD_compress(out, room, plain.p, plain.n, LEVEL);
-    if (ZSTD_isError(n)) {  // with enough room only memory can be missing
-        fprintf(stderr, "zstd: %s, stopping\n", ZSTD_getErrorName(n));
-        abort();
-    }
+    ZSTD_CCtx *packer = packer_take();
+    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, LEVEL);
+    if (ZSTD_isError(n))  // with enough room only memory can be missing
+        die(ZSTD_getErrorName(n));
+    if (!pool_keep(&packers, packer))
+        ZSTD_freeCCtx(packer);
     return (struct sv){out, n};
 }
 
@@ -31,7 +85,10 @@ enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *r
     char *out = arena_alloc(a, (size_t)size + 1);
     if (!arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "compressed data unpacks to %llu bytes, over the memory limit", size);
-    size_t n = ZSTD_decompress(out, (size_t)size, packed.p, packed.n);
+    ZSTD_DCtx *unpacker = unpacker_take();
+    size_t n = ZSTD_decompressDCtx(unpacker, out, (size_t)size, packed.p, packed.n);
+    if (!pool_keep(&unpackers, unpacker))
+        ZSTD_freeDCtx(unpacker);
     if (ZSTD_isError(n))
         return err_set(e, RC_INVALID, "compressed data is damaged: %s", ZSTD_getErrorName(n));
     if (n != size)

@@ -1,4 +1,4 @@
-// compress.h: zstd level 1; the only module that sees libzstd. Thread-safe, no state.
+// compress.h: zstd level 1; the only module that sees libzstd. Thread-safe.
 #ifndef BASE_COMPRESS_H
 #define BASE_COMPRESS_H
 

@@ -57,6 +57,12 @@ static struct digest hash(EVP_MD_CTX *hasher, struct sv prefix, const struct sv 
     return d;
 }
 
+void sha1_hex(struct sv bytes, char ret[41]) {
+    unsigned char d[20];
+    must(EVP_Digest(bytes.p ? bytes.p : "", bytes.n, d, NULL, EVP_sha1(), NULL) == 1, "SHA-1");
+    hex_into(ret, d, sizeof d);
+}
+
 static struct sv digest_sv(const struct digest *d) {
     return (struct sv){(const char *)d->b, sizeof d->b};
 }

@@ -13,6 +13,7 @@ struct digest {
 };
 
 struct digest sha256(struct sv bytes);
+void sha1_hex(struct sv bytes, char ret[41]);                                     // how Redis names scripts; protects nothing
 struct digest sha256_parts(const struct sv *parts, size_t n);                    // of the concatenation
 struct digest hmac_sha256(struct sv key, const struct sv *parts, size_t n);      // of the concatenation
 bool digest_eq(const struct digest *a, const struct digest *b);                  // constant time

@@ -52,30 +52,12 @@ static bool at_char(const struct parser *p, char c) {
     return p->at < p->end && *p->at == c;
 }
 
-// has_special: whether one of eight bytes is a control character, a quote, a backslash or not ASCII.
-static uint64_t has_special(const char *eight) {
-    const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
-    uint64_t x;
-    memcpy(&x, eight, sizeof x);
-    uint64_t quote = x ^ (ones * '"'), backslash = x ^ (ones * '\\');
-    // (v - n) & ~v has the top bit of each byte that is below n, and perhaps of bytes after such a one.
-    return (x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
-}
-
-static const char *skip_plain(const char *at, const char *end) {
-    while (end - at >= 8 && !has_special(at))
-        at += 8;
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
 // string: at the opening quote; leaves the parser behind the closing one.
 static bool string(struct parser *p, struct token *ret) {
     const char *begin = ++p->at;
     ret->has_escape = false;
     for (;;) {
-        p->at = skip_plain(p->at, p->end);
+        p->at += plain_length(rest(p));
         if (p->at == p->end)
             return invalid(p, "");
         unsigned char c = (unsigned char)*p->at;

@@ -50,8 +50,12 @@ const struct json *json_at(const struct json *node, const char *dotted_path);   
 struct sv json_text(const struct json *node);   // STRING or NUMBER as text, TRUE/FALSE as "true"/"false"; else SV_NONE
 struct sv json_str(const struct json *object, const char *dotted_path);             // json_text(json_at(...)); "" gives SV_NONE
 bool json_is_true(const struct json *node);     // true, 1, "true", "1"
-bool json_is_object(const struct json *node);
-bool json_is_array(const struct json *node);
+static inline bool json_is_object(const struct json *node) {
+    return node && node->type == JSON_OBJECT;
+}
+static inline bool json_is_array(const struct json *node) {
+    return node && node->type == JSON_ARRAY;
+}
 #define JSON_EACH(item, node) for (const struct json *item = (node) ? (node)->child : NULL; item; item = item->next)
 
 // The writer: commas are its business, escapes too; invalid UTF-8 becomes U+FFFD. Members whose value is absent are left out.

@@ -1,6 +1,33 @@
 // json_lex.c: UTF-8 characters, numbers and escapes.
 #include "base/json_lex.h"
 
+#include <endian.h>
+#include <string.h>
+
+// specials: the top bit of the first of eight bytes that is a control character, a quote, a backslash or not ASCII; perhaps that of
+// others behind it; 0 when there is none.
+static uint64_t specials(const char *eight) {
+    const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
+    uint64_t x;
+    memcpy(&x, eight, sizeof x);
+    x = le64toh(x);
+    uint64_t quote = x ^ (ones * '"'), backslash = x ^ (ones * '\\');
+    // (v - n) & ~v has the top bit of each byte that is below n, and perhaps of bytes after such a one.
+    return (x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
+}
+
+size_t plain_length(struct sv s) {
+    size_t n = 0;
+    for (; s.n - n >= 8; n += 8) {
+        uint64_t found = specials(s.p + n);
+        if (found)
+            return n + (size_t)__builtin_ctzll(found) / 8;
+    }
+    while (n < s.n && (unsigned char)s.p[n] >= 0x20 && (unsigned char)s.p[n] < 0x80 && s.p[n] != '"' && s.p[n] != '\\')
+        n++;
+    return n;
+}
+
 // What may follow each range of lead bytes: the first continuation byte has its own range, the others are 80..BF.
 static const struct lead {
     unsigned char from, to, length, second_from, second_to;

@@ -4,6 +4,9 @@
 
 #include "base/sv.h"
 
+// plain_length: bytes that s begins with which stand for themselves in a string and are ASCII.
+size_t plain_length(struct sv s);
+
 // utf8_length: bytes of the well-formed UTF-8 character that s begins with (Unicode table 3-7: shortest form only, no
 // surrogates, at most U+10FFFF); 0 when there is none.
 size_t utf8_length(struct sv s);

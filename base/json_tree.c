@@ -39,11 +39,3 @@ bool json_is_true(const struct json *node) {
     bool textual = node->type == JSON_STRING || node->type == JSON_NUMBER;
     return node->type == JSON_TRUE || (textual && sv_is(node->text, "1")) || (node->type == JSON_STRING && sv_is(node->text, "true"));
 }
-
-bool json_is_object(const struct json *node) {
-    return node && node->type == JSON_OBJECT;
-}
-
-bool json_is_array(const struct json *node) {
-    return node && node->type == JSON_ARRAY;
-}

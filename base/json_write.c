@@ -4,9 +4,9 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD"  // U+FFFD
 
-// What stands for a byte that cannot stand for itself. NUL has no entry: \u0000 is refused by our reader and by many others.
-static const char *const escapes[128] = {
-    ['"'] = "\\\"", ['\\'] = "\\\\", ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t",
+// What stands behind a backslash for a byte that cannot stand for itself. NUL has none: \u0000 is refused by our reader and by many others.
+static const char escapes[128] = {
+    ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
 };
 
 void jw_init(struct jw *w, struct buf *out) {
@@ -36,34 +36,31 @@ void jw_close(struct jw *w, char bracket) {
         w->depth--;
 }
 
-static void put_special(struct buf *out, unsigned char c) {
-    if (c < COUNTOF(escapes) && escapes[c])
-        buf_puts(out, escapes[c]);
+// put_special: the character that s begins with and that is not plain; its length.
+static size_t put_special(struct buf *out, struct sv s) {
+    unsigned char c = (unsigned char)s.p[0];
+    size_t length = c >= 0x80 ? utf8_length(s) : 0;
+    if (length > 0)
+        buf_put(out, sv_sub(s, 0, length));
+    else if (c < sizeof escapes && escapes[c])
+        buf_put(out, (struct sv){(const char[]){'\\', escapes[c]}, 2});
     else if (c > 0 && c < 0x20)
         buf_fmt(out, "\\u%04x", c);
     else
         buf_puts(out, REPLACEMENT);
-}
-
-static bool is_plain(unsigned char c) {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    return length > 0 ? length : 1;
 }
 
 static void put_quoted(struct buf *out, struct sv s) {
     buf_putc(out, '"');
-    size_t from = 0, at = 0;
-    while (at < s.n) {
-        unsigned char c = (unsigned char)s.p[at];
-        size_t step = is_plain(c) ? 1 : c < 0x80 ? 0 : utf8_length(sv_sub(s, at, s.n));
-        if (step == 0) {
-            buf_put(out, sv_sub(s, from, at - from));
-            put_special(out, c);
-            from = at + 1;
-            step = 1;
-        }
-        at += step;
+    for (size_t at = 0; at < s.n;) {
+        struct sv rest = {s.p + at, s.n - at};
+        rest.n = plain_length(rest);
+        buf_put(out, rest);
+        at += rest.n;
+        if (at < s.n)
+            at += put_special(out, (struct sv){s.p + at, s.n - at});
     }
-    buf_put(out, sv_sub(s, from, at - from));
     buf_putc(out, '"');
 }
 
@@ -100,8 +97,15 @@ void jw_number(struct jw *w, struct sv decimal) {
 }
 
 void jw_int(struct jw *w, int64_t n) {
-    before_value(w);
-    buf_fmt(w->out, "%lld", (long long)n);
+    char digits[20];  // of INT64_MIN with its sign
+    size_t at = sizeof digits;
+    uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (n < 0)
+        digits[--at] = '-';
+    put_value(w, (struct sv){digits + at, sizeof digits - at});
 }
 
 void jw_bool(struct jw *w, bool b) {

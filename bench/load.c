@@ -1,216 +1,352 @@
-// load.c: sends requests at a given rate, one connection each as fireorder answers them, and says how long the answers took.
-// Usage: bench_load KIND PORT RATE SECONDS     RATE 0: each of a few threads sends again as soon as it was answered
-//        bench_load bare PORT                  a server that reads a request and answers 429 at once: what any server costs
-// KIND: orders (signed for shop acme with the secret "bench"), or one of the floods of contexts below.
-// A request that waits for its turn because the ones before it are slow is late from the moment at which it was due.
-#include "base/clock.h"
-#include "base/crypto.h"
+// load.c: sends orders and measures the answers. One thread, epoll.
+// Closed loop (no --rate): each connection sends the next order when it has the answer to the last. Open loop: a fixed rate; an order that
+// finds all connections busy waits, and its latency counts from the moment at which it was meant to be sent.
+// With --lanes a person's orders share a connection, so that the order in which they are accepted is the order of their numbers.
+#include "bench/histogram.h"
+#include "bench/traffic.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 8, SAMPLES_MOST = 1 << 18, REQUEST_MOST = 16 << 10, STATUSES = 600 };
+#define ANSWER_MOST 4096
+#define TELL_MOST 3     // of so many bad answers the text is shown
 
-#define HEAD_OF_CONTEXT "POST /context/acme HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
-#define GOOD_ORIGIN "Origin: https://acme.example\r\n"
+enum state { IDLE, CONNECTING, WRITING, READING };
 
-static int64_t run_id;
-
-static size_t with_body(char *out, const char *head, const char *body) {
-    return (size_t)snprintf(out, REQUEST_MOST, "%sContent-Length: %zu\r\n\r\n%s", head, strlen(body), body);
-}
-
-static size_t order(char *out, uint64_t n) {
-    char body[8192], head[512], lines[6000] = "";
-    struct arena a;
-    for (int i = 0; i < 12; i++)
-        snprintf(lines + strlen(lines), sizeof lines - strlen(lines),
-                 "%s{\"id\":%d,\"product_id\":632910392,\"variant_id\":%d,\"sku\":\"SKU-%d\",\"title\":\"Serum with a rather long name, %d ml\","
-                 "\"vendor\":\"Acme\",\"quantity\":1,\"price\":\"12.95\",\"properties\":[],\"taxable\":true,\"total_discount\":\"0.00\"}", i ? "," : "", i, 808950810 + i, i, i * 10);
-    uint64_t id = (uint64_t)run_id * 1000000 + n;
-    snprintf(body, sizeof body, "{\"id\":%llu,\"name\":\"#%llu\",\"email\":\"p%llu@klaviyo-demo.com\",\"currency\":\"USD\",\"total_price\":\"155.40\",\"financial_status\":\"paid\","
-             "\"source_name\":\"web\",\"created_at\":\"2026-11-21T10:00:00Z\",\"test\":false,\"cart_token\":\"c%llu\",\"customer\":{\"id\":%llu,\"first_name\":\"Ava\"},"
-             "\"billing_address\":{\"country_code\":\"US\",\"city\":\"Austin\",\"zip\":\"78701\"},\"line_items\":[%s]}",
-             (unsigned long long)id, (unsigned long long)id, (unsigned long long)id, (unsigned long long)id, (unsigned long long)id, lines);
-    arena_init(&a, 1 << 16);
-    const struct sv bytes = sv_of(body);
-    struct digest d = hmac_sha256(SV("bench"), &bytes, 1);
-    struct sv signature = base64_of(&a, (struct sv){(const char *)d.b, sizeof d.b});
-    snprintf(head, sizeof head, "POST /hooks/acme/shopify HTTP/1.1\r\nHost: x\r\nX-Shopify-Topic: orders/create\r\nX-Shopify-Webhook-Id: b-%llu\r\n"
-             "X-Shopify-Hmac-Sha256: " SV_FMT "\r\nContent-Type: application/json\r\n", (unsigned long long)id, SV_ARG(signature));
-    arena_free(&a);
-    return with_body(out, head, body);
-}
-
-// From one address, and so over its rate after a moment.
-static size_t one_address(char *out, uint64_t n) {
-    (void)n;
-    return with_body(out, HEAD_OF_CONTEXT GOOD_ORIGIN, "{\"cart_token\":\"flood\",\"fbp\":\"fb.1.1760000000000.1098115397\",\"consent\":{\"marketing\":\"granted\"}}");
-}
-
-static size_t from_many(char *out, const char *origin, const char *body) {
-    char head[512];
-    uint64_t address = random_below(1 << 24);
-    snprintf(head, sizeof head, HEAD_OF_CONTEXT "%sX-Forwarded-For: 20.%u.%u.%u\r\n", origin, (unsigned)(address >> 16), (unsigned)(address >> 8 & 255), (unsigned)(address & 255));
-    return with_body(out, head, body);
-}
-
-// Well-formed, under tokens that nobody has, from ever new addresses: held by the shop's rate alone, and what it lets through is stored.
-static size_t many_addresses(char *out, uint64_t n) {
-    char body[256];
-    snprintf(body, sizeof body, "{\"cart_token\":\"flood%llu\",\"fbp\":\"fb.1.1760000000000.1098115397\",\"consent\":{\"marketing\":\"granted\"}}", (unsigned long long)n);
-    return from_many(out, GOOD_ORIGIN, body);
-}
-
-static size_t foreign_origin(char *out, uint64_t n) {
-    (void)n;
-    return from_many(out, "Origin: https://evil.example\r\n", "{\"cart_token\":\"flood\"}");
-}
-
-static size_t broken_json(char *out, uint64_t n) {
-    char body[4001];
-    (void)n;
-    memset(body, '[', sizeof body - 1);
-    body[sizeof body - 1] = '\0';
-    return from_many(out, GOOD_ORIGIN, body);
-}
-
-static const struct kind {
-    const char *name;
-    size_t (*make)(char *out, uint64_t n);
-} kinds[] = {{"orders", order}, {"one_address", one_address}, {"many_addresses", many_addresses}, {"foreign_origin", foreign_origin}, {"broken_json", broken_json}};
-
-// ---- sending
-
-struct sender {
-    pthread_t thread;
-    const struct kind *kind;
-    int port, number;
-    double rate;  // of all senders together; 0: as fast as answers come
-    int64_t begin_us, end_us;
-    int64_t *taken_us;
-    size_t count;
-    int statuses[STATUSES];  // 0: no answer
+struct conn {
+    int fd;                  // -1: none
+    enum state state;
+    bool reused;             // an answer came on this connection before
+    int64_t order, cursor;   // which one is under way; where to look for the next (lanes)
+    int64_t intended_us, answers;
+    size_t written, got;
+    char *request, answer[ANSWER_MOST];
 };
 
-static int exchange(int port, const char *request, size_t n) {
-    const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char answer[2048];
-    int status = 0, one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0 && send(fd, request, n, MSG_NOSIGNAL) == (ssize_t)n) {
-        ssize_t got = recv(fd, answer, sizeof answer - 1, 0);
-        answer[got > 0 ? got : 0] = '\0';
-        if (got >= 12)
-            status = (int)strtol(answer + 9, NULL, 10);
-    }
-    close(fd);
-    return status > 0 && status < STATUSES ? status : 0;
+struct load {
+    struct traffic traffic;
+    struct sockaddr_in to;
+    int epoll;
+    int64_t conn_count, rate, expect, timeout_ms;
+    struct conn *conns;
+    struct conn **idle;      // stack of those without work (open loop)
+    size_t idle_count;
+    int64_t issued, answered, good, reconnects, errors, started_us, last_us;
+    int64_t *acks;           // when each order was answered, µs of the monotonic clock; NULL: not wanted
+    int64_t statuses[600];
+    int told;
+    struct histogram latencies;
+};
+
+static int64_t now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static void sleep_until(int64_t at_us) {
-    const struct timespec at = {.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+static _Noreturn void die(const char *what) {
+    fprintf(stderr, "bench_load: %s: %s\n", what, strerror(errno));
+    exit(1);
 }
 
-static void *send_all(void *ctx) {
-    struct sender *s = ctx;
-    char *request = malloc(REQUEST_MOST);
-    prctl(PR_SET_TIMERSLACK, 1000);
-    for (uint64_t i = (uint64_t)s->number; request && s->count < SAMPLES_MOST; i += THREADS) {
-        int64_t due_us = s->rate > 0 ? s->begin_us + (int64_t)((double)i * 1e6 / s->rate) : clock_mono_us();
-        if (due_us >= s->end_us)
-            break;
-        size_t n = s->kind->make(request, i);
-        sleep_until(due_us);
-        if (s->rate <= 0)
-            due_us = clock_mono_us();
-        s->statuses[exchange(s->port, request, n)]++;
-        s->taken_us[s->count++] = clock_mono_us() - due_us;
-    }
-    free(request);
-    return NULL;
-}
+// ---- which order is next
 
-static int compare(const void *left, const void *right) {
-    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-    return (a > b) - (a < b);
-}
-
-static void print(const struct sender *senders, int64_t *taken_us, double seconds) {
-    size_t n = 0;
-    int statuses[STATUSES] = {0};
-    for (const struct sender *s = senders; s < senders + THREADS; s++) {
-        memmove(taken_us + n, s->taken_us, s->count * sizeof *taken_us);
-        n += s->count;
-        for (int i = 0; i < STATUSES; i++)
-            statuses[i] += s->statuses[i];
-    }
-    qsort(taken_us, n, sizeof *taken_us, compare);
-    printf("{\"sent\": %zu, \"per_second\": %.1f, \"p50_us\": %lld, \"p95_us\": %lld, \"p99_us\": %lld", n, (double)n / seconds, (long long)(n ? taken_us[n / 2] : 0),
-           (long long)(n ? taken_us[n * 95 / 100] : 0), (long long)(n ? taken_us[n * 99 / 100] : 0));
-    const char *separator = ", \"statuses\": {";
-    for (int i = 0; i < STATUSES; i++)
-        if (statuses[i]) {
-            printf("%s\"%d\": %d", separator, i, statuses[i]);
-            separator = ", ";
+// The next order of a connection in closed loop; -1: there is none.
+static int64_t next_order(struct load *l, struct conn *c) {
+    const struct traffic_config *t = &l->traffic.config;
+    if (t->lanes == 0)
+        return l->issued < t->count ? l->issued++ : -1;
+    for (int64_t i = c->cursor; i < t->count; i++)
+        if (traffic_person(&l->traffic, i) % l->conn_count == c - l->conns) {
+            c->cursor = i + 1;
+            l->issued++;
+            return i;
         }
-    printf("%s}\n", n ? "}" : "");
+    c->cursor = t->count;
+    return -1;
 }
 
-static int run(const struct kind *kind, int port, double rate, double seconds) {
-    struct sender *senders = calloc(THREADS, sizeof *senders);
-    int64_t *taken_us = calloc((size_t)THREADS * SAMPLES_MOST, sizeof *taken_us);
-    if (!senders || !taken_us)
-        return 1;
-    run_id = clock_wall_ms() % 100000000;
-    int64_t begin_us = clock_mono_us() + 20000, end_us = begin_us + (int64_t)(seconds * 1e6);
-    for (int i = 0; i < THREADS; i++) {
-        senders[i] = (struct sender){.kind = kind, .port = port, .number = i, .rate = rate, .begin_us = begin_us, .end_us = end_us, .taken_us = taken_us + (size_t)i * SAMPLES_MOST};
-        if (pthread_create(&senders[i].thread, NULL, send_all, &senders[i]) != 0)
-            return 1;
+// ---- one request
+
+static void watch(struct load *l, struct conn *c, uint32_t events, int how) {
+    struct epoll_event event = {.events = events, .data.ptr = c};
+    if (epoll_ctl(l->epoll, how, c->fd, &event))
+        die("epoll_ctl");
+}
+
+static void drop(struct conn *c) {
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+}
+
+static void open_conn(struct load *l, struct conn *c) {
+    int one = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        die("socket");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(c->fd, (struct sockaddr *)&l->to, sizeof l->to) && errno != EINPROGRESS)
+        die("connect");
+    c->state = CONNECTING;
+    c->reused = false;
+    watch(l, c, EPOLLOUT, EPOLL_CTL_ADD);
+}
+
+static void write_on(struct load *l, struct conn *c);
+
+static void send_order(struct load *l, struct conn *c, int64_t order, int64_t intended_us) {
+    c->order = order;
+    c->intended_us = intended_us;
+    c->written = c->got = 0;
+    traffic_put(&l->traffic, c->request, order);
+    if (c->fd < 0) {
+        open_conn(l, c);
+        return;
     }
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(senders[i].thread, NULL);
-    print(senders, taken_us, (double)(clock_mono_us() - begin_us) / 1e6);
-    free(taken_us);
-    free(senders);
-    return 0;
+    c->state = WRITING;
+    write_on(l, c);
 }
 
-// ---- the bare server
+static void next(struct load *l, struct conn *c) {
+    c->state = IDLE;
+    if (l->rate > 0) {
+        l->idle[l->idle_count++] = c;
+        return;
+    }
+    int64_t order = next_order(l, c);
+    if (order >= 0)
+        send_order(l, c, order, now_us());
+}
 
-static int serve_bare(int port) {
-    static const char answer[] = "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
-    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char request[REQUEST_MOST];
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(listener, (const struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 1024) != 0)
-        return 1;
+// The order is over, well or not.
+static void over(struct load *l, struct conn *c, int status) {
+    int64_t now = now_us();
+    l->answered++;
+    l->last_us = now;
+    c->answers += status > 0;
+    l->statuses[status > 0 && status < 600 ? status : 0]++;
+    if (status == l->expect) {
+        l->good++;
+        histogram_add(&l->latencies, now - c->intended_us);
+        if (l->acks)
+            l->acks[c->order] = now;
+    } else if (l->told++ < TELL_MOST) {
+        fprintf(stderr, "bench_load: order %lld: %.*s\n", (long long)c->order, status ? (int)c->got : 10, status ? c->answer : "no answer\n");
+    }
+    next(l, c);
+}
+
+static void lost(struct load *l, struct conn *c) {
+    drop(c);
+    // A server may close an idle connection just when the next request is on its way: then the request is sent on a new one.
+    if (c->reused && c->got == 0) {
+        l->reconnects++;
+        send_order(l, c, c->order, c->intended_us);
+        return;
+    }
+    l->errors++;
+    over(l, c, 0);
+}
+
+static void write_on(struct load *l, struct conn *c) {
+    size_t n = l->traffic.request.n;
+    while (c->written < n) {
+        ssize_t wrote = write(c->fd, c->request + c->written, n - c->written);
+        if (wrote < 0 && errno == EAGAIN) {
+            c->state = WRITING;
+            watch(l, c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
+            return;
+        }
+        if (wrote < 0) {
+            lost(l, c);
+            return;
+        }
+        c->written += (size_t)wrote;
+    }
+    if (c->state != READING || !c->reused)
+        watch(l, c, EPOLLIN, EPOLL_CTL_MOD);
+    c->state = READING;
+}
+
+// The length of the answer when all of it is there, else 0.
+static size_t whole(const struct conn *c) {
+    const char *end = memmem(c->answer, c->got, "\r\n\r\n", 4), *length = memmem(c->answer, c->got, "ontent-", 7);
+    if (!end)
+        return 0;
+    size_t head = (size_t)(end + 4 - c->answer), body = 0;
+    for (; length && length < end; length = memmem(length + 1, (size_t)(end - length - 1), "ontent-", 7))
+        if (strncasecmp(length, "ontent-length:", 14) == 0)
+            body = strtoul(length + 14, NULL, 10);
+    return c->got >= head + body ? head + body : 0;
+}
+
+static void read_on(struct load *l, struct conn *c) {
+    ssize_t n = read(c->fd, c->answer + c->got, ANSWER_MOST - 1 - c->got);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0 || c->state == IDLE) {
+        if (c->state == IDLE)
+            drop(c);
+        else
+            lost(l, c);
+        return;
+    }
+    c->got += (size_t)n;
+    c->answer[c->got] = 0;
+    if (!whole(c))
+        return;
+    int status = (int)strtol(c->answer + 9, NULL, 10);
+    c->reused = true;
+    if (l->traffic.config.close || strcasestr(c->answer, "connection: close"))
+        drop(c);
+    over(l, c, status);
+}
+
+static void see(struct load *l, struct conn *c, uint32_t events) {
+    int bad = 0;
+    socklen_t n = sizeof bad;
+    if (c->fd < 0)
+        return;
+    if (c->state == CONNECTING) {
+        if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &bad, &n) || bad)
+            lost(l, c);
+        else
+            write_on(l, c);
+    } else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        read_on(l, c);
+    } else if (c->state == WRITING) {
+        write_on(l, c);
+    }
+}
+
+// ---- the run
+
+// issue_due: in open loop, what is due by now and finds a connection. Returns how long until the next one is due, in ns.
+static int64_t issue_due(struct load *l) {
     for (;;) {
-        int fd = accept(listener, NULL, NULL);
-        if (fd >= 0 && recv(fd, request, sizeof request, 0) > 0)
-            (void)!write(fd, answer, sizeof answer - 1);
-        close(fd);
+        if (l->issued == l->traffic.config.count || l->idle_count == 0)
+            return 100000000;
+        int64_t due = l->started_us + l->issued * 1000000 / l->rate, now = now_us();
+        if (due > now)
+            return (due - now) * 1000;
+        send_order(l, l->idle[--l->idle_count], l->issued++, due);
     }
 }
+
+static void run(struct load *l) {
+    struct epoll_event events[256];
+    l->started_us = l->last_us = now_us();
+    for (int64_t i = 0; i < l->conn_count; i++)
+        next(l, &l->conns[i]);
+    while (l->answered < l->traffic.config.count && now_us() - l->last_us < l->timeout_ms * 1000) {
+        int64_t ns = l->rate > 0 ? issue_due(l) : 100000000;
+        struct timespec wait = {ns / 1000000000, ns % 1000000000};
+        int n = epoll_pwait2(l->epoll, events, 256, &wait, NULL);
+        for (int i = 0; i < n; i++)
+            see(l, events[i].data.ptr, events[i].events);
+    }
+}
+
+static void report(const struct load *l) {
+    struct rusage usage;
+    int64_t starved = 0, took = l->last_us - l->started_us;
+    const struct histogram *h = &l->latencies;
+    getrusage(RUSAGE_SELF, &usage);
+    for (int64_t i = 0; i < l->conn_count && i < l->traffic.config.count; i++)
+        starved += l->conns[i].answers == 0;
+    printf("{\"count\":%lld,\"good\":%lld,\"errors\":%lld,\"missing\":%lld,\"reconnects\":%lld,\"starved\":%lld,\"seconds\":%.6f,\"per_second\":%.1f,",
+           (long long)l->traffic.config.count, (long long)l->good, (long long)l->errors, (long long)(l->traffic.config.count - l->answered),
+           (long long)l->reconnects, (long long)starved, (double)took / 1e6, (double)l->good * 1e6 / (double)(took > 0 ? took : 1));
+    printf("\"p50_us\":%llu,\"p90_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,\"max_us\":%llu,\"body\":%zu,\"statuses\":{",
+           (unsigned long long)histogram_at(h, 0.5), (unsigned long long)histogram_at(h, 0.9), (unsigned long long)histogram_at(h, 0.99),
+           (unsigned long long)histogram_at(h, 0.999), (unsigned long long)h->most, l->traffic.request.n - l->traffic.body_at);
+    for (int s = 0, first = 1; s < 600; s++)
+        if (l->statuses[s]) {
+            printf("%s\"%d\":%lld", first ? "" : ",", s, (long long)l->statuses[s]);
+            first = 0;
+        }
+    printf("},\"cpu_s\":%.3f}\n", (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+}
+
+static void write_acks(const struct load *l, const char *file) {
+    FILE *out = fopen(file, "wb");
+    if (!out || fwrite(l->acks, sizeof *l->acks, (size_t)l->traffic.config.count, out) != (size_t)l->traffic.config.count || fclose(out))
+        die(file);
+}
+
+static void prepare(struct load *l, const char *acks) {
+    struct err e;
+    if (traffic_init(&l->traffic, &l->traffic.config, &e)) {
+        fprintf(stderr, "bench_load: %s\n", e.text);
+        exit(1);
+    }
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->conns = calloc((size_t)l->conn_count, sizeof *l->conns);
+    l->idle = calloc((size_t)l->conn_count, sizeof *l->idle);
+    l->acks = acks ? calloc((size_t)l->traffic.config.count, sizeof *l->acks) : NULL;
+    if (l->epoll < 0 || !l->conns || !l->idle || (acks && !l->acks))
+        die("memory");
+    for (int64_t i = 0; i < l->conn_count; i++) {
+        l->conns[i].fd = -1;
+        l->conns[i].request = malloc(l->traffic.request.n);
+        if (!l->conns[i].request)
+            die("memory");
+        memcpy(l->conns[i].request, l->traffic.request.p, l->traffic.request.n);
+    }
+}
+
+static const char usage_text[] =
+    "usage: bench_load --port PORT --fixture FOLDER [--secret TEXT] [--first N] [--count N] [--connections N] [--rate N] [--lanes N]\n"
+    "                  [--shops N] [--wrong] [--close] [--expect STATUS] [--acks FILE] [--timeout SECONDS]\n";
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "bare") == 0)
-        return serve_bare((int)strtol(argv[2], NULL, 10));
-    for (size_t i = 0; argc == 5 && i < COUNTOF(kinds); i++)
-        if (strcmp(argv[1], kinds[i].name) == 0)
-            return run(&kinds[i], (int)strtol(argv[2], NULL, 10), strtod(argv[3], NULL), strtod(argv[4], NULL));
-    fprintf(stderr, "usage: %s KIND PORT RATE SECONDS | bare PORT\n", argv[0]);
-    return 2;
+    static const struct option options[] = {
+        {"port", 1, NULL, 'p'}, {"fixture", 1, NULL, 'f'}, {"secret", 1, NULL, 's'}, {"first", 1, NULL, 'i'}, {"count", 1, NULL, 'n'},
+        {"connections", 1, NULL, 'c'}, {"rate", 1, NULL, 'r'}, {"lanes", 1, NULL, 'l'}, {"shops", 1, NULL, 'S'}, {"wrong", 0, NULL, 'w'},
+        {"close", 0, NULL, 'k'}, {"expect", 1, NULL, 'e'}, {"acks", 1, NULL, 'a'}, {"timeout", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
+    static struct load l = {.conn_count = 64, .expect = 200, .timeout_ms = 20000};
+    struct traffic_config *t = &l.traffic.config;
+    const char *acks = NULL;
+    *t = (struct traffic_config){.secret = "shopify-secret", .count = 1000, .shops = 1};
+    l.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        int64_t n = optarg ? strtoll(optarg, NULL, 10) : 0;
+        switch (o) {
+        case 'p': l.to.sin_port = htons((uint16_t)n); break;
+        case 'f': t->fixture = optarg; break;
+        case 's': t->secret = optarg; break;
+        case 'i': t->first = n; break;
+        case 'n': t->count = n; break;
+        case 'c': l.conn_count = n; break;
+        case 'r': l.rate = n; break;
+        case 'l': t->lanes = n; break;
+        case 'S': t->shops = n; break;
+        case 'w': t->wrong = true; break;
+        case 'k': t->close = true; break;
+        case 'e': l.expect = n; break;
+        case 'a': acks = optarg; break;
+        case 't': l.timeout_ms = n * 1000; break;
+        default: fputs(usage_text, stderr); return 2;
+        }
+    }
+    if (!t->fixture || !l.to.sin_port || t->count < 1 || l.conn_count < 1 || t->shops < 1 || (l.rate > 0 && t->lanes > 0)) {
+        fputs(usage_text, stderr);
+        return 2;
+    }
+    prepare(&l, acks);
+    run(&l);
+    report(&l);
+    if (acks)
+        write_acks(&l, acks);
+    return l.good == t->count ? 0 : 1;
 }

@@ -74,10 +74,20 @@ struct sv attribute(const struct json *list, const char *name) {
     return value;
 }
 
+// A cart may have the attribute twice, by the theme and by an app: a refusal wins.
 void attributes_consent(struct arena *a, const struct json *list, struct event *e) {
-    struct sv text = attribute(list, "_consent");
-    if (sv_present(text))
-        consent_read(a, text, &e->consent);
+    struct consent said = {0};
+    JSON_EACH(item, list) {
+        struct consent one = {0};
+        bool named = json_is_object(list) ? sv_is(item->key, "_consent") : sv_is(json_str(item, "name"), "_consent");
+        const struct json *value = json_is_object(list) ? item : json_get(item, "value");
+        if (named && value && (value->type == JSON_TRUE || value->type == JSON_FALSE))
+            consent_read(a, value->type == JSON_TRUE ? SV("true") : SV("false"), &one);
+        else if (named)
+            consent_read(a, json_text(value), &one);
+        consent_tighten(&said, one);
+    }
+    consent_apply(&e->consent, said);
 }
 
 static struct sv either(const struct json *list, const char *name, const char *hidden) {
@@ -109,6 +119,7 @@ void event_is(struct event *e, enum event_name name) {
 void event_forget_browser(struct event *e) {
     e->user.ip = e->user.user_agent = e->user.fbp = e->user.fbc = SV_NONE;
     e->clicked = false;
+    e->dropped = 0;
 }
 
 void event_total_items(struct arena *a, struct event *e) {

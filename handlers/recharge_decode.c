@@ -160,7 +160,9 @@ void charge_paid(struct arena *a, const struct shop *shop, const struct topic *t
         return;
     }
     struct sv order = order_id(&d);  // the Shopify order that mirrors this charge; both sides make the same event id of it
-    e->id = order.p ? arena_fmt(a, "ord_" SV_FMT "_renewal", SV_ARG(order)) : arena_fmt(a, "rc_charge_" SV_FMT "_renewal", SV_ARG(d.id));
+    struct sv of_charge = arena_fmt(a, "rc_charge_" SV_FMT "_renewal", SV_ARG(d.id));  // an order may be made after the charge was told
+    e->id = order.p ? arena_fmt(a, "ord_" SV_FMT "_renewal", SV_ARG(order)) : of_charge;
+    e->also = order.p ? of_charge : SV_NONE;
     event_property(e, "order_id", order);
     decoded_event(ret, e);
 }

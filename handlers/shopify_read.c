@@ -2,8 +2,12 @@
 // Whatever may be absent, null, "" or [] is: access to personal data is cut in many ways (missing keys, addresses of a country only).
 #include "handlers/decimal.h"
 #include "handlers/shopify.h"
+#include "mapping/click.h"
 #include "mapping/normalise.h"
 
+#include <string.h>
+
+// admin_graphql_api_id says of what kind the body is. The number is that of `id`, which is what somebody changes who edits a recording.
 struct sv shopify_id(struct arena *a, const struct json *body, const char *kind, struct decoded *ret) {
     struct sv gid = json_str(body, "admin_graphql_api_id");
     struct sv prefix = arena_fmt(a, "gid://shopify/%s/", kind);
@@ -11,7 +15,8 @@ struct sv shopify_id(struct arena *a, const struct json *body, const char *kind,
         ret->undecodable = arena_fmt(a, "body is not of kind %s: admin_graphql_api_id names another", kind);
         return SV_NONE;
     }
-    struct sv id = decimal_id(gid.p ? sv_sub(gid, prefix.n, gid.n) : json_str(body, "id"));
+    struct sv of_gid = decimal_id(sv_sub(gid, prefix.n, gid.n));
+    struct sv id = gid.p && !of_gid.p ? SV_NONE : sv_first(decimal_id(json_str(body, "id")), of_gid);
     if (!id.p)
         ret->undecodable = arena_fmt(a, "body is not of kind %s: no id", kind);
     return id;
@@ -58,12 +63,11 @@ struct user shopify_user(const struct json *body) {
 
 // The click id's cookie when the theme passed it on, else one made from the page the visit began with. That page was seen before
 // the order was, but when is not known; a click id must not be younger than its event, and the two times of an order differ by seconds.
-static struct sv click_id(struct arena *a, const struct json *body, const struct json *attributes, int64_t event_ms, const char **ret_from) {
-    struct sv cookie = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
+static struct sv click_id(struct arena *a, const struct json *body, struct sv cookie, int64_t event_ms, const char **ret_from) {
     *ret_from = "note attribute";
     if (valid_fbc(cookie, event_ms))
         return cookie;
-    *ret_from = "landing_site";
+    *ret_from = LANDING_SITE;
     int64_t created_ms;
     if (!first_time(body, PATHS("created_at"), 0, &created_ms) || created_ms > event_ms)
         created_ms = event_ms;
@@ -71,19 +75,62 @@ static struct sv click_id(struct arena *a, const struct json *body, const struct
     return page.p ? fbc_from_url(a, page, created_ms) : SV_NONE;
 }
 
-// Also a cookie that is damaged or too old, and an id that cannot be one, say that there was a click.
-static bool has_clicked(const struct json *body, const struct json *attributes) {
-    struct sv cookie = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
-    return sv_starts(cookie, SV("fb.")) || sv_contains_nocase(json_str(body, "landing_site"), SV("fbclid="));
+// is_metas: the host of a page is one of Meta's: facebook.com, l.facebook.com, m.facebook.com, l.instagram.com ...
+static bool is_metas(struct sv page) {
+    static const char *const hosts[] = {"facebook.com", "instagram.com"};
+    struct sv scheme, host, rest;
+    if (!sv_cut(page, ':', &scheme, &rest) || !sv_starts(rest, SV("//")))
+        return false;
+    rest = sv_sub(rest, 2, rest.n);
+    size_t n = 0;
+    while (n < rest.n && !strchr("/?#:", rest.p[n]))
+        n++;
+    host = sv_sub(rest, 0, n);
+    for (size_t i = 0; i < COUNTOF(hosts); i++) {
+        size_t domain = strlen(hosts[i]);
+        struct sv end = sv_sub(host, host.n < domain ? host.n : host.n - domain, host.n);
+        if (sv_is_nocase(end, hosts[i]) && (host.n == domain || host.p[host.n - domain - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+// utm_source of a landing page, as people name their campaigns' source.
+static bool is_from_meta(struct sv page) {
+    static const char *const metas[] = {"facebook", "fb", "instagram", "ig", "meta"};
+    struct sv pair, name, value, query, path;
+    sv_cut(page, '#', &page, &pair);
+    for (bool more = sv_cut(page, '?', &path, &query); more;) {
+        more = sv_cut(query, '&', &pair, &query);
+        sv_cut(pair, '=', &name, &value);
+        for (size_t i = 0; i < COUNTOF(metas) && sv_is_nocase(name, "utm_source"); i++)
+            if (sv_is_nocase(value, metas[i]))
+                return true;
+    }
+    return false;
+}
+
+// Also a cookie that is damaged or too old, an id that cannot be one, and a page of Meta's that led here say that there was a click.
+static bool has_clicked(const struct json *body, struct sv cookie) {
+    struct sv page = json_str(body, "landing_site");
+    return sv_starts(cookie, SV("fb.")) || sv_contains_nocase(page, SV("fbclid=")) || is_from_meta(page) || is_metas(json_str(body, "referring_site"));
+}
+
+static unsigned dropped_of(const struct json *body, struct sv fbp, struct sv fbc, const struct event *e) {
+    bool cookie = valid_fbc(fbc, e->time_ms), clicked = sv_contains_nocase(json_str(body, "landing_site"), SV("fbclid="));
+    return (sv_present(fbp) && !valid_fbp(fbp) ? DROPPED_FBP : 0u) | (sv_present(fbc) && !cookie ? DROPPED_FBC : 0u) |
+           (clicked && !e->user.fbc.p ? DROPPED_FBCLID : 0u);
 }
 
 void shopify_browser(struct arena *a, const struct json *body, struct event *e) {
     const struct json *attributes = json_get(body, "note_attributes");
     struct sv fbp = sv_first(attribute(attributes, "_fbp"), attribute(attributes, "fbp"));
+    struct sv fbc = sv_first(attribute(attributes, "_fbc"), attribute(attributes, "fbc"));
     e->user.fbp = valid_fbp(fbp) ? fbp : SV_NONE;
     e->origins.fbp = "note attribute";
-    e->clicked = has_clicked(body, attributes);
-    e->user.fbc = click_id(a, body, attributes, e->time_ms, &e->origins.fbc);
+    e->clicked = has_clicked(body, fbc);
+    e->user.fbc = click_id(a, body, fbc, e->time_ms, &e->origins.fbc);
+    e->dropped = dropped_of(body, fbp, fbc, e);
     e->user.ip = first_text(body, PATHS("browser_ip", "client_details.browser_ip"));
     e->user.user_agent = json_str(body, "client_details.user_agent");
     attributes_consent(a, attributes, e);

@@ -32,6 +32,7 @@ void variant_in_stock(struct arena *a, const struct shop *shop, const struct top
         ret->undecodable = SV("variant has no updated_at");
         return;
     }
+    struct sv of_variant = json_str(body, "title");  // the webhook names no product: whoever asked for it knows that, or a flow has added it
     e->user = shopify_user(body);
     e->items = ARENA_NEW(a, struct item);
     e->item_count = 1;
@@ -40,8 +41,8 @@ void variant_in_stock(struct arena *a, const struct shop *shop, const struct top
         .variant_id = id,
         .inventory_item_id = decimal_id(json_str(body, "inventory_item_id")),
         .sku = json_str(body, "sku"),
-        .title = first_text(body, PATHS("product_title", "product.title", "title")),
-        .variant_title = json_str(body, "title"),
+        .title = first_text(body, PATHS("product_title", "product.title")),
+        .variant_title = sv_is(of_variant, "Default Title") ? SV_NONE : of_variant,  // of a product that has but one
         .price = money(json_str(body, "price")),
         .quantity = SV("1"),
     };

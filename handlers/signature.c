@@ -22,8 +22,7 @@ static struct digest keyed(struct sv secret, const struct signed_text *text) {
     return hmac_sha256(secret, text->parts, text->n);
 }
 
-// Recharge's older scheme is called HMAC in its header, but is a plain hash of secret and body. Such a hash can be
-// extended by anybody; the strict reading of the body (nothing may follow the object) is what makes that worthless.
+// Recharge's older scheme is called HMAC in its header, but is a plain hash of secret and body.
 static struct digest prefixed(struct sv secret, const struct signed_text *text) {
     return sha256_parts((struct sv[]){secret, text->parts[0]}, 2);
 }
@@ -96,11 +95,18 @@ static bool timestamped(const struct scheme *scheme, const struct secrets *secre
     return any_secret(secrets, keyed, &(struct signed_text){{stamp.time, SV("."), body}, 3}, stamp.versions, stamp.n);
 }
 
+static bool is_object(struct sv body) {
+    enum json_type top;
+    return json_scan(body, NULL, NULL, &top, NULL) == RC_OK && top == JSON_OBJECT;
+}
+
+// Whoever has seen one body with its plain hash can make the hash of that body with padding (which begins with the byte 0x80) and
+// anything behind it. After an object only white space can follow, so no such body is one object: the hash proves nothing but objects.
 static bool legacy(const struct secrets *secrets, struct headers h, struct sv body) {
     struct digest given;
     if (headers_count(h, RECHARGE_LEGACY_SIGNATURE) != 1 || !hex_digest(headers_get(h, RECHARGE_LEGACY_SIGNATURE), &given))
         return false;
-    return any_secret(secrets, prefixed, &(struct signed_text){{body}, 1}, &given, 1);
+    return any_secret(secrets, prefixed, &(struct signed_text){{body}, 1}, &given, 1) && is_object(body);
 }
 
 // A timestamped header, once there, decides alone: falling back to the weaker scheme would let anybody choose it.

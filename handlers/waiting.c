@@ -40,15 +40,15 @@ static struct sv answer_id(struct arena *a, struct sv request_id) {
     return arena_fmt(a, SV_FMT "_restocked", SV_ARG(hex_of(a, digest.b, sizeof digest.b)));
 }
 
-// What the shop says of it now, and where it says nothing, what the page said on which it was asked for.
+// What the shop says of it now, and where it says nothing, what the page said on which it was asked for. The page knows its name best.
 static struct item both(const struct item *now, const struct item *asked) {
     return (struct item){
         .product_id = sv_first(now->product_id, asked->product_id),
         .variant_id = sv_first(now->variant_id, asked->variant_id),
         .inventory_item_id = sv_first(now->inventory_item_id, asked->inventory_item_id),
         .sku = sv_first(now->sku, asked->sku),
-        .title = sv_first(now->title, asked->title),
-        .variant_title = sv_first(now->variant_title, asked->variant_title),
+        .title = sv_first(asked->title, now->title),
+        .variant_title = sv_first(asked->variant_title, now->variant_title),
         .price = sv_first(now->price, asked->price),
         .url = sv_first(now->url, asked->url),
         .image_url = sv_first(now->image_url, asked->image_url),
@@ -56,6 +56,14 @@ static struct item both(const struct item *now, const struct item *asked) {
         .vendor = sv_first(now->vendor, asked->vendor),
         .quantity = SV("1"),
     };
+}
+
+// What whoever asked says of it themselves stays; but how many there are is of now.
+static bool is_asked(const struct event *asked, struct sv name) {
+    for (size_t i = 0; i < asked->property_count; i++)
+        if (sv_eq(asked->properties[i].name, name))
+            return !sv_is(name, "inventory_quantity");
+    return false;
 }
 
 // Consent keeps the time at which it was given: what was taken back since then is newer. The browser was there long ago.
@@ -71,7 +79,8 @@ static struct event answer(struct arena *a, const struct event *restocked, const
     e.items[0] = both(&restocked->items[0], &asked->items[0]);
     e.item_count = 1;
     for (size_t i = 0; i < restocked->property_count; i++)
-        event_property_set(&e, &restocked->properties[i]);
+        if (!is_asked(asked, restocked->properties[i].name))
+            event_property_set(&e, &restocked->properties[i]);
     if (e.consent_at_ms > e.time_ms)
         e.consent_at_ms = e.time_ms;
     return e;

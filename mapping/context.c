@@ -72,7 +72,7 @@ static const struct member {
     size_t offset;         // of a struct sv in struct posted_context; in a seen_text its time follows
     bool (*check)(struct arena *a, struct sv text);  // NULL: the member is read apart
     bool seen, number_too;
-    bool cookie;           // made by others: dropped, not refused, when malformed
+    unsigned cookie;       // of enum dropped: made by others, dropped, not refused, when malformed
     const char *expected;
 } members[] = {
 #define POSTED(field) offsetof(struct posted_context, field)
@@ -81,9 +81,9 @@ static const struct member {
     {"customer_id", POSTED(context.customer_id), is_customer_id, .seen = true, .number_too = true, .expected = "an id"},
     {"customer_signature", POSTED(customer_signature), is_signature, .expected = "64 hex digits"},
     {"email", POSTED(context.email), is_email, .seen = true, .expected = "an e-mail address"},
-    {"fbp", POSTED(context.fbp), is_cookie, .seen = true, .cookie = true, .expected = "a text"},
-    {"fbc", POSTED(context.fbc), is_cookie, .seen = true, .cookie = true, .expected = "a text"},
-    {"fbclid", POSTED(context.fbclid), is_click_id, .seen = true, .cookie = true, .expected = "a text"},
+    {"fbp", POSTED(context.fbp), is_cookie, .seen = true, .cookie = DROPPED_FBP, .expected = "a text"},
+    {"fbc", POSTED(context.fbc), is_cookie, .seen = true, .cookie = DROPPED_FBC, .expected = "a text"},
+    {"fbclid", POSTED(context.fbclid), is_click_id, .seen = true, .cookie = DROPPED_FBCLID, .expected = "a text"},
     {"user_agent", POSTED(context.user_agent), is_agent, .seen = true, .expected = "a user agent of at most 1000 bytes"},
     {"page_url", POSTED(context.page_url), is_page, .seen = true, .expected = "an http(s) URL of at most 2000 bytes"},
     {.name = "fbclid_seen_at"},
@@ -114,7 +114,7 @@ static enum rc read_member(struct arena *a, const struct member *m, const struct
     bool typed = node->type == JSON_STRING || (m->number_too && node->type == JSON_NUMBER);
     bool fine = typed && m->check(a, node->text);
     if (!fine && typed && m->cookie) {
-        ret->dropped++;
+        ret->dropped |= m->cookie;
         return RC_OK;
     }
     if (!fine)
@@ -136,7 +136,7 @@ static enum rc read_click_time(const struct json *node, int64_t now_ms, struct p
     if (node->type != JSON_NUMBER || !sv_i64(node->text, &seen_ms) || seen_ms <= 0)
         return err_set(e, RC_INVALID, "fbclid_seen_at: not a time in milliseconds");
     if (seen_ms < now_ms - CLICK_LIFETIME_MS) {
-        ret->dropped += sv_present(click->text);
+        ret->dropped |= sv_present(click->text) ? DROPPED_FBCLID : 0;
         *click = (struct seen_text){0};
     } else if (sv_present(click->text) && seen_ms < now_ms) {
         click->at_ms = seen_ms;
@@ -150,7 +150,7 @@ static enum rc read_consent(struct arena *a, const struct json *body, int64_t no
         return err_set(e, RC_INVALID, "consent: not one of its forms");
     if (!is_nothing(gpc) && gpc->type != JSON_TRUE && gpc->type != JSON_FALSE)
         return err_set(e, RC_INVALID, "gpc: neither true nor false");
-    (void)consent_read_object(body, &c->consent);
+    (void)consent_read_object(a, body, &c->consent);
     c->consent_at_ms = consent_told(&c->consent) ? now_ms : 0;
     return RC_OK;
 }
@@ -209,6 +209,10 @@ struct sv context_key(struct arena *a, const char *kind, struct sv token) {
     struct sv rest;
     sv_cut(token, '?', &token, &rest);
     return arena_fmt(a, "context:%s:" SV_FMT, kind, SV_ARG(token));
+}
+
+bool context_is_customers(struct sv key) {
+    return sv_starts(key, SV("context:customer:")) || sv_starts(key, SV("context:signed_customer:"));
 }
 
 const char *context_customer_kind(bool signed_ids) {

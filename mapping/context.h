@@ -12,11 +12,15 @@ struct seen_text {
     int64_t at_ms;
 };
 
+#define CONTEXT_LINKS_MAX 6
+
 struct context {
     struct seen_text fbp, fbc, fbclid;      // fbclid: at_ms is when the click was first seen
     struct seen_text ip, user_agent, page_url, email, customer_id;
     struct consent consent;
     int64_t consent_at_ms;                  // 0: no signal
+    struct sv links[CONTEXT_LINKS_MAX];     // the other names under which it is kept, the newest last
+    size_t link_count;
 };
 
 // What the browser says: the tokens it is to be found by, and the context. Views live as long as body and arena.
@@ -24,7 +28,7 @@ struct posted_context {
     struct sv cart_token, checkout_token, customer_id;  // customer_id also with a denial, which is to be found for renewals too
     struct sv customer_signature;           // 64 hex digits, not looked into here
     struct context context;
-    size_t dropped;                         // cookies and click ids that were malformed and left out
+    unsigned dropped;                       // of enum dropped
 };
 
 // context_parse: the body of POST /context/<shop>, strictly: unknown members, wrong forms and sizes are RC_INVALID; null and "" count
@@ -56,6 +60,7 @@ const char *context_customer_kind(bool signed_ids);
 // context_keys: the names under which an event's context may have been kept, the most telling first: checkout, cart, customer.
 size_t context_keys(struct arena *a, const struct event *e, bool signed_ids, struct context_place ret[CONTEXT_KEYS_MAX]);
 struct sv context_key(struct arena *a, const char *kind, struct sv token);            // "context:checkout:<token>"
+bool context_is_customers(struct sv key);                                             // it is that of a customer, signed or not
 
 struct known_context {
     const char *from;
@@ -63,8 +68,10 @@ struct known_context {
 };
 
 // context_apply fills what the event lacks from the contexts that were kept, the most telling first, and replaces consent by a newer
-// signal. Consent comes first: where it is denied nothing is filled. A renewal takes consent alone. A customer's other visit tells
-// click ids and consent, never address, agent or e-mail; and where his id was not signed, of consent only a denial. Each identifier that is filled is noted in event->origins.
+// signal. Consent comes first: where it is denied nothing is filled. A renewal takes consent alone. The own visit's cookies go before those
+// of the note attributes (of two clicks the later one counts), these before a customer's other visit. That tells click ids and consent,
+// never address, agent or e-mail; and where his id was not signed, of consent only a denial, and only where the own visit says nothing.
+// Each identifier that is filled is noted in event->origins.
 void context_apply(struct arena *a, const struct known_context *known, size_t n, struct event *e);
 
 #endif

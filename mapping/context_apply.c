@@ -1,11 +1,12 @@
 // context_apply.c: what the storefront knew, joined to what the webhook says.
+#include "mapping/click.h"
 #include "mapping/consent.h"
 #include "mapping/context.h"
 #include "mapping/normalise.h"
 
 #include <string.h>
 
-#define LANDING_SITE "landing_site"
+#define NOTE_ATTRIBUTE "note attribute"
 
 // Nobody is at a browser when these happen: click ids, address and agent would be those of another moment.
 static bool has_visit(const struct event *e) {
@@ -30,19 +31,22 @@ static int64_t told_at_ms(const struct event *e, bool same_visit) {
     return e->consent_at_ms != 0 || same_visit || !has_visit(e) ? e->consent_at_ms : e->time_ms;
 }
 
+// Anybody may claim a customer's id that is not signed: under it no permission is believed, and a denial only where the event's own visit
+// says nothing of marketing. A renewal has no visit: what it says is its first checkout's word.
+static bool asks_others(const struct event *e) {
+    return e->consent.marketing == CONSENT_UNKNOWN || !has_visit(e);
+}
+
 static void apply_consent(const struct known_context *k, struct event *e) {
     const struct context *c = &k->context;
-    struct consent merged = e->consent;
-    if (!consent_told(&c->consent))
-        return;
-    // Anybody may claim a customer's id that is not signed: under it a denial is believed, a permission is not.
-    if (of_claimed_customer(k) && c->consent.marketing != CONSENT_DENIED && !c->consent.opt_out_of_sale)
+    struct consent merged = e->consent, said = of_claimed_customer(k) ? consent_refusals(c->consent) : c->consent;
+    if (!consent_told(&said) || (of_claimed_customer(k) && !asks_others(e)))
         return;
     if (!consent_told(&e->consent) || c->consent_at_ms > told_at_ms(e, !of_customer(k))) {
-        consent_apply(&merged, c->consent);
+        consent_apply(&merged, said);
         e->consent_at_ms = c->consent_at_ms;
     } else {
-        merged = c->consent;
+        merged = said;
         consent_apply(&merged, e->consent);
     }
     if (merged.marketing != e->consent.marketing) {
@@ -53,22 +57,6 @@ static void apply_consent(const struct known_context *k, struct event *e) {
 }
 
 // ---- the click
-
-struct click {
-    struct sv id;
-    int64_t seen_ms;
-};
-
-static struct click click_of(struct sv cookie) {
-    struct sv part, rest = cookie;
-    struct click click = {0};
-    sv_cut(rest, '.', &part, &rest);
-    sv_cut(rest, '.', &part, &rest);
-    sv_cut(rest, '.', &part, &rest);
-    (void)sv_i64(part, &click.seen_ms);
-    sv_cut(rest, '.', &click.id, &rest);
-    return click;
-}
 
 // The cookie as it is, unless the click id of a page is of a later click. Meta: the time is when the click was first seen.
 static struct sv fbc_of(struct arena *a, const struct context *c, int64_t event_ms) {
@@ -90,13 +78,37 @@ static void fill(struct sv *field, const char **origin, struct sv value, const c
     *origin = from;
 }
 
-// The page a visit began with says which click it was, not when; whoever knows the time knows better.
+static bool is_from(const char *origin, const char *from) {
+    return origin && strcmp(origin, from) == 0;
+}
+
+// gives_way: what the event has for fbc is worth less. The page that a visit began with says which click it was, not when; whoever knows
+// the time knows better. Of the own visit's clicks the later one counts, and the time when it was first seen; another visit's click is not
+// this one's.
+static bool gives_way(const struct known_context *k, struct sv fbc, const struct event *e) {
+    struct click has = click_of(e->user.fbc), other = click_of(fbc);
+    bool guessed = is_from(e->origins.fbc, LANDING_SITE), same = sv_eq(has.id, other.id);
+    if (of_customer(k))
+        return guessed && same && !of_claimed_customer(k);
+    if (is_from(e->origins.fbc, NOTE_ATTRIBUTE))
+        return same ? other.seen_ms <= has.seen_ms : other.seen_ms >= has.seen_ms;
+    return guessed;
+}
+
 static void fill_fbc(struct arena *a, const struct known_context *k, struct event *e) {
     struct sv fbc = fbc_of(a, &k->context, e->time_ms);
-    bool guessed = e->origins.fbc && strcmp(e->origins.fbc, LANDING_SITE) == 0;
-    if (guessed && sv_present(fbc))
+    if (sv_present(fbc) && sv_present(e->user.fbc) && gives_way(k, fbc, e))
         e->user.fbc = SV_NONE;
     fill(&e->user.fbc, &e->origins.fbc, fbc, k->from);
+}
+
+static void fill_fbp(const struct known_context *k, struct event *e) {
+    struct sv fbp = k->context.fbp.text;
+    if (!valid_fbp(fbp))
+        return;
+    if (!of_customer(k) && is_from(e->origins.fbp, NOTE_ATTRIBUTE))
+        e->user.fbp = SV_NONE;
+    fill(&e->user.fbp, &e->origins.fbp, fbp, k->from);
 }
 
 static void fill_page(const struct context *c, struct event *e) {
@@ -110,8 +122,7 @@ static void fill_page(const struct context *c, struct event *e) {
 // Another visit of the customer, if it was one: of another moment, and of who may have called himself anything.
 static void fill_from(struct arena *a, const struct known_context *k, struct event *e) {
     const struct context *c = &k->context;
-    if (valid_fbp(c->fbp.text))
-        fill(&e->user.fbp, &e->origins.fbp, c->fbp.text, k->from);
+    fill_fbp(k, e);
     e->clicked |= sv_present(c->fbc.text) || sv_present(c->fbclid.text);
     fill_fbc(a, k, e);
     if (of_customer(k))

@@ -1,9 +1,11 @@
 // context_stored.c: a context as it is kept, and two of them made one:
-// {"fbp":["fb.1...",ms],...,"consent":{"marketing":"granted","analytics":"denied","opt_out_of_sale":true,"at":ms}}
+// {"fbp":["fb.1...",ms],...,"consent":{"marketing":"granted","analytics":"denied","opt_out_of_sale":true,"at":ms},
+// "links":["context:checkout:..."]}
 #include "mapping/consent.h"
 #include "mapping/context.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define CONTEXT_BYTES_MOST ((size_t)64 << 10)
 
@@ -20,6 +22,16 @@ static struct seen_text *at(struct context *c, const struct member *m) {
 }
 
 static const char *const states[] = {[CONSENT_UNKNOWN] = NULL, [CONSENT_GRANTED] = "granted", [CONSENT_DENIED] = "denied"};
+
+static void write_links(struct jw *w, const struct context *c) {
+    if (c->link_count == 0)
+        return;
+    jw_key(w, "links");
+    jw_open(w, '[');
+    for (size_t i = 0; i < c->link_count; i++)
+        jw_string(w, c->links[i]);
+    jw_close(w, ']');
+}
 
 struct sv context_write(struct arena *a, const struct context *c) {
     struct context copy = *c;
@@ -45,10 +57,15 @@ struct sv context_write(struct arena *a, const struct context *c) {
         jw_member(&w, "analytics", sv_of(states[c->consent.analytics]));
         jw_key(&w, "opt_out_of_sale");
         jw_bool(&w, c->consent.opt_out_of_sale);
+        if (c->consent.sale_allowed) {
+            jw_key(&w, "sale_allowed");
+            jw_bool(&w, true);
+        }
         jw_key(&w, "at");
         jw_int(&w, c->consent_at_ms);
         jw_close(&w, '}');
     }
+    write_links(&w, c);
     jw_close(&w, '}');
     struct sv json = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
     buf_free(&out);
@@ -73,8 +90,20 @@ static bool read_consent(const struct json *node, struct context *c) {
     if (!node)
         return true;
     c->consent.opt_out_of_sale = json_is_true(json_get(node, "opt_out_of_sale"));
+    c->consent.sale_allowed = json_is_true(json_get(node, "sale_allowed"));
     return read_state(json_str(node, "marketing"), &c->consent.marketing) && read_state(json_str(node, "analytics"), &c->consent.analytics) &&
            sv_i64(json_str(node, "at"), &c->consent_at_ms);
+}
+
+static bool read_links(const struct json *node, struct context *c) {
+    if (node && (!json_is_array(node) || node->count > CONTEXT_LINKS_MAX))
+        return false;
+    JSON_EACH(link, node) {
+        if (link->type != JSON_STRING || !sv_present(link->text))
+            return false;
+        c->links[c->link_count++] = link->text;
+    }
+    return true;
 }
 
 enum rc context_read(struct arena *a, struct sv json, struct context *ret, struct err *e) {
@@ -83,7 +112,8 @@ enum rc context_read(struct arena *a, struct sv json, struct context *ret, struc
     *ret = c;
     if (json_parse(a, json, &root, e))
         return err_wrap(e, "stored context");
-    bool fine = json_is_object(root) && read_consent(json_get(root, "consent"), &c);
+    bool fine = json_is_object(root) && read_consent(json_get(root, "consent"), &c) &&
+                read_links(json_get(root, "links"), &c);
     for (size_t i = 0; i < COUNTOF(members) && fine; i++)
         fine = read_seen(json_get(root, members[i].name), at(&c, &members[i]));
     if (!fine)
@@ -109,7 +139,9 @@ static void merge_click(struct seen_text *known, struct seen_text newer) {
 
 static void merge_consent(struct context *known, const struct context *newer) {
     struct consent merged = known->consent;
-    if (newer->consent_at_ms >= known->consent_at_ms) {
+    if (newer->consent_at_ms == known->consent_at_ms) {
+        consent_tighten(&merged, newer->consent);
+    } else if (newer->consent_at_ms > known->consent_at_ms) {
         consent_apply(&merged, newer->consent);
         known->consent_at_ms = newer->consent_at_ms;
     } else {
@@ -119,6 +151,20 @@ static void merge_consent(struct context *known, const struct context *newer) {
     known->consent = merged;
 }
 
+// Beyond their number the oldest ones go.
+static void merge_links(struct context *known, const struct context *newer) {
+    for (size_t i = 0; i < newer->link_count; i++) {
+        size_t k = 0;
+        while (k < known->link_count && !sv_eq(known->links[k], newer->links[i]))
+            k++;
+        if (k < known->link_count)
+            continue;
+        if (known->link_count == CONTEXT_LINKS_MAX)
+            memmove(known->links, known->links + 1, --known->link_count * sizeof *known->links);
+        known->links[known->link_count++] = newer->links[i];
+    }
+}
+
 void context_merge(struct context *known, const struct context *newer) {
     struct context copy = *newer;
     merge_consent(known, newer);
@@ -126,6 +172,7 @@ void context_merge(struct context *known, const struct context *newer) {
         *known = (struct context){.consent = known->consent, .consent_at_ms = known->consent_at_ms};
         return;
     }
+    merge_links(known, newer);
     merge_click(&known->fbclid, copy.fbclid);
     copy.fbclid = (struct seen_text){0};
     for (size_t i = 0; i < COUNTOF(members); i++)

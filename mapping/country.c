@@ -36,17 +36,24 @@ static const struct country countries[] = {
     {"ZM", "260"}, {"ZW", "263"},
 };
 
+static char upper(char c) {
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
 const struct country *country_of(struct sv alpha2) {
+    if (alpha2.n != 2)
+        return NULL;
+    const char code[] = {upper(alpha2.p[0]), upper(alpha2.p[1])};
     for (size_t i = 0; i < COUNTOF(countries); i++)
-        if (sv_is_nocase(alpha2, countries[i].code))
+        if (countries[i].code[0] == code[0] && countries[i].code[1] == code[1])
             return &countries[i];
     return NULL;
 }
 
 // Calling codes are prefix-free, so at most one fits.
 const char *calling_code_in(struct sv digits) {
-    for (size_t i = 0; i < COUNTOF(countries); i++)
-        if (sv_starts(digits, sv_of(countries[i].calling)))
+    for (size_t i = 0; i < COUNTOF(countries) && digits.n > 0; i++)
+        if (countries[i].calling[0] == digits.p[0] && sv_starts(digits, sv_of(countries[i].calling)))
             return countries[i].calling;
     return NULL;
 }

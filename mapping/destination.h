@@ -4,6 +4,7 @@
 #define MAPPING_DESTINATION_H
 
 #include "base/headers.h"
+#include "base/quota.h"
 #include "mapping/event.h"
 #include "mapping/shop.h"
 
@@ -71,6 +72,9 @@ struct destination {
     // address: URL and headers, made anew for each attempt from the configuration (they hold the credential; never stored).
     void (*address)(struct arena *a, const struct shop *shop, const struct draft *draft, struct request *ret);
     struct outcome (*outcome)(struct arena *a, const struct answer *answer, int64_t now_ms);
+    // quota: how many requests of this kind it takes from a shop, by what was known and what it answers now (NULL: what holds before the
+    // first answer). NULL: as many as come.
+    struct quota (*quota)(const struct shop *shop, const struct answer *answer, const struct quota *known);
     // amend: the body without what it was refused for; absent: there is nothing to leave out. NULL: never.
     struct sv (*amend)(struct arena *a, struct sv body);
     // tell: the draft's body with the disposition in its place. NULL: nothing is told.

@@ -28,6 +28,7 @@ enum consent_state { CONSENT_UNKNOWN, CONSENT_GRANTED, CONSENT_DENIED };
 struct consent {
     enum consent_state marketing, analytics;
     bool opt_out_of_sale;  // Global Privacy Control or a US opt-out
+    bool sale_allowed;     // said in so many words: lifts an opt-out that was told before
 };
 
 struct user {
@@ -41,6 +42,9 @@ struct user {
 struct origins {
     const char *email, *phone, *external_id, *ip, *user_agent, *fbp, *fbc, *consent;
 };
+
+// What is left out because it is malformed, or too old.
+enum dropped { DROPPED_FBP = 1, DROPPED_FBC = 2, DROPPED_FBCLID = 4 };
 
 struct item {
     struct sv product_id, variant_id, inventory_item_id, sku, title, variant_title, price, url, image_url, category, vendor;
@@ -62,6 +66,7 @@ struct rule;
 
 struct event {
     struct sv id;             // a pure function of the business fact; Meta's event_id and Klaviyo's unique_id
+    struct sv also;           // another id of the same fact, under which it may have been told with less known of it; absent: none
     enum event_name name;
     struct sv custom_name;    // with EVENT_CUSTOM
     int64_t time_ms;          // of the fact, never of processing
@@ -70,6 +75,7 @@ struct event {
     struct user user;
     struct origins origins;   // of what is in user, and of consent
     bool clicked;             // there are signs of a click on one of Meta's ads, whether its id could be used or not
+    unsigned dropped;         // of enum dropped: what was told of a click or browser, and cannot be used
     struct consent consent;
     int64_t consent_at_ms;    // when it was told; 0: before the event, nobody knows when
     enum consent_state said;  // with origins.consent: the marketing consent that the sender itself told of
@@ -80,6 +86,7 @@ struct event {
     size_t property_count;
     struct sv experiment_id, experiment_variant;
     const struct rule *rule;  // that it goes by; chosen when it is planned
+    bool subscribed;          // of a sign-up: the person is on the shop's list already, by a permission of just before
     struct sv due;            // of a renewal: the day that it was planned for, "2026-11-20"
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];

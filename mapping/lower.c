@@ -143,17 +143,26 @@ static bool cased_letter_follows(struct sv rest) {
     return false;
 }
 
+// lower_ascii: what s begins with that is ASCII; its length.
+static size_t lower_ascii(char *out, struct sv s) {
+    size_t n = 0;
+    for (; n < s.n && (unsigned char)s.p[n] < 0x80; n++)
+        out[n] = (char)(s.p[n] >= 'A' && s.p[n] <= 'Z' ? s.p[n] + 32 : s.p[n]);
+    return n;
+}
+
 struct sv lower_utf8(struct arena *a, struct sv s) {
     if (!s.p)
         return SV_NONE;
     char *out = arena_alloc(a, s.n * 2 + 1);  // no character grows by more than half
+    if (lower_ascii(out, s) == s.n)           // nearly always
+        return (struct sv){out, s.n};
     size_t n = 0, step;
-    bool after_cased = false;
-    uint32_t code;
+    uint32_t code, before = 0;  // before: the last one that the final-sigma rule does not look through
     for (struct sv rest = s; (step = unicode_next(rest, &code)) > 0;) {
         rest = sv_sub(rest, step, rest.n);
         if (code == CAPITAL_SIGMA) {
-            bool ends_a_word = after_cased && !cased_letter_follows(rest);
+            bool ends_a_word = is_cased(before) && !cased_letter_follows(rest);
             n += put_code(out + n, ends_a_word ? FINAL_SIGMA : SMALL_SIGMA);
         } else if (code == CAPITAL_I_WITH_DOT) {
             n += put_code(out + n, 'i');
@@ -162,7 +171,7 @@ struct sv lower_utf8(struct arena *a, struct sv s) {
             n += put_code(out + n, lower_code(code));
         }
         if (!is_case_ignorable(code))
-            after_cased = is_cased(code);
+            before = code;
     }
     return (struct sv){out, n};
 }

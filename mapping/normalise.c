@@ -31,6 +31,9 @@ struct sv trim_utf8(struct sv s) {
     uint32_t code;
     for (size_t step; (step = unicode_next(s, &code)) > 0 && is_space(code);)
         s = sv_sub(s, step, s.n);
+    unsigned char last = s.n > 0 ? (unsigned char)s.p[s.n - 1] : 0;
+    if (last > ' ' && last < 0x80)  // neither white space nor a part of another character
+        return s;
     size_t end = 0, at = 0;
     for (size_t step; (step = unicode_next(sv_sub(s, at, s.n), &code)) > 0; at += step)
         if (!is_space(code))

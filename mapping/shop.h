@@ -17,7 +17,8 @@ enum recharge_signature { RECHARGE_AUTO, RECHARGE_TIMESTAMPED, RECHARGE_LEGACY }
 enum consent_purpose { CONSENT_FOR_NOTHING, CONSENT_FOR_MARKETING, CONSENT_FOR_ANALYTICS };
 enum consent_unknown { UNKNOWN_ALLOW, UNKNOWN_DENY, UNKNOWN_BY_REGION };
 
-enum consent_opt_out { OPT_OUT_SKIP, OPT_OUT_LIMITED };  // LIMITED: sent all the same, for limited data use (Meta)
+// LIMITED: sent all the same, for limited data use (Meta); BY_REGION: where there is such a thing, else skipped
+enum consent_opt_out { OPT_OUT_SKIP, OPT_OUT_LIMITED, OPT_OUT_BY_REGION };
 
 struct consent_policy {
     enum consent_purpose purpose;
@@ -26,6 +27,8 @@ struct consent_policy {
 };
 
 struct rules;
+
+#define KLAVIYO_URL "https://a.klaviyo.com"  // where base_url says nothing else
 
 struct shop {
     struct sv name, domain;

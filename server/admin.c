@@ -23,8 +23,9 @@ static void readyz(struct admin *admin, const struct http_request *r, struct htt
         log_warn("not ready: %s", e.text);
         ret->body = SV("{\"status\":\"store unavailable\"}");
     } else {
+        int64_t waiting;
         ret->status = 200;
-        ret->body = SV("{\"status\":\"ready\"}");
+        ret->body = store_spools(admin->store, &waiting) ? SV("{\"status\":\"ready, webhooks wait in the spool\"}") : SV("{\"status\":\"ready\"}");
     }
 }
 
@@ -49,6 +50,9 @@ static void metrics(struct admin *admin, const struct http_request *r, struct ht
     struct config *config = config_current(admin->config);
     struct metrics_gauges *gauges = ARENA_ARRAY(r->arena, struct metrics_gauges, config->shop_count);
     struct buf out;
+    int64_t spooled;
+    store_spools(admin->store, &spooled);
+    metrics_spooled(admin->metrics, spooled);
     buf_init(&out, METRICS_LIMIT);
     metrics_write(admin->metrics, gauges, read_gauges(admin, config, gauges), &out);
     ret->status = buf_ok(&out) ? 200 : 500;

@@ -8,11 +8,13 @@
 #include "server/metrics.h"
 #include "server/store/store.h"
 
+#include <stdatomic.h>
+
 struct admin {
     struct config_slot *config;
     struct store *store;
     struct metrics *metrics;
-    const volatile int *stopping;  // /readyz answers 503 when set
+    const atomic_bool *stopping;  // /readyz answers 503 when set
 };
 
 void admin_handle(void *ctx, const struct http_request *r, struct http_response *ret);  // for struct http_server_config

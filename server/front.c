@@ -27,12 +27,13 @@ void front_handle(void *ctx, const struct http_request *r, struct http_response 
         ingest_handle(&f->ingest, r, ret);
 }
 
-void front_refused(void *ctx, const struct http_request *r, int status) {
+const char *front_refused(void *ctx, const struct http_request *r, int status) {
     struct front *f = ctx;
     if (is_context(r))
-        context_in_refused(f->context, r, status);
-    else if (!is_script(r))
+        return context_in_refused(f->context, r, status);
+    if (!is_script(r))
         ingest_refused(&f->ingest, r, status);
+    return NULL;
 }
 
 void front_done(void *ctx, const struct http_request *r) {

@@ -14,6 +14,6 @@ struct front {
 int front_early(void *ctx, const struct http_request *r);
 void front_handle(void *ctx, const struct http_request *r, struct http_response *ret);
 void front_done(void *ctx, const struct http_request *r);
-void front_refused(void *ctx, const struct http_request *r, int status);
+const char *front_refused(void *ctx, const struct http_request *r, int status);
 
 #endif

@@ -127,26 +127,35 @@ static bool single_headers_repeat(const struct route *route, struct headers h) {
     return false;
 }
 
-// A shop's mark among those that are pinned; never 0. Two shops with one mark are not to be expected with 63 bits.
-static uint64_t mark_of(const struct shop *shop) {
+// What this process knows of a shop's signatures without asking the store.
+enum knowledge {
+    PINNED,    // the store has it that only the one with a time counts
+    UNPINNED,  // the store had it not when it was asked last
+    TIMED,     // one with a time came when the store could not keep that
+};
+
+// A shop's mark; never 0. Two shops with one mark are not to be expected with 63 bits.
+static uint64_t mark_of(const struct shop *shop, enum knowledge what) {
     struct digest d = sha256(shop->name);
     uint64_t mark;
-    memcpy(&mark, d.b, sizeof mark);
+    memcpy(&mark, d.b + (size_t)what * sizeof mark, sizeof mark);
     return mark | 1;
 }
 
-static bool is_marked(const struct ingest *in, uint64_t mark) {
-    for (size_t i = 0; i < COUNTOF(in->pinned); i++)
-        if (__atomic_load_n(&in->pinned[i], __ATOMIC_RELAXED) == mark)
+static bool is_marked(const struct ingest *in, const struct shop *shop, enum knowledge what) {
+    const uint64_t mark = mark_of(shop, what);
+    for (size_t i = 0; i < COUNTOF(in->marks); i++)
+        if (__atomic_load_n(&in->marks[i], __ATOMIC_RELAXED) == mark)
             return true;
     return false;
 }
 
 // With all places taken a shop is asked for in the store each time: slower, not wrong.
-static void set_mark(struct ingest *in, uint64_t mark) {
-    for (size_t i = 0; i < COUNTOF(in->pinned); i++) {
+static void set_mark(struct ingest *in, const struct shop *shop, enum knowledge what) {
+    const uint64_t mark = mark_of(shop, what);
+    for (size_t i = 0; i < COUNTOF(in->marks); i++) {
         uint64_t empty = 0;
-        if (__atomic_compare_exchange_n(&in->pinned[i], &empty, mark, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || empty == mark)
+        if (__atomic_compare_exchange_n(&in->marks[i], &empty, mark, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || empty == mark)
             return;
     }
 }
@@ -160,27 +169,35 @@ static enum result store_failed(struct ingest *in, const struct err *e) {
     return REJECTED_STORE;
 }
 
+// pin: while the store cannot keep it the delivery is good all the same; this process goes by it, and the next one with a time pins.
+static enum result pin(struct ingest *in, const struct shop *shop) {
+    const struct remembered pinned = {PIN_KEY, SV("1"), PIN_LIFETIME_MS};
+    struct err e;
+    int64_t waiting;
+    enum rc rc = store_state_put(in->store, shop->name, &pinned, &e);
+    if (rc != RC_OK && !store_spools(in->store, &waiting))
+        return store_failed(in, &e);
+    set_mark(in, shop, rc == RC_OK ? PINNED : TIMED);
+    return ACCEPTED;
+}
+
 // Recharge signs with and without a time. The first delivery that has one is remembered for good, and from then on the weaker
 // signature, which anybody could fall back to by leaving the better one out, opens nothing. ACCEPTED: go on.
-static enum result check_pin(struct ingest *in, const struct route *route, struct signature s, struct arena *a) {
-    const uint64_t mark = mark_of(route->shop);
-    struct lookup pinned = {.shop = route->shop->name, .key = PIN_KEY};
+static enum result check_pin(struct ingest *in, const struct shop *shop, struct signature s, struct arena *a) {
+    struct lookup pinned = {.shop = shop->name, .key = PIN_KEY};
     struct err e;
-    if (is_marked(in, mark))
+    int64_t waiting;
+    if (is_marked(in, shop, PINNED))
         return s.pins ? ACCEPTED : REJECTED_SIGNATURE;
-    if (s.pins) {
-        const struct remembered pin = {PIN_KEY, SV("1"), PIN_LIFETIME_MS};
-        if (store_state_put(in->store, route->shop->name, &pin, &e) != RC_OK)
-            return store_failed(in, &e);
-        set_mark(in, mark);
-        return ACCEPTED;
-    }
+    if (s.pins)
+        return pin(in, shop);
+    if (is_marked(in, shop, TIMED))
+        return REJECTED_SIGNATURE;
     if (store_look_up(in->store, a, &pinned, 1, &e) != RC_OK)
-        return store_failed(in, &e);
-    if (!pinned.ret.p && !pinned.unreadable.p)  // that there is one says it all
-        return ACCEPTED;
-    set_mark(in, mark);
-    return REJECTED_SIGNATURE;
+        return store_spools(in->store, &waiting) && is_marked(in, shop, UNPINNED) ? ACCEPTED : store_failed(in, &e);
+    bool there = pinned.ret.p || pinned.unreadable.p;  // that there is one says it all
+    set_mark(in, shop, there ? PINNED : UNPINNED);
+    return there ? REJECTED_SIGNATURE : ACCEPTED;
 }
 
 // ACCEPTED: it is from whom it says.
@@ -199,12 +216,13 @@ static enum result prove(struct ingest *in, const struct route *route, const str
         return REJECTED_SIGNATURE;
     if (!sv_present(route->topic_text) && !route->source->split)
         return REJECTED_HEADERS;
-    return s.pins || s.needs_unpinned ? check_pin(in, route, s, r->arena) : ACCEPTED;
+    return s.pins || s.needs_unpinned ? check_pin(in, route->shop, s, r->arena) : ACCEPTED;
 }
 
 // ---- taking it
 
-// The body counts as well as the sender's id of the delivery: the id's header is not signed, and Recharge has none.
+// The body counts as well as the sender's id of the delivery: the id's header is not signed, and Recharge has none. Nor is the topic
+// signed: whoever has seen one signed body could have it kept once under each name that he makes up, so all unknown ones are one.
 static size_t idempotency_keys(const struct route *route, const struct http_request *r, struct sv keys[2]) {
     const struct source *source = route->source;
     struct sv id = source->delivery_header ? headers_get(r->headers, source->delivery_header) : SV_NONE;
@@ -213,7 +231,7 @@ static size_t idempotency_keys(const struct route *route, const struct http_requ
     size_t n = 0;
     if (sv_present(id))
         keys[n++] = arena_fmt(r->arena, "delivery:%s:" SV_FMT ":" SV_FMT, source->name, SV_ARG(route->topic_text), SV_ARG(id));
-    keys[n++] = arena_fmt(r->arena, "body:%s:" SV_FMT ":" SV_FMT, source->name, SV_ARG(route->topic_text), SV_ARG(hex));
+    keys[n++] = arena_fmt(r->arena, "body:%s:%s:" SV_FMT, source->name, route->topic ? route->topic->name : "other", SV_ARG(hex));
     return n;
 }
 

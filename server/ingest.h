@@ -9,7 +9,7 @@
 #include "server/store/store.h"
 
 #define INGEST_BODY_LIMIT ((size_t)8 << 20)
-#define INGEST_PINNED_MAX 64
+#define INGEST_MARKS_MAX 192
 
 struct ingest {
     struct config_slot *config;
@@ -18,7 +18,7 @@ struct ingest {
     void (*accepted)(void *ctx);   // something new waits in the store; from any thread
     void *accepted_ctx;
     // Of ingest.c; begin as zeros.
-    uint64_t pinned[INGEST_PINNED_MAX];  // atomic: shops known to be pinned to timestamped signatures (marks, see there)
+    uint64_t marks[INGEST_MARKS_MAX];    // atomic: what is known of shops' signatures (see there)
     int64_t complained_ms;               // atomic: when the store's failure was last logged
 };
 

@@ -13,13 +13,14 @@
 
 enum { LABELS_MAX = 4, SLOTS = 32768, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
 
-enum family { WEBHOOKS, CONTEXTS, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
+enum family { WEBHOOKS, CONTEXTS, DROPPED, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
 
 static const struct {
     const char *name, *type, *help, *labels[LABELS_MAX];
 } families[FAMILY_COUNT] = {
     [WEBHOOKS] = {"fireorder_webhooks_total", "counter", "Webhook requests by what became of them.", {"shop", "source", "topic", "result"}},
     [CONTEXTS] = {"fireorder_context_total", "counter", "What browsers posted about their visits, by what became of it.", {"shop", "result"}},
+    [DROPPED] = {"fireorder_identifiers_dropped_total", "counter", "Cookies and click ids that were malformed or too old.", {"shop", "identifier", "from"}},
     [STEPS] = {"fireorder_steps_total", "counter", "Attempts to send an event to a destination, by outcome.", {"shop", "destination", "outcome"}},
     [PAUSED] = {"fireorder_destination_paused", "gauge", "1 while a destination is paused because of its credentials or account.",
                 {"shop", "destination"}},
@@ -68,7 +69,7 @@ struct metrics {
     struct series *in_order[SERIES_MAX]; // by age
     size_t series_count;                 // atomic
     struct histogram ack, gap;
-    int64_t order_violations;            // atomic
+    int64_t order_violations, spooled;   // atomic
 };
 
 struct metrics *metrics_new(void) {
@@ -177,6 +178,16 @@ void metrics_context(struct metrics *m, struct sv shop, const char *result) {
     count(m, CONTEXTS, (struct sv[LABELS_MAX]){shop, sv_of(result)});
 }
 
+void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool posted) {
+    static const struct {
+        enum dropped bit;
+        const char *identifier, *from;
+    } rows[] = {{DROPPED_FBP, "fbp", "note_attribute"}, {DROPPED_FBC, "fbc", "note_attribute"}, {DROPPED_FBCLID, "fbclid", "landing_site"}};
+    for (size_t i = 0; i < COUNTOF(rows); i++)
+        if (dropped & rows[i].bit)
+            count(m, DROPPED, (struct sv[LABELS_MAX]){shop, sv_of(rows[i].identifier), sv_of(posted ? "context" : rows[i].from)});
+}
+
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome) {
     count(m, STEPS, (struct sv[LABELS_MAX]){shop, sv_of(destination), sv_of(outcome)});
 }
@@ -216,6 +227,10 @@ void metrics_order_violation(struct metrics *m) {
 
 int64_t metrics_order_violations(struct metrics *m) {
     return __atomic_load_n(&m->order_violations, __ATOMIC_RELAXED);
+}
+
+void metrics_spooled(struct metrics *m, int64_t waiting) {
+    __atomic_store_n(&m->spooled, waiting, __ATOMIC_RELAXED);
 }
 
 // ---- histograms
@@ -313,6 +328,8 @@ void metrics_write(struct metrics *m, const struct metrics_gauges *gauges, size_
     write_gauges(gauges, n, out);
     write_histogram(&m->ack, out);
     write_histogram(&m->gap, out);
+    write_head(out, "fireorder_spooled", "gauge", "Accepted webhooks that wait in the spool for the store.");
+    buf_fmt(out, "fireorder_spooled %" PRId64 "\n", __atomic_load_n(&m->spooled, __ATOMIC_RELAXED));
     write_head(out, "fireorder_order_violations_total", "counter", "Klaviyo requests that were about to overtake Meta's outcome; must stay 0.");
     buf_fmt(out, "fireorder_order_violations_total %" PRId64 "\n", metrics_order_violations(m));
 }

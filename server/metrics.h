@@ -14,6 +14,8 @@ void metrics_free(struct metrics *m);
 void metrics_webhook(struct metrics *m, struct sv shop, struct sv source, struct sv topic, const char *result);
 // What browsers post: stored, denied, preflight, or rejected_<reason> (path, origin, type, body, address_rate, shop_rate, ...)
 void metrics_context(struct metrics *m, struct sv shop, const char *result);
+// dropped: of enum dropped; of what a browser posted, or of an order's or cart's own
+void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool posted);
 // outcome: sent, retried, throttled, paused, failed, skipped
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome);
 void metrics_ack(struct metrics *m, int64_t microseconds);    // request read to answer made
@@ -22,6 +24,7 @@ void metrics_ledger(struct metrics *m, struct sv shop, const struct ledger_entry
 void metrics_order_violation(struct metrics *m);              // must stay 0
 void metrics_paused(struct metrics *m, struct sv shop, const char *account, bool paused);
 int64_t metrics_order_violations(struct metrics *m);
+void metrics_spooled(struct metrics *m, int64_t waiting);     // how many webhooks wait in the spool
 
 // Gauges that are derived from the store when /metrics is asked.
 struct metrics_gauges {

@@ -12,10 +12,12 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define IN_FLIGHT 512
 #define INGEST_THREADS 256
@@ -25,6 +27,7 @@
 #define PURGE_EVERY_S 10
 #endif
 #define STOP_GRACE_MS 10000
+#define FILES_WANTED 8192
 
 struct service {
     struct config_slot *config;
@@ -34,7 +37,8 @@ struct service {
     struct front front;          // what answers on the webhook address
     struct admin admin;
     struct http_server *webhooks, *administration;
-    volatile int stopping;       // read by the admin address
+    bool failed;                 // atomic: the disk of the store failed
+    atomic_bool stopping;        // read by the admin address
     pthread_t purger;
     bool purging;
     pthread_mutex_t lock;
@@ -87,9 +91,18 @@ static void accepted(void *ctx) {
     dispatch_wake(ctx);
 }
 
+// After a failed write or sync nobody knows what is on the disk, and a repeated sync may say that all is well. A new process reads
+// what really is there.
+static void disk_failed(void *ctx) {
+    struct service *s = ctx;
+    log_error("the disk failed, see above or what webhooks are answered; ending, to be started again");
+    __atomic_store_n(&s->failed, true, __ATOMIC_RELAXED);
+    kill(getpid(), SIGTERM);
+}
+
 static enum rc open_store(struct service *s, const struct config *c, struct err *e) {
     struct store_config config = {.url = c->store, .seal_keys = c->seal_keys, .relaxed = c->relaxed, .retention_ms = c->retention_ms,
-                                  .ledger_lifetime_ms = c->report_lifetime_ms};
+                                  .ledger_lifetime_ms = c->report_lifetime_ms, .spool = c->spool, .broken = disk_failed, .broken_ctx = s};
     return store_open(&config, &s->store, e);
 }
 
@@ -153,7 +166,7 @@ enum rc service_start(struct config *config, struct service **ret, struct err *e
 // Webhooks that are being accepted are accepted to the end, then requests that are open are waited for.
 void service_stop(struct service *s) {
     pthread_mutex_lock(&s->lock);
-    s->stopping = 1;
+    s->stopping = true;
     pthread_cond_broadcast(&s->ended);
     pthread_mutex_unlock(&s->lock);
     if (s->webhooks)
@@ -202,6 +215,7 @@ static const char *fixed_key(const struct config *now, const struct config *next
         {"listen", sv_eq(now->listen, next->listen)},
         {"admin", sv_eq(now->admin, next->admin)},
         {"store", sv_eq(now->store, next->store)},
+        {"spool", sv_eq(now->spool, next->spool)},
         {"seal_key", now->seal_keys.p ? bytes_eq(now->seal_keys, next->seal_keys) : !next->seal_keys.p},
         {"durability", now->relaxed == next->relaxed},
         {"retention", now->retention_ms == next->retention_ms},
@@ -280,9 +294,21 @@ static int serve(const char *file, const sigset_t *signals) {
             reload(s, file);
     }
     log_info("stopping");
+    int status = __atomic_load_n(&s->failed, __ATOMIC_RELAXED) ? 1 : 0;
     service_stop(s);
     log_info("stopped");
-    return 0;
+    return status;
+}
+
+// Many connections at once, requests out and the store are more files than the 1,024 that are usual; without them a crowd outside
+// would keep the store from opening its own.
+static void allow_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_warn("the limit of open files cannot be raised");
 }
 
 // leave_no_core: people's data and secrets are in its memory, so none of it goes to a disk. A pattern that pipes cores to a program does
@@ -320,5 +346,6 @@ int command_serve(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    allow_files();
     return serve(file, &signals);
 }

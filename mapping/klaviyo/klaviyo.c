@@ -18,10 +18,6 @@ bool klaviyo_identified(const struct identifiers *ids) {
     return sv_present(ids->email) || sv_present(ids->phone) || sv_present(ids->external_id);
 }
 
-struct sv klaviyo_name(struct arena *a, const struct identifiers *ids) {
-    return arena_fmt(a, SV_FMT "|" SV_FMT "|" SV_FMT, SV_ARG(ids->email), SV_ARG(ids->phone), SV_ARG(ids->external_id));
-}
-
 static bool skip(struct sv *ret_reason, struct sv why) {
     *ret_reason = why;
     return false;
@@ -35,7 +31,10 @@ bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
     if (!klaviyo_identified(&ids))
         return skip(ret_reason, SV("no identifier"));
-    return consent_allows(a, &shop->consent.klaviyo, &e->rule->klaviyo, e, ret_reason);
+    struct consent_policy policy = shop->consent.klaviyo;
+    if (e->name == EVENT_SIGN_UP && sv_is(event_property_text(e, "state"), "subscribed"))
+        policy.unknown = UNKNOWN_ALLOW;  // whoever subscribes allows to be told of it, and that is not unknown
+    return consent_allows(a, &policy, &e->rule->klaviyo, e, ret_reason);
 }
 
 bool klaviyo_is_backfill(const struct event *e, int64_t now_ms) {

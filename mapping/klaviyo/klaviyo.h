@@ -11,7 +11,6 @@ struct identifiers {
 };
 struct identifiers klaviyo_identifiers(struct arena *a, const struct user *u);
 bool klaviyo_identified(const struct identifiers *ids);
-struct sv klaviyo_name(struct arena *a, const struct identifiers *ids);  // one text for the person: what a mark is kept under
 
 // What all three ask: configured, not a test, consent, somebody to tell it of.
 bool klaviyo_allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason);
@@ -25,6 +24,10 @@ struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposi
 void klaviyo_identify(struct jw *w, const struct identifiers *ids);
 void klaviyo_describe(struct jw *w, struct arena *a, const struct user *u);
 extern const struct limits klaviyo_limits;
+
+// What it takes in a time, and what of that its answer says; see destination.quota.
+struct quota klaviyo_event_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
+struct quota klaviyo_people_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
 
 // Klaviyo wraps what a request is about: {"data": {"type": type, "attributes": { ... }}}
 void klaviyo_open(struct jw *w, const char *key, const char *type);

@@ -105,5 +105,6 @@ const struct destination destination_klaviyo = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_outcome,
+    .quota = klaviyo_event_quota,
     .tell = klaviyo_tell,
 };

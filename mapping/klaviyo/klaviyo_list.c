@@ -2,36 +2,13 @@
 // unsubscription at Klaviyo, so it is sent once, not again with each event.
 #include "base/clock.h"
 #include "mapping/klaviyo/klaviyo.h"
+#include "mapping/subscription.h"
 
 #define BODY_BYTES_MOST ((size_t)64 << 10)
 #define SOURCE_BYTES_MOST 200
 
 static bool is_leaving(const struct event *e) {
     return e->name == EVENT_CONSENT_REVOKED;
-}
-
-static bool by_sms(const struct event *e) {
-    return sv_is(event_property_text(e, "channel"), "sms");
-}
-
-// Permission to write to somebody: Shopify's consent topics say it by their state, people's own sign-ups by the event's consent. What
-// the storefront's banner was answered is consent to be tracked, another matter.
-static bool permitted(const struct event *e) {
-    struct sv state = event_property_text(e, "state");
-    enum consent_state marketing = e->origins.consent ? e->said : e->consent.marketing;
-    if (marketing == CONSENT_DENIED)
-        return false;
-    return sv_present(state) ? sv_is(state, "subscribed") : marketing == CONSENT_GRANTED;
-}
-
-static bool waits_for_confirmation(const struct event *e, const struct shop *shop) {
-    bool confirmed = sv_is_nocase(event_property_text(e, "opt_in_level"), "confirmed_opt_in");
-    return sv_is_nocase(event_property_text(e, "state"), "pending") || (shop->klaviyo.double_opt_in && !confirmed);
-}
-
-static bool reachable(struct arena *a, const struct event *e) {
-    struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    return sv_present(by_sms(e) ? ids.phone : ids.email);
 }
 
 static bool allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
@@ -48,20 +25,15 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
         *ret_reason = SV("no sign-up");
     else if (!allowed(a, e, shop, ret_reason) || !part_applies(&e->rule->klaviyo, &scope, ret_reason))
         return false;
-    else if (!reachable(a, e))
-        *ret_reason = by_sms(e) ? SV("no phone number") : SV("no e-mail address");
-    else if (!is_leaving(e) && waits_for_confirmation(e, shop))
-        *ret_reason = SV("waits for the confirmation of the opt-in");
-    else if (!is_leaving(e) && !permitted(e))
-        *ret_reason = SV("no consent in the event");
     else
-        return true;
+        return is_leaving(e) ? subscription_reachable(a, e, ret_reason) : subscription_begins(a, e, shop, ret_reason);
     return false;
 }
 
 static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    return arena_fmt(a, "list:" SV_FMT ":%s:" SV_FMT, SV_ARG(shop->klaviyo.list_id), by_sms(e) ? "sms" : "email", SV_ARG(by_sms(e) ? ids.phone : ids.email));
+    bool by_sms = subscription_by_sms(e);
+    return arena_fmt(a, "list:" SV_FMT ":%s:" SV_FMT, SV_ARG(shop->klaviyo.list_id), by_sms ? "sms" : "email", SV_ARG(by_sms ? ids.phone : ids.email));
 }
 
 // Klaviyo: consented_at goes with historical_import only, which sends no confirmation and starts no flow of the list: right for a
@@ -82,7 +54,7 @@ static struct sv consented_at(struct arena *a, const struct event *e, int64_t no
 static void write_subscription(struct jw *w, const struct event *e, struct sv since) {
     jw_key(w, "subscriptions");
     jw_open(w, '{');
-    jw_key(w, by_sms(e) ? "sms" : "email");
+    jw_key(w, subscription_by_sms(e) ? "sms" : "email");
     jw_open(w, '{');
     jw_key(w, "marketing");
     jw_open(w, '{');
@@ -102,7 +74,7 @@ static void write_profiles(struct jw *w, struct arena *a, const struct event *e,
     jw_member(w, "type", SV("profile"));
     jw_key(w, "attributes");
     jw_open(w, '{');
-    jw_member(w, by_sms(e) ? "phone_number" : "email", by_sms(e) ? ids.phone : ids.email);
+    jw_member(w, subscription_by_sms(e) ? "phone_number" : "email", subscription_by_sms(e) ? ids.phone : ids.email);
     write_subscription(w, e, since);
     jw_close(w, '}');
     jw_close(w, '}');
@@ -175,4 +147,5 @@ const struct destination destination_klaviyo_list = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_side_outcome,
+    .quota = klaviyo_people_quota,
 };

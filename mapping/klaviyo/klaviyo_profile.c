@@ -34,10 +34,12 @@ static bool expired(int64_t event_ms, int64_t now_ms) {
     return now_ms - event_ms > DAYS_MS(3);
 }
 
+// By the one identifier by which the event names the person too: with more of them somebody who gives a number now and then would have two
+// marks, and each knew nothing of what was sent under the other.
 static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
     (void)shop;
     struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    return arena_fmt(a, "profile:" SV_FMT, SV_ARG(klaviyo_name(a, &ids)));
+    return arena_fmt(a, "profile:" SV_FMT, SV_ARG(sv_first(ids.email, sv_first(ids.phone, ids.external_id))));
 }
 
 static void write_properties(struct jw *w, const struct event *e, const struct scope *scope) {
@@ -49,13 +51,20 @@ static void write_properties(struct jw *w, const struct event *e, const struct s
     jw_close(w, '}');
 }
 
-static void write_leaves(struct arena *a, struct buf *out, struct sv prefix, const struct json *node) {
+// A name is its parent's, a dot and the key.
+static void write_leaves(struct arena *a, struct buf *out, struct sv parent, const struct json *node) {
     JSON_EACH(child, node) {
-        struct sv name = arena_fmt(a, SV_FMT "." SV_FMT, SV_ARG(prefix), SV_ARG(child->key));
-        if (child->child)
+        if (child->child) {
+            struct sv name = arena_fmt(a, SV_FMT "." SV_FMT, SV_ARG(parent), SV_ARG(child->key));
             write_leaves(a, out, name, child);
-        else
-            buf_fmt(out, SV_FMT "=" SV_FMT "\n", SV_ARG(name), SV_ARG(child->text));
+            continue;
+        }
+        buf_put(out, parent);
+        buf_putc(out, '.');
+        buf_put(out, child->key);
+        buf_putc(out, '=');
+        buf_put(out, child->text);
+        buf_putc(out, '\n');
     }
 }
 
@@ -106,5 +115,6 @@ const struct destination destination_klaviyo_profile = {
     .draft = draft,
     .address = address,
     .outcome = klaviyo_side_outcome,
+    .quota = klaviyo_people_quota,
     .amend = klaviyo_amend,
 };

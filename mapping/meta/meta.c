@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "mapping/amount.h"
 #include "mapping/consent.h"
+#include "mapping/limited_use.h"
 #include "mapping/meta/meta.h"
 #include "mapping/normalise.h"
 #include "mapping/rules/rules.h"
@@ -57,7 +58,7 @@ static bool skip(struct sv *ret_reason, struct sv why) {
 static bool allowed(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
     if (!shop->meta.configured)
         return skip(ret_reason, SV("meta is not configured"));
-    return consent_allows(a, &shop->consent.meta, &e->rule->meta, e, ret_reason);
+    return consent_allows_sale(a, &shop->consent.meta, &e->rule->meta, e, ret_reason);
 }
 
 static bool applies(struct arena *a, const struct event *e, const struct shop *shop, struct sv *ret_reason) {
@@ -110,27 +111,10 @@ static void write_custom_data(struct jw *w, struct arena *a, const struct event 
     jw_close(w, '}');
 }
 
-// Meta's numbers for the states of the US in which limited data use works.
-static const struct {
-    const char *code;
-    int number;
-} states[] = {
-    {"ca", 1000}, {"co", 1001}, {"ct", 1002}, {"fl", 1003}, {"or", 1004}, {"tx", 1005}, {"mt", 1006}, {"de", 1007},
-    {"ne", 1008}, {"nh", 1009}, {"nj", 1010}, {"mn", 1011}, {"md", 1012}, {"ri", 1013},
-};
-
-static int state_of(struct arena *a, const struct user *u) {
-    struct sv state = normal_region(a, u->region, u->country);
-    for (size_t i = 0; i < COUNTOF(states); i++)
-        if (sv_is(normal_country(a, u->country), "us") && sv_is(state, states[i].code))
-            return states[i].number;
-    return 0;
-}
-
 // Limited data use, for those who opted out where the shop sends nevertheless. Meta finds out country and state by the address; without
 // one it wants to be told them.
 static void write_limited_data_use(struct jw *w, struct arena *a, const struct event *e, bool browser) {
-    int state = browser && sv_present(e->user.ip) ? 0 : state_of(a, &e->user);
+    int state = browser && sv_present(e->user.ip) ? 0 : limited_use_state(a, &e->user);
     jw_key(w, "data_processing_options");
     jw_open(w, '[');
     jw_string(w, SV("LDU"));
@@ -141,7 +125,8 @@ static void write_limited_data_use(struct jw *w, struct arena *a, const struct e
     jw_int(w, state);
 }
 
-static void write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
+// write_event: its return is where the identifiers came from.
+static struct sv write_event(struct jw *w, struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
     const struct action_source *source = action_source_of(e);
     jw_open(w, '{');
     jw_member(w, "event_name", e->rule->meta.name);
@@ -154,10 +139,11 @@ static void write_event(struct jw *w, struct arena *a, const struct event *e, co
     if (e->consent.opt_out_of_sale)
         write_limited_data_use(w, a, e, source->browser);
     jw_key(w, "user_data");
-    meta_user_write(w, a, e, source->browser);
+    struct sv origins = meta_user_write(w, a, e, source->browser);
     jw_key(w, "custom_data");
     write_custom_data(w, a, e, shop);
     jw_close(w, '}');
+    return origins;
 }
 
 static struct draft draft(struct arena *a, const struct event *e, const struct shop *shop, int64_t now_ms) {
@@ -168,13 +154,12 @@ static struct draft draft(struct arena *a, const struct event *e, const struct s
     jw_open(&w, '{');
     jw_key(&w, "data");
     jw_open(&w, '[');
-    write_event(&w, a, e, shop, now_ms);
+    struct draft made = {.identity = write_event(&w, a, e, shop, now_ms)};
     jw_close(&w, ']');
     jw_member(&w, "test_event_code", shop->meta.test_event_code);
     jw_member(&w, "partner_agent", SV("fireorder_0_1"));
     jw_close(&w, '}');
-    struct draft made = {.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE};
-    made.identity = meta_user_origins(a, e, action_source_of(e)->browser);
+    made.body = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
     buf_free(&out);
     return made;
 }

@@ -6,8 +6,8 @@
 
 // browser: the event happened in the buyer's browser, so address, agent and click ids are of that moment and may be sent.
 bool meta_user_is_enough(struct arena *a, const struct event *e, bool browser);  // Meta answers 100/2804050 without
-void meta_user_write(struct jw *w, struct arena *a, const struct event *e, bool browser);
-struct sv meta_user_origins(struct arena *a, const struct event *e, bool browser);   // "em=webhook, fbp=note attribute": of what is written
+// meta_user_write: the object user_data. Returns where each identifier in it came from: "em=webhook, fbp=note attribute".
+struct sv meta_user_write(struct jw *w, struct arena *a, const struct event *e, bool browser);
 
 // meta_page_url: the page of the event without query, e-mail addresses, tokens and everything behind "orders" and the like;
 // the shop's front page when the event names none; absent without a domain.

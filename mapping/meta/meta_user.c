@@ -69,27 +69,36 @@ static const struct parameter hashed[] = {
 };
 
 static bool is_hex(struct sv s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+    for (size_t i = 0; i < s.n; i++) {
+        char letter = (char)(s.p[i] | 0x20);
+        if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(letter >= 'a' && letter <= 'f'))
             return false;
+    }
     return true;
 }
 
 static const char hash_of_nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-// hash: the value to send; absent when nothing valid is left, so that the hash of nothing is never sent. Somebody's SHA-256
-// is taken over; an MD5 matches nobody at Meta, but 32 hex digits may well be an external id.
-static struct sv hash(struct arena *a, const struct parameter *p, const struct user *u) {
-    struct sv raw = *(const struct sv *)(const void *)((const char *)u + p->offset);
-    struct sv lower = lower_utf8(a, trim_utf8(raw));
-    if (lower.n == 2 * SHA256_LEN && is_hex(lower))
-        return sv_is(lower, hash_of_nothing) ? SV_NONE : lower;
-    if (lower.n == SHA256_LEN && is_hex(lower) && p->normal != external_id)
-        return SV_NONE;
-    struct sv normal = sv_present(lower) ? p->normal(a, raw, u->country) : SV_NONE;
-    if (!sv_present(normal))
-        return SV_NONE;
-    struct digest digest = sha256(normal);
+// What is known of the person for one parameter: absent when nothing valid is left, so that the hash of nothing is never sent.
+struct known {
+    struct sv text;
+    bool is_hash;  // somebody else's SHA-256 is taken over
+};
+
+// An MD5 matches nobody at Meta, but 32 hex digits may well be an external id.
+static struct known known_of(struct arena *a, const struct parameter *p, const struct user *u) {
+    struct sv raw = *(const struct sv *)(const void *)((const char *)u + p->offset), text = trim_utf8(raw);
+    if (text.n == 2 * SHA256_LEN && is_hex(text))
+        return (struct known){sv_is_nocase(text, hash_of_nothing) ? SV_NONE : lower_utf8(a, text), true};
+    if (!sv_present(text) || (text.n == SHA256_LEN && is_hex(text) && p->normal != external_id))
+        return (struct known){0};
+    return (struct known){p->normal(a, raw, u->country), false};
+}
+
+static struct sv hash_of(struct arena *a, struct known known) {
+    if (known.is_hash || !sv_present(known.text))
+        return known.text;
+    struct digest digest = sha256(known.text);
     return hex_of(a, digest.b, SHA256_LEN);
 }
 
@@ -131,44 +140,47 @@ bool meta_user_is_enough(struct arena *a, const struct event *e, bool browser) {
     struct plain plain[PLAIN_MAX];
     unsigned weak = WEAK_ALL;
     for (size_t i = 0; i < COUNTOF(hashed); i++)
-        if (sv_present(hash(a, &hashed[i], &e->user)))
+        if (sv_present(known_of(a, &hashed[i], &e->user).text))
             weak &= hashed[i].weak;
     for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++)
         weak &= plain[i].weak;
     return weak == 0;
 }
 
-void meta_user_write(struct jw *w, struct arena *a, const struct event *e, bool browser) {
+static void tell_origin(struct buf *out, const char *key, const char *from) {
+    if (out->n > 0)
+        buf_puts(out, ", ");
+    buf_puts(out, key);
+    buf_putc(out, '=');
+    buf_puts(out, from ? from : "webhook");
+}
+
+static void write_hashed(struct jw *w, const char *key, struct sv value) {
+    jw_key(w, key);
+    jw_open(w, '[');
+    jw_string(w, value);
+    jw_close(w, ']');
+}
+
+struct sv meta_user_write(struct jw *w, struct arena *a, const struct event *e, bool browser) {
     struct plain plain[PLAIN_MAX];
+    struct buf origins;
+    buf_init(&origins, 1 << 12);
     jw_open(w, '{');
     for (size_t i = 0; i < COUNTOF(hashed); i++) {
-        struct sv value = hash(a, &hashed[i], &e->user);
+        struct sv value = hash_of(a, known_of(a, &hashed[i], &e->user));
         if (!sv_present(value))
             continue;
-        jw_key(w, hashed[i].key);
-        jw_open(w, '[');
-        jw_string(w, value);
-        jw_close(w, ']');
+        write_hashed(w, hashed[i].key, value);
+        if (hashed[i].origin > 0)
+            tell_origin(&origins, hashed[i].key, *(const char *const *)(const void *)((const char *)&e->origins + hashed[i].origin - 1));
     }
-    for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++)
+    for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++) {
         jw_member(w, plain[i].key, plain[i].value);
+        tell_origin(&origins, plain[i].key, plain[i].from);
+    }
     jw_close(w, '}');
-}
-
-static void tell_origin(struct buf *out, const char *key, const char *from) {
-    buf_fmt(out, "%s%s=%s", out->n > 0 ? ", " : "", key, from ? from : "webhook");
-}
-
-struct sv meta_user_origins(struct arena *a, const struct event *e, bool browser) {
-    struct plain plain[PLAIN_MAX];
-    struct buf out;
-    buf_init(&out, 1 << 12);
-    for (size_t i = 0; i < COUNTOF(hashed); i++)
-        if (hashed[i].origin > 0 && sv_present(hash(a, &hashed[i], &e->user)))
-            tell_origin(&out, hashed[i].key, *(const char *const *)(const void *)((const char *)&e->origins + hashed[i].origin - 1));
-    for (size_t i = 0, n = plain_parameters(a, e, browser, plain); i < n; i++)
-        tell_origin(&out, plain[i].key, plain[i].from);
-    struct sv text = buf_ok(&out) ? arena_dup(a, buf_sv(&out)) : SV_NONE;
-    buf_free(&out);
+    struct sv text = arena_dup(a, buf_sv(&origins));
+    buf_free(&origins);
     return sv_present(text) ? text : SV_NONE;
 }

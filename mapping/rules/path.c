@@ -4,6 +4,7 @@
 #include "mapping/amount.h"
 #include "mapping/content_id.h"
 #include "mapping/rules/path.h"
+#include "mapping/subscription.h"
 
 #include <stddef.h>
 
@@ -108,8 +109,14 @@ static struct value klaviyo_list(const struct scope *s) {
     return text_value(s->shop ? s->shop->klaviyo.list_id : SV_NONE);
 }
 
-static struct value klaviyo_double_opt_in(const struct scope *s) {
-    return s->shop && s->shop->klaviyo.double_opt_in ? bool_value(true) : (struct value){0};
+static struct value klaviyo_subscribes(const struct scope *s) {
+    struct sv reason;
+    bool begins = s->shop && s->event->name == EVENT_SIGN_UP && subscription_begins(s->arena, s->event, s->shop, &reason);
+    return begins ? bool_value(true) : (struct value){0};
+}
+
+static struct value klaviyo_subscribed(const struct scope *s) {
+    return s->event->subscribed ? bool_value(true) : (struct value){0};
 }
 
 // ---- names
@@ -162,7 +169,8 @@ static const struct name names[] = {
     ITEM(vendor, VALUE_TEXT),
     MAKE("item.total", VALUE_NUMBER, item_total),
     MAKE("klaviyo.list_id", VALUE_TEXT, klaviyo_list),
-    MAKE("klaviyo.double_opt_in", VALUE_BOOL, klaviyo_double_opt_in),
+    MAKE("klaviyo.subscribes", VALUE_BOOL, klaviyo_subscribes),
+    MAKE("klaviyo.subscribed", VALUE_BOOL, klaviyo_subscribed),
     MAKE("item.content_id", VALUE_TEXT, item_content_id),
 };
 

@@ -173,20 +173,27 @@ const char *const rules_marks[] = {
     "experiment_id", "variant", NULL,
 };
 
+// The built-in file is nobody's to change: what is wrong with a field of it is wrong with the rule that uses it.
+static struct yaml place_of(const struct rule *r, const struct field *f) {
+    bool built_in = sv_is(sv_of(f->file), FILE_DEFAULT);
+    return (struct yaml){.file = built_in ? r->file : f->file, .line = built_in ? r->line : f->line};
+}
+
 // Meta gets persons hashed, in user_data, and nowhere else.
-static void check_persons(struct compiler *c, const struct fields *fields) {
+static void check_persons(struct compiler *c, const struct rule *r) {
+    const struct fields *fields = &r->meta.fields;
     for (size_t i = 0; i < fields->n; i++)
         if (expression_names_person(fields->v[i].from)) {
-            struct yaml place = {.file = fields->v[i].file, .line = fields->v[i].line};
+            struct yaml place = place_of(r, &fields->v[i]);
             fault(c->faults, &place, "meta: data may not hold anything of the user: Meta gets it hashed");
         }
 }
 
-static void check_names(struct compiler *c, const struct fields *fields, const char *what, const char *const *reserved) {
+static void check_names(struct compiler *c, const struct rule *r, const struct fields *fields, const char *what, const char *const *reserved) {
     for (size_t i = 0; i < fields->n; i++)
         for (const char *const *name = reserved; *name; name++)
             if (sv_is(fields->v[i].name, *name)) {
-                struct yaml place = {.file = fields->v[i].file, .line = fields->v[i].line};
+                struct yaml place = place_of(r, &fields->v[i]);
                 fault(c->faults, &place, "%s: \"%s\" is written by fireorder itself: choose another name", what, *name);
             }
 }
@@ -294,15 +301,17 @@ static const struct rule *compile_rule(struct compiler *c, struct sv event, cons
         r->meta.skip = r->klaviyo.skip = true;
     if (r->klaviyo.skip && !yaml_get(yaml_get(node, "klaviyo"), "identify"))
         r->identify = false;
-    check_names(c, &r->meta.fields, "meta", meta_reserved);
-    check_persons(c, &r->meta.fields);
-    check_names(c, &r->klaviyo.fields, "klaviyo", rules_marks);
-    check_names(c, &r->profile, "identify", profile_reserved);
+    check_names(c, r, &r->meta.fields, "meta", meta_reserved);
+    check_persons(c, r);
+    check_names(c, r, &r->klaviyo.fields, "klaviyo", rules_marks);
+    check_names(c, r, &r->profile, "identify", profile_reserved);
     return r;
 }
 
 // Several rules for one event are a list; compiled from its end, so that each knows the next.
 static const struct rule *compile_list(struct compiler *c, struct sv event, const struct yaml *node) {
+    if (node && node->next && node->type == YAML_MAP && !yaml_get(node, "when"))
+        fault(c->faults, node->next, "this rule is never reached: the one before it, of line %zu, has no `when`", node->line);
     return node ? compile_rule(c, event, node, compile_list(c, event, node->next)) : NULL;
 }
 

@@ -1,29 +1,23 @@
 #include "server/commands/admin_client.h"
 
-#include "server/http/http_out.h"
+#include "server/commands/post.h"
 
 #include <stdlib.h>
 
-#define ASK_TIMEOUT_MS 30000
 #define ANSWER_MOST ((size_t)16 << 20)
 
 struct admin_client {
     struct config *config;
     struct http_client *http;
+    const char *url;  // NULL: where the configuration says
 };
 
-struct waiting {
-    struct arena *arena;
-    long status;
-    struct sv body, error;
-    bool done;
-};
-
-enum rc admin_client_new(const char *config_file, struct admin_client **ret, struct err *e) {
+enum rc admin_client_new(const char *config_file, const char *url, struct admin_client **ret, struct err *e) {
     struct admin_client *c = calloc(1, sizeof *c);
     struct buf faults;
     if (!c)
         return err_set(e, RC_IO, "out of memory");
+    c->url = url;
     buf_init(&faults, 1 << 20);
     enum rc rc = config_load(config_file, &c->config, &faults, e);
     if (rc) {
@@ -56,17 +50,13 @@ const struct config *admin_client_config(const struct admin_client *c) {
     return c->config;
 }
 
-static void take_answer(void *ctx, const struct answer *answer) {
-    struct waiting *w = ctx;
-    w->status = answer->status;
-    w->body = arena_dup(w->arena, answer->body);
-    w->error = arena_dup(w->arena, answer->transport_error);
-    w->done = true;
-}
-
 // address: where the service listens, as this machine reaches it: all addresses are this one's own too.
-static struct sv address(struct arena *a, struct sv listen) {
-    struct sv rest = listen, head, port = rest;
+static struct sv address(const struct admin_client *c, struct arena *a) {
+    struct sv base = sv_of(c->url), listen = c->config->admin, rest = listen, head, port = rest;
+    while (sv_ends(base, SV("/")))
+        base.n--;
+    if (sv_present(base))
+        return base;
     while (sv_cut(rest, ':', &head, &rest))
         port = rest;
     struct sv host = port.n < listen.n ? sv_sub(listen, 0, listen.n - port.n - 1) : SV_NONE;
@@ -75,41 +65,35 @@ static struct sv address(struct arena *a, struct sv listen) {
     return arena_fmt(a, "http://" SV_FMT ":" SV_FMT, SV_ARG(host), SV_ARG(port));
 }
 
-static enum rc understand(const struct waiting *w, struct sv base, struct json **ret, struct err *e) {
-    if (w->status == 0)
-        return err_set(e, RC_UNAVAILABLE, "no service answers at " SV_FMT " (" SV_FMT "); start one with `fireorder serve`", SV_ARG(base),
-                       SV_ARG(w->error));
-    if (w->status == 401)
-        return err_set(e, RC_DENIED, "the service at " SV_FMT " has another admin_token", SV_ARG(base));
-    if (json_parse(w->arena, w->body, ret, e))
-        return err_set(e, RC_IO, "what listens at " SV_FMT " is no fireorder: it answered %ld without JSON", SV_ARG(base), w->status);
-    struct sv error = json_str(*ret, "error");
-    if (w->status != 200)
-        return err_set(e, RC_INVALID, "%ld: " SV_FMT, w->status, SV_ARG(sv_first(error, SV("no reason given"))));
+static enum rc understand(struct arena *a, struct sv base, const struct posted *answer, struct json **ret, struct err *e) {
+    if (answer->status == 0)
+        return err_set(e, RC_UNAVAILABLE, "nothing answers at " SV_FMT " (" SV_FMT "); start `fireorder serve`, or name it with --admin URL",
+                       SV_ARG(base), SV_ARG(answer->error));
+    if (answer->status == 401)
+        return err_set(e, RC_DENIED, SV_FMT " wants another admin_token than this configuration has", SV_ARG(base));
+    if (json_parse(a, answer->body, ret, e))
+        return err_set(e, RC_IO, SV_FMT " answers %ld and no JSON; is it a fireorder of this version?", SV_ARG(base), answer->status);
+    if (answer->status != 200)
+        return err_set(e, RC_INVALID, SV_FMT, SV_ARG(sv_first(json_str(*ret, "error"), SV("refused, and no reason given"))));
     return RC_OK;
 }
 
-typedef enum rc start(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
-
-static enum rc ask(struct admin_client *c, start *go, struct arena *a, struct sv path, struct sv body, struct json **ret, struct err *e) {
-    struct sv base = address(a, c->config->admin), token = c->config->admin_token;
-    struct request request = {.url = arena_fmt(a, SV_FMT SV_FMT, SV_ARG(base), SV_ARG(path)), .body = body};
-    request.headers[request.header_count++] = SV("Content-Type: application/json");
-    if (sv_present(token))
-        request.headers[request.header_count++] = arena_fmt(a, "Authorization: Bearer " SV_FMT, SV_ARG(token));
-    struct waiting w = {.arena = a};
-    enum rc rc = go(c->http, &request, ASK_TIMEOUT_MS, take_answer, &w, e);
-    if (rc)
-        return rc;
-    while (!w.done)
-        http_client_run(c->http, 1000);
-    return understand(&w, base, ret, e);
+static enum rc ask(struct admin_client *c, struct arena *a, struct sv path, struct sv body, struct json **ret, struct err *e) {
+    struct header authorization = {SV("Authorization"), arena_fmt(a, "Bearer " SV_FMT, SV_ARG(c->config->admin_token))};
+    struct headers headers = {&authorization, sv_present(c->config->admin_token) ? 1 : 0};
+    struct sv base = address(c, a), url = arena_fmt(a, SV_FMT SV_FMT, SV_ARG(base), SV_ARG(path));
+    struct posted answer;
+    if (body.p)
+        post_and_wait(c->http, a, url, headers, body, &answer);
+    else
+        get_and_wait(c->http, a, url, headers, &answer);
+    return understand(a, base, &answer, ret, e);
 }
 
 enum rc admin_get(struct admin_client *c, struct arena *a, struct sv path_and_query, struct json **ret, struct err *e) {
-    return ask(c, http_client_get, a, path_and_query, SV_NONE, ret, e);
+    return ask(c, a, path_and_query, SV_NONE, ret, e);
 }
 
 enum rc admin_post(struct admin_client *c, struct arena *a, struct sv path, struct sv body, struct json **ret, struct err *e) {
-    return ask(c, http_client_post, a, path, body, ret, e);
+    return ask(c, a, path, body, ret, e);
 }

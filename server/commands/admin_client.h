@@ -1,5 +1,5 @@
 // admin_client.h: commands that ask the running service. They go over its admin address with the token of the configuration: a
-// second process cannot open the store. The address is that of the configuration, seen from this machine.
+// second process cannot open the store.
 #ifndef SERVER_ADMIN_CLIENT_H
 #define SERVER_ADMIN_CLIENT_H
 
@@ -8,8 +8,9 @@
 
 struct admin_client;
 
-// admin_client_new: RC_INVALID for a faulty configuration, with every fault in e's text that fits.
-MUST_CHECK enum rc admin_client_new(const char *config_file, struct admin_client **ret, struct err *e);
+// admin_client_new: url NULL: the address of the configuration, seen from this machine; else it is borrowed. RC_INVALID for a faulty
+// configuration, with every fault in e's text that fits.
+MUST_CHECK enum rc admin_client_new(const char *config_file, const char *url, struct admin_client **ret, struct err *e);
 void admin_client_free(struct admin_client *c);  // NULL is fine
 const struct config *admin_client_config(const struct admin_client *c);
 

@@ -20,6 +20,7 @@ static const char events_usage[] =
     "  --config FILE  the configuration of the running service: admin address and token come from it\n"
     "  --state STATE  only these (default: all)\n"
     "  --shop NAME    only this shop's\n"
+    "  --admin URL    where the service is (default: this machine, the port of `admin`)\n"
     "  --json         one JSON object a line\n";
 
 static const char replay_usage[] =
@@ -30,10 +31,11 @@ static const char replay_usage[] =
     "\n"
     "  --config FILE  the configuration of the running service\n"
     "  --shop NAME    the shop that the IDs are of (default: the only one, or each is asked)\n"
+    "  --admin URL    where the service is (default: this machine, the port of `admin`)\n"
     "  --all-dead     all of them, of that shop or of all shops\n";
 
 struct options {
-    const char *config, *state, *shop;
+    const char *config, *state, *shop, *admin;
     bool json, all_dead;
 };
 
@@ -219,15 +221,16 @@ static int misuse(const char *usage) {
 
 // read_options: -1: go on; else the exit status.
 static int read_options(int argc, char **argv, const char *usage, struct options *o) {
-    enum { CONFIG = 1, STATE, SHOP, JSON, ALL_DEAD, HELP };
-    static const struct option options[] = {{"config", 1, NULL, CONFIG}, {"state", 1, NULL, STATE},       {"shop", 1, NULL, SHOP},
-                                            {"json", 0, NULL, JSON},     {"all-dead", 0, NULL, ALL_DEAD}, {"help", 0, NULL, HELP},
-                                            {NULL, 0, NULL, 0}};
+    enum { CONFIG = 1, STATE, SHOP, ADMIN, JSON, ALL_DEAD, HELP };
+    static const struct option options[] = {{"config", 1, NULL, CONFIG}, {"state", 1, NULL, STATE}, {"shop", 1, NULL, SHOP},
+                                            {"admin", 1, NULL, ADMIN},   {"json", 0, NULL, JSON},   {"all-dead", 0, NULL, ALL_DEAD},
+                                            {"help", 0, NULL, HELP},     {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case CONFIG: o->config = optarg; break;
         case STATE: o->state = optarg; break;
         case SHOP: o->shop = optarg; break;
+        case ADMIN: o->admin = optarg; break;
         case JSON: o->json = true; break;
         case ALL_DEAD: o->all_dead = true; break;
         case HELP: fputs(usage, stdout); return 0;
@@ -241,7 +244,7 @@ static int read_options(int argc, char **argv, const char *usage, struct options
 }
 
 static enum rc open_client(const struct options *o, struct admin_client **ret, struct err *e) {
-    enum rc rc = admin_client_new(o->config, ret, e);
+    enum rc rc = admin_client_new(o->config, o->admin, ret, e);
     if (rc == RC_OK && o->shop && !config_shop(admin_client_config(*ret), sv_of(o->shop)))
         rc = err_set(e, RC_NOT_FOUND, "%s has no shop %s", o->config, o->shop);
     return rc;

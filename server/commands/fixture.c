@@ -173,7 +173,7 @@ void fixture_shift(struct arena *a, struct fixture *f, int64_t now_ms) {
             i += SECOND_LEN;
         } else if (digits_at(f->body, i, "fb.0.0000000000000.") && sv_i64(sv_sub(f->body, i + 5, 13), &click)) {
             buf_put(&out, sv_sub(f->body, i, 5));
-            buf_fmt(&out, "%lld", (long long)(click + by));
+            buf_fmt(&out, "%lld", (long long)click + by);
             i += 18;
         } else {
             buf_putc(&out, f->body.p[i++]);

@@ -19,6 +19,7 @@ struct config {
     struct sv file;
     struct sv listen, admin, admin_token;
     struct sv store;            // URL
+    struct sv spool;            // file; absent: none
     struct sv seal_keys;        // 32 bytes each, one behind the other, or absent
     bool relaxed;
     int64_t retention_ms, identity_lifetime_ms, report_lifetime_ms;

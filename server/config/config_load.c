@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "mapping/content_id.h"
 #include "server/config/config_text.h"
-#include "server/store/seal_ring.h"
 #include "server/store/store.h"
 
 #include <stdlib.h>
@@ -19,6 +18,7 @@ struct loader {
     struct config *config;
     struct arena *arena;  // the snapshot's
     const char *file;
+    struct mapping *mappings;
     struct faults faults;
 };
 
@@ -121,7 +121,7 @@ static void read_store(struct loader *l, const struct key *key, const struct yam
 static void read_mapping(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv name;
     if (scalar(l, key, node, &name) && !sv_is(name, "default"))
-        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->faults, node);
+        ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->mappings, &l->faults, node);
 }
 
 static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
@@ -220,11 +220,10 @@ static void read_proxies(struct loader *l, const struct key *key, const struct y
 
 static void add_seal_key(struct loader *l, const struct key *key, const struct yaml *node, struct sv *keys) {
     struct sv text;
-    if (!scalar(l, key, node, &text))
-        return;
-    if (base64_bytes(text, (unsigned char *)keys->p + keys->n, SEAL_KEY_LEN))
+    bool there = scalar(l, key, node, &text);
+    if (there && base64_bytes(text, (unsigned char *)keys->p + keys->n, SEAL_KEY_LEN))
         keys->n += SEAL_KEY_LEN;
-    else
+    else if (there)
         fault(&l->faults, node, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
 }
 
@@ -337,7 +336,7 @@ static const struct key context_keys[] = {
 static const struct key consent_meta_keys[] = {
     {"purpose", read_enum, SHOP(consent.meta.purpose), .words = PURPOSES},
     {"unknown", read_enum, SHOP(consent.meta.unknown), .words = UNKNOWNS},
-    {"opt_out", read_enum, SHOP(consent.meta.opt_out), .words = {"skip", "ldu"}},
+    {"opt_out", read_enum, SHOP(consent.meta.opt_out), .words = {"skip", "ldu", "region"}},
     {0},
 };
 
@@ -372,6 +371,7 @@ static const struct key top_keys[] = {
     {"admin", read_text, CONFIG(admin), .check = is_address, .expected = "host:port, :port or port"},
     {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
     {"store", read_store, CONFIG(store)},
+    {"spool", read_text, CONFIG(spool)},
     {"seal_key", read_seal_keys, CONFIG(seal_keys), .most = SEAL_KEYS_MAX},
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},
@@ -399,9 +399,9 @@ static const struct config config_defaults = {
 static const struct shop shop_defaults = {
     .recharge.signature = RECHARGE_AUTO,
     .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
-    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {"https://a.klaviyo.com", 21}},
+    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {KLAVIYO_URL, sizeof KLAVIYO_URL - 1}},
     .context.lifetime_ms = DAYS_MS(7),
-    .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_SKIP}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
+    .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
 };
 
 static void read_shops(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
@@ -431,6 +431,8 @@ static void check_whole(struct loader *l, const struct yaml *root) {
     const struct yaml *store = yaml_get(root, "store"), *shops = yaml_get(root, "shops");
     if (store && !yaml_get(root, "seal_key") && sv_starts(l->config->store, SV("redis")))
         fault(&l->faults, store, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
+    if (yaml_get(root, "spool") && !sv_starts(l->config->store, SV("redis")))
+        fault(&l->faults, yaml_get(root, "spool"), "spool is for a Redis store that may be away; an SQLite store needs none");
     if (shops && shops->type == YAML_MAP && !shops->child)
         fault(&l->faults, shops, "shops: there must be at least one shop");
 }

@@ -205,7 +205,7 @@ static enum rc read_variable(struct arena *a, struct sv name, struct sv *ret, st
 static enum rc replace_one(struct arena *a, struct buf *out, struct sv text, struct sv *rest, struct err *e) {
     const char *open = text.n > 0 ? memmem(text.p, text.n, "${", 2) : NULL;
     size_t before = open ? (size_t)(open - text.p) : text.n;
-    struct sv name, value;
+    struct sv name, value = SV_NONE;
     buf_put(out, sv_sub(text, 0, before));
     *rest = SV("");
     if (!open)

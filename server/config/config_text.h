@@ -12,9 +12,17 @@ MUST_CHECK enum rc interpolate(struct arena *a, struct sv text, struct sv *ret, 
 
 bool cidr_parse(struct sv text, struct cidr *ret);  // "10.0.0.0/8", "fd00::/8", or one address
 
+// A mapping file that was read: however many shops name it, it is compiled once.
+struct mapping {
+    struct sv name;             // as the shops name it
+    const struct rules *rules;  // NULL: it has faults
+    struct mapping *next;
+};
+
 // mapping_load: the rules of a shop's own mapping file, which is looked for beside the configuration file unless its path is absolute.
-// NULL when faults were noted.
-const struct rules *mapping_load(struct arena *a, const char *config_file, struct sv name, struct faults *f, const struct yaml *node);
+// Those in *known are not read again. NULL when faults were noted.
+const struct rules *mapping_load(struct arena *a, const char *config_file, struct sv name, struct mapping **known, struct faults *f,
+                                 const struct yaml *node);
 
 // config_parse_over: config_parse, with the keys of a shop from another text laid over the first shop; shop absent: none.
 MUST_CHECK enum rc config_parse_over(struct sv bytes, const char *file, struct sv shop, const char *shop_file, struct config **ret,

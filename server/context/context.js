@@ -25,7 +25,7 @@
       ready = privacy.currentVisitorConsent, visitor = ready ? privacy.currentVisitorConsent() : {},
       marketing = said(visitor, 'marketing', 'C0004', 'ad_storage'),
       consent = { marketing: marketing, analytics: said(visitor, 'analytics', 'C0002', 'analytics_storage') },
-      denied = marketing == 'denied', state = JSON.stringify(consent) + !ready;
+      denied = marketing == 'denied', told = JSON.stringify(consent).replace('{}', ''), state = told + !ready;
     if (!force && state == last) return;
     last = state;
     if (!marketing && !(ready && privacy.marketingAllowed())) return;
@@ -34,10 +34,10 @@
       keep('_fbc', '', 0);
     } else {
       if (click && cookie('_fbc').split('.')[3] != click) keep('_fbc', 'fb.1.' + now + '.' + click, 7776e3);
-      if (!cookie('_fbp')) keep('_fbp', 'fb.1.' + now + '.' + Math.floor(1e9 + Math.random() * 9e9), 7776e3);
+      if (!cookie('_fbp')) keep('_fbp', 'fb.1.' + now + '.' + (1e9 + Math.random() * 8e9).toFixed(), 7776e3);
     }
     fetch(root + 'cart.js').then(function (r) { return r.json(); }).then(function (cart) {
-      var fbp = denied ? '' : cookie('_fbp'), fbc = denied ? '' : cookie('_fbc'), had = cart.attributes, want = [fbp, fbc, marketing].join(),
+      var fbp = denied ? '' : cookie('_fbp'), fbc = denied ? '' : cookie('_fbc'), had = cart.attributes, want = [fbp, fbc, told].join(),
         body = { cart_token: cart.token, consent: consent };
       if (!cart.item_count || [had._fbp, had._fbc, had._consent].join() == want || sent == want) return;
       sent = want;
@@ -51,7 +51,7 @@
       }
       fetch(new URL('context/' + me.dataset.shop, me.src), { method: 'POST', keepalive: true, credentials: 'omit', body: JSON.stringify(body) });
       fetch(root + 'cart/update.js', { method: 'POST', headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ attributes: { _fbp: fbp, _fbc: fbc, _consent: marketing } }) });
+        body: JSON.stringify({ attributes: { _fbp: fbp, _fbc: fbc, _consent: told || void 0 } }) });
     });
   }
 

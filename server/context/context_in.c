@@ -10,22 +10,20 @@
 #include "base/log.h"
 #include "mapping/context.h"
 #include "server/context/address.h"
+#include "server/context/context_keep.h"
 #include "server/context/rate.h"
 #include "server/http/http_rules.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMPLAIN_EVERY_MS SECONDS_MS(10)
-enum { MERGES = 64, KEYS_MAX = 3 };
 
 struct context_in {
     struct config_slot *config;
-    struct store *store;
+    struct context_keep *keep;
     struct metrics *metrics;
     struct rate *addresses, *shops;
-    pthread_mutex_t merging[MERGES];  // by key: posts of one visit wait for each other here, instead of trying again and again in the store
     int in_work;                      // atomic: posts that early let go on
     int64_t complained_ms;            // atomic
 };
@@ -68,19 +66,16 @@ struct context_in *context_in_new(struct config_slot *config, struct store *stor
     struct context_in *in = calloc(1, sizeof *in);
     if (!in)
         abort();  // at start only
-    *in = (struct context_in){.config = config, .store = store, .metrics = metrics};
+    *in = (struct context_in){.config = config, .keep = context_keep_new(store), .metrics = metrics};
     in->addresses = rate_new(CONTEXT_ADDRESS_PER_SECOND, CONTEXT_ADDRESS_BURST);
     in->shops = rate_new(CONTEXT_SHOP_PER_SECOND, CONTEXT_SHOP_BURST);
-    for (size_t i = 0; i < MERGES; i++)
-        pthread_mutex_init(&in->merging[i], NULL);
     return in;
 }
 
 void context_in_free(struct context_in *in) {
     if (!in)
         return;
-    for (size_t i = 0; i < MERGES; i++)
-        pthread_mutex_destroy(&in->merging[i]);
+    context_keep_free(in->keep);
     rate_free(in->addresses);
     rate_free(in->shops);
     free(in);
@@ -112,25 +107,6 @@ static bool is_accepted_type(struct headers headers) {
 
 // ---- keeping it
 
-static struct sv merged(void *ctx, struct arena *a, struct sv stored) {
-    const struct context *posted = ctx;
-    struct context known = *posted;
-    if (stored.p && context_read(a, stored, &known, NULL) == RC_OK)
-        context_merge(&known, posted);
-    else
-        known = *posted;
-    return context_write(a, &known);
-}
-
-static enum rc merge(struct context_in *in, struct arena *a, const struct shop *shop, struct sv key, struct context *posted, struct err *e) {
-    const struct state_update update = {.key = key, .lifetime_ms = shop->context.lifetime_ms, .next = merged, .ctx = posted};
-    pthread_mutex_t *lock = &in->merging[sha256(key).b[0] % MERGES];
-    pthread_mutex_lock(lock);
-    enum rc rc = store_state_update(in->store, a, shop->name, &update, e);
-    pthread_mutex_unlock(lock);
-    return rc;
-}
-
 // The store fails for many requests at once; one line says it.
 static enum result store_failed(struct context_in *in, const struct err *e) {
     int64_t now_ms = clock_mono_ms(), last_ms = __atomic_load_n(&in->complained_ms, __ATOMIC_RELAXED);
@@ -141,18 +117,9 @@ static enum result store_failed(struct context_in *in, const struct err *e) {
 }
 
 static enum result keep(struct context_in *in, struct arena *a, const struct shop *shop, struct posted_context *posted) {
-    const struct {
-        const char *kind;
-        struct sv token;
-    } names[KEYS_MAX] = {
-        {"checkout", posted->checkout_token},
-        {"cart", posted->cart_token},
-        {context_customer_kind(shop->context.customer_secret.p), posted->customer_id},
-    };
     struct err e;
-    for (size_t i = 0; i < KEYS_MAX; i++)
-        if (sv_present(names[i].token) && merge(in, a, shop, context_key(a, names[i].kind, names[i].token), &posted->context, &e) != RC_OK)
-            return store_failed(in, &e);
+    if (context_keep_post(in->keep, a, shop, posted, &e) != RC_OK)
+        return store_failed(in, &e);
     return posted->context.consent.marketing == CONSENT_DENIED ? DENIED : STORED;
 }
 
@@ -180,6 +147,7 @@ static enum result take(struct context_in *in, const struct config *config, cons
     struct sv ip = client.known ? address_text(r->arena, &client.address) : SV_NONE;
     if (context_parse(r->arena, r->body, ip, headers_get(r->headers, "User-Agent"), clock_wall_ms(), &posted, &e) != RC_OK)
         return REJECTED_BODY;
+    metrics_dropped(in->metrics, shop->name, posted.dropped, true);
     bool named = posted.customer_id.p || posted.context.email.text.p, known = vouched(shop, &posted);
     if (!known)
         context_disown(&posted);
@@ -191,6 +159,11 @@ static enum result take(struct context_in *in, const struct config *config, cons
 
 static void count(struct context_in *in, const struct shop *shop, enum result result) {
     metrics_context(in->metrics, shop ? shop->name : SV_NONE, results[result].name);
+}
+
+// A page reads the answer, also that it came too often or with too much, only where its origin is named.
+static const char *cors_headers(struct arena *a, struct sv origin, const char *more) {
+    return arena_fmt(a, "Vary: Origin\r\n%s" SV_FMT "%s%s", origin.p ? "Access-Control-Allow-Origin: " : "", SV_ARG(origin), origin.p ? "\r\n" : "", more).p;
 }
 
 // The length and the address are looked at before the body is read: a flood keeps no worker waiting for its bodies.
@@ -231,13 +204,12 @@ void context_in_handle(void *ctx, const struct http_request *r, struct http_resp
     ret->status = results[result].status;
     if (results[result].body.p)
         ret->body = results[result].body;
-    ret->extra_headers = arena_fmt(r->arena, "Vary: Origin\r\n%s" SV_FMT "%s%s", origin.p ? "Access-Control-Allow-Origin: " : "", SV_ARG(origin),
-                                   origin.p ? "\r\n" : "", results[result].headers).p;
+    ret->extra_headers = cors_headers(r->arena, origin, results[result].headers);
     count(in, shop, result);
     config_drop(config);
 }
 
-void context_in_refused(void *ctx, const struct http_request *r, int status) {
+const char *context_in_refused(void *ctx, const struct http_request *r, int status) {
     struct context_in *in = ctx;
     enum result result = REJECTED_HEADERS;
     switch (status) {
@@ -250,6 +222,9 @@ void context_in_refused(void *ctx, const struct http_request *r, int status) {
     default: break;
     }
     struct config *config = config_current(in->config);
-    count(in, shop_of(config, r->path), result);
+    const struct shop *shop = shop_of(config, r->path);
+    const char *headers = cors_headers(r->arena, shop ? allowed_origin(shop, r->headers) : SV_NONE, "");
+    count(in, shop, result);
     config_drop(config);
+    return headers;
 }

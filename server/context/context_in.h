@@ -29,6 +29,6 @@ void context_in_free(struct context_in *in);                                    
 int context_in_early(void *ctx, const struct http_request *r);
 void context_in_handle(void *ctx, const struct http_request *r, struct http_response *ret);
 void context_in_done(void *ctx, const struct http_request *r);
-void context_in_refused(void *ctx, const struct http_request *r, int status);
+const char *context_in_refused(void *ctx, const struct http_request *r, int status);
 
 #endif

@@ -83,7 +83,7 @@ static void begin(struct dispatch *d, const struct job *job, int64_t lease_from_
 // ---- the store
 
 // store_answered keeps track of whether the store works; one line in the log when that changes, or why it does not.
-static bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
+bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
     if (rc == RC_OK) {
         if (d->retry_delay_ms > 0)
             log_info("the store is back");
@@ -218,7 +218,7 @@ static int64_t sleep_ms(const struct dispatch *d) {
         until = stop_at_ms;
     if (d->retry_at_ms > 0)
         until = d->retry_at_ms < until ? d->retry_at_ms : until;
-    else if (d->queued.n > 0 || d->asking_count > 0)
+    else if (d->queued.n > 0 || d->asking_count > 0 || d->wanting_count > 0)
         return 0;
     else if (room && d->claim_at_ms < until)
         until = d->claim_at_ms;
@@ -238,16 +238,17 @@ static void turn(struct dispatch *d) {
         claim(d);
     dispatch_look_up(d);
     commit(d);
+    limits_take(d);
     wake(d);
 }
 
 // give_up: the grace is over; requests that are still open may or may not have arrived, so their events are sent again, with the
 // same ids, by whoever comes next.
 static void give_up(struct dispatch *d) {
-    d->asking_count = 0;
+    d->asking_count = d->wanting_count = 0;
     for (size_t i = 0; i < d->given.in_flight; i++)
-        if (d->tasks[i].sending || d->tasks[i].told) {
-            d->tasks[i].sending = false;
+        if (d->tasks[i].sending || d->tasks[i].told || d->tasks[i].wants_permit) {
+            d->tasks[i].sending = d->tasks[i].wants_permit = false;
             d->tasks[i].told = NULL;
             task_give_back(&d->tasks[i]);
         }
@@ -290,6 +291,8 @@ static void dispatch_free(struct dispatch *d) {
     free(d->tasks);
     free(d->asking);
     free(d->telling);
+    free(d->wanting);
+    free(d->granting);
     batch_free(&d->queued);
     batch_free(&d->sent);
     arena_free(&d->arena);
@@ -312,8 +315,10 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     }
     d->asking = calloc(config->in_flight, sizeof *d->asking);
     d->telling = calloc(config->in_flight, sizeof *d->telling);
+    d->wanting = calloc(config->in_flight, sizeof *d->wanting);
+    d->granting = calloc(config->in_flight, sizeof *d->granting);
     enum rc rc = RC_OK;
-    if (!d->tasks || !d->asking || !d->telling || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
+    if (!d->tasks || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);

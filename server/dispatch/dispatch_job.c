@@ -11,6 +11,7 @@
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
 #define JITTER_MS 1000
+#define EVENT_IDS_MAX 2
 
 static void advance(struct task *t);
 
@@ -19,11 +20,11 @@ static const char *const outcomes[] = {
 };
 
 static void add_marks(struct task *t, struct change *c) {
-    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + 1);
+    struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + t->mark_count);
     for (size_t i = 0; i < t->waiting.count; i++)
         all[c->mark_count++] = t->waiting.marks[i];
-    if (t->mark.key.p)
-        all[c->mark_count++] = t->mark;
+    for (size_t i = 0; i < t->mark_count; i++)
+        all[c->mark_count++] = t->marks[i];
     c->marks = all;
 }
 
@@ -67,12 +68,20 @@ static void add_remembered(struct task *t, struct change *c) {
     c->remember_count = t->decoded.remember_count + requests;
 }
 
+// Each event is reserved under its id, and under the other one that it may have.
+static size_t ids_of(const struct planned_event *e, struct sv ret[EVENT_IDS_MAX]) {
+    struct sv also = e->event ? e->event->also : SV_NONE;
+    ret[0] = e->id;
+    ret[1] = also;
+    return also.p ? 2 : 1;
+}
+
 static void add_reservations(struct task *t, struct change *c) {
-    struct sv *ids = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count);
+    struct sv ids[EVENT_IDS_MAX], *all = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count * EVENT_IDS_MAX);
     for (size_t i = 0; i < t->plan.event_count; i++)
-        ids[i] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(t->plan.events[i].id));
-    c->reserve = ids;
-    c->reserve_count = t->plan.event_count;
+        for (size_t k = 0, n = ids_of(&t->plan.events[i], ids); k < n; k++)
+            all[c->reserve_count++] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(ids[k]));
+    c->reserve = all;
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
 
@@ -86,7 +95,7 @@ void task_record(struct task *t) {
 }
 
 static void make_plan(struct task *t) {
-    _Static_assert(PLAN_EVENTS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
+    _Static_assert(PLAN_EVENTS_MAX * EVENT_IDS_MAX <= RESERVE_MAX, "every event of a plan is reserved in one change");
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
@@ -198,6 +207,7 @@ static void note(struct task *t, const struct outcome *o) {
 static void answered(void *ctx, const struct answer *answer) {
     struct task *t = ctx;
     FAILPOINT_OF("answered", destinations[t->step]->name);
+    limits_heard(t, answer);
     struct outcome o = destinations[t->step]->outcome(&t->arena, answer, clock_wall_ms());
     t->sending = false;
     note(t, &o);
@@ -252,7 +262,19 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
         task_change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
         return;
     }
-    post(t);
+    if (t->work->limits[t->step].quota.count > 0)
+        limit_permit(t);
+    else
+        post(t);
+}
+
+void task_permitted(struct task *t, bool granted) {
+    if (!granted)
+        advance(t);
+    else if (task_lease_outlasts(t, t->timeout_ms))
+        post(t);
+    else
+        task_record(t);  // the store was away meanwhile
 }
 
 static void mark_told(struct task *t) {
@@ -281,21 +303,35 @@ static void send(struct task *t, const struct action *a) {
 
 // hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
 static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
-    static const struct outcome held_back = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
-    plan_outcome(&t->arena, &t->plan, a->event, a->step, &held_back, now_ms, 0);
+    static const struct outcome shut = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
+    static const struct outcome limited = {.kind = OUTCOME_THROTTLED, .reason = {"as many as the destination takes are on their way", 49}};
+    plan_outcome(&t->arena, &t->plan, a->event, a->step, gate_shut(t->work, a->step) ? &shut : &limited, now_ms, 0);
     t->dirty = true;
 }
 
-static void wait(struct task *t, const struct action *a, bool closed) {
-    int64_t jitter = closed ? (int64_t)random_below(JITTER_MS) : 0;  // so that not all of a shop's lanes come back at once
-    task_change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = a->wait_ms + jitter});
+// in_turn: how long a step waits that nobody waits for; longer, where nothing gets through at all.
+static int64_t in_turn(struct task *t, const struct action *a) {
+    const struct planned_event *e = &t->plan.events[a->event];
+    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
+    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
+    return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
+}
+
+// wait: where a closed destination is waited for, not all of a shop's lanes are to come back at once. Those that a limit keeps wait
+// for their turn; one that loses patience before takes none.
+static void wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms) {
+    bool closed = closed_until_ms != 0, limited = closed && !gate_shut(t->work, a->step);
+    int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
+    if (limited && now_ms + a->wait_ms >= closed_until_ms)
+        limit_queue(t->work, a->step);
+    task_change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
 }
 
 void task_give_back(struct task *t) {
     task_change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
 }
 
-static void act(struct task *t, const struct action *a, const struct closed *closed) {
+static void act(struct task *t, const struct action *a, const struct closed *closed, int64_t now_ms) {
     switch (a->kind) {
     case ACTION_SEND:
         if (dispatch_stopping(t->dispatch))
@@ -304,11 +340,11 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
             send(t, a);
         break;
     case ACTION_WAIT:
-        wait(t, a, closed->until_ms[a->step] != 0);
+        wait(t, a, closed->until_ms[a->step], now_ms);
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = a->wait_ms});
+        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
         break;
     case ACTION_FINISH:
         task_finish(t, a->dead ? JOB_DEAD : JOB_DONE,
@@ -331,23 +367,33 @@ static void advance(struct task *t) {
         hold_back(t, &a, now_ms);
         a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     }
-    act(t, &a, &closed);
+    act(t, &a, &closed, now_ms);
 }
 
 // ---- what the store has confirmed
 
 // settle: events that another job has are not ours to send. Says whether any is left.
 static bool settle(struct task *t, const struct change *c) {
+    struct sv ids[EVENT_IDS_MAX];
     bool left = false;
-    for (size_t i = 0; i < c->reserve_count; i++) {
-        if (c->taken[i])
+    for (size_t i = 0, at = 0; i < t->plan.event_count; i++) {
+        bool taken = false;
+        for (size_t k = 0, n = ids_of(&t->plan.events[i], ids); k < n; k++)
+            taken |= c->taken[at++];
+        if (taken)
             plan_skip(&t->plan, i, SV("duplicate event"));
-        t->plan.events[i].taken = c->taken[i];
-        t->dirty |= c->taken[i];
-        left |= !c->taken[i];
+        t->plan.events[i].taken = taken;
+        t->dirty |= taken;
+        left |= !taken;
     }
     t->plan.reserved = true;
     return left;
+}
+
+// Once for each webhook that became events: its plan has just been recorded for the first time.
+static void count_dropped(struct task *t) {
+    for (size_t i = 0; i < t->plan.event_count; i++)
+        metrics_dropped(t->dispatch->given.metrics, t->shop->name, t->decoded.events[i].dropped, false);
 }
 
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
@@ -355,7 +401,7 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->dirty = false;
     t->intended = t->intending;
     t->intending = false;
-    t->mark = (struct mark){0};
+    t->mark_count = 0;
     t->waiting.count = 0;
     if (t->decoded.restocked || t->decoded.privacy) {
         begin_plan(t);
@@ -365,6 +411,8 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
         task_finish(t, JOB_IGNORED, t->ignored);
         return;
     }
+    if (c->reserve_count > 0)
+        count_dropped(t);
     if (c->reserve_count > 0 && !settle(t, c)) {
         task_finish(t, JOB_IGNORED, SV("duplicate event"));
         return;
@@ -376,6 +424,7 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
 static void tell(struct task *t, const struct change *c) {
     static const char *const states[] = {[JOB_DONE] = "done", [JOB_DEAD] = "dead", [JOB_IGNORED] = "ignored"};
     struct buf line;
+    bool nobody = false;  // an event that Klaviyo cannot get, since nobody knows whose it is
     buf_init(&line, 1 << 14);
     buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
             SV_ARG(t->job.topic), t->job.id);
@@ -386,6 +435,7 @@ static void tell(struct task *t, const struct change *c) {
             buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));
             if (sv_present(step->reason))
                 buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
+            nobody |= step->state == STEP_SKIPPED && sv_is(step->reason, "no identifier");
             if (step->state == STEP_SKIPPED)
                 metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name,
                              sv_is(step->reason, "expired") ? "expired" : "skipped");
@@ -393,7 +443,7 @@ static void tell(struct task *t, const struct change *c) {
     }
     if (sv_present(c->reason))
         buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
-    log_line(c->state == JOB_DEAD ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
+    log_line(c->state == JOB_DEAD || nobody ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
     if (c->ledger_count > 0)
         ledger_count(t);
@@ -403,7 +453,7 @@ static void tell(struct task *t, const struct change *c) {
 static void conflict(struct task *t, const struct change *c) {
     if (c->kind == CHANGE_ASIDE)
         t->plan.aside = false;
-    t->mark = (struct mark){0};
+    t->mark_count = 0;
     t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)

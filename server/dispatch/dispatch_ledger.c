@@ -8,9 +8,9 @@ static bool is_sale(enum event_name name) {
     return name == EVENT_PURCHASE || name == EVENT_REPEAT_PURCHASE || name == EVENT_RENEWAL_CHARGED;
 }
 
-static struct sv order_fingerprint(struct task *t, struct sv event_id) {
+static struct sv order_fingerprint(struct task *t, struct sv order_id, struct sv event_id) {
     char hex[KEY_LEN + 1];
-    struct sv order = arena_fmt(&t->arena, "order:" SV_FMT, SV_ARG(order_of(event_id)));
+    struct sv order = arena_fmt(&t->arena, "order:" SV_FMT, SV_ARG(order_of(order_id, event_id)));
     store_fingerprint(t->dispatch->given.store, t->job.shop, order, hex);
     return arena_dup(&t->arena, (struct sv){hex, ORDER_LEN});
 }
@@ -42,7 +42,7 @@ static struct ledger_entry entry_of(struct task *t, const struct planned_event *
     if (entry.has_gap)
         entry.gap_ms = klaviyo->asked_ms - meta->last_ms;
     if (is_sale(event_name_of(e->name)))
-        entry.order = order_fingerprint(t, e->id);
+        entry.order = order_fingerprint(t, e->event ? event_property_text(e->event, "order_id") : SV_NONE, e->id);
     if (e->event) {
         entry.origin = e->event->origin;
         entry.meta_event = e->event->rule->meta.name;
@@ -56,7 +56,7 @@ static struct ledger_entry entry_of(struct task *t, const struct planned_event *
 static struct ledger_entry mirror_of(struct task *t) {
     struct sv id = t->decoded.mirrors;
     return (struct ledger_entry){.event = sv_of(event_name_text(sv_ends(id, SV("_renewal")) ? EVENT_RENEWAL_CHARGED : EVENT_PURCHASE)),
-                                 .source = t->job.source, .repeat = true, .order = order_fingerprint(t, id)};
+                                 .source = t->job.source, .repeat = true, .order = order_fingerprint(t, SV_NONE, id)};
 }
 
 // A test order says nothing of the shop's buyers.

@@ -11,6 +11,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "mapping/click.h"
 #include "mapping/normalise.h"
 #include "server/dispatch/recall.h"
 
@@ -22,7 +23,15 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
+#define CLICK_LIFETIME_MS DAYS_MS(90)    // of Meta's cookies
+#define SUBSCRIBED_LATELY_MS MINUTES_MS(30)  // Klaviyo: one subscription of a profile in so long
 #define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
+
+// changes_mark: goes with the next change.
+static void changes_mark(struct task *t, struct mark mark) {
+    if (t->mark_count < TASK_MARKS_MAX)
+        t->marks[t->mark_count++] = mark;
+}
 
 static struct sv mark_key(struct task *t) {
     return destinations[t->step]->changes(&t->arena, t->plan.events[t->event].event, t->shop);
@@ -106,8 +115,8 @@ static bool is_there(struct sv seen) {
 }
 
 enum mark_verdict mark_before(struct task *t) {
-    if (t->mark.key.p)
-        return MARK_WAIT;  // one mark a change
+    if (t->mark_count > 0)
+        return MARK_WAIT;  // it is not in the store yet
     if (!destinations[t->step]->changes || !t->plan.events[t->event].event)
         return MARK_SEND;
     if (t->intended && under_way_until(t->intent) > clock_wall_ms() + UNDER_WAY_LEAST_MS)
@@ -131,7 +140,7 @@ enum mark_verdict mark_weigh(struct task *t, struct sv seen) {
     t->contested = !own && under_way_until(seen) > now_ms;
     t->intent = intent(t, t->contested, now_ms + UNDER_WAY_MS);
     t->before = own ? SV_NONE : sv_first(seen, SV("u"));
-    t->mark = (struct mark){.key = mark_key(t), .expect = seen, .value = t->intent, .lifetime_ms = SENT_LIFETIME_MS};
+    changes_mark(t, (struct mark){.key = mark_key(t), .expect = seen, .value = t->intent, .lifetime_ms = SENT_LIFETIME_MS});
     t->intending = true;
     return MARK_WAIT;
 }
@@ -147,26 +156,36 @@ void mark_after(struct task *t, const struct outcome *o) {
     if (o->kind == OUTCOME_REJECT)
         there = t->before;
     if (there.p && !t->contested)
-        t->mark = (struct mark){.key = mark_key(t), .expect = t->intent, .value = there, .lifetime_ms = SENT_LIFETIME_MS};
+        changes_mark(t, (struct mark){.key = mark_key(t), .expect = t->intent, .value = there, .lifetime_ms = SENT_LIFETIME_MS});
 }
 
 // ---- what decides which events a webhook's are
 
-static struct sv first_purchase_key(struct task *t, const struct event *event) {
+// A buyer is known by e-mail and by customer id, since an order may come without the one or the other; by phone where there is neither.
+enum { BUYER_EMAIL, BUYER_ID, BUYER_PHONE, BUYER_NAMES };
+
+static void buyer_keys(struct task *t, const struct event *event, struct lookup ret[BUYER_NAMES]) {
     const struct user *u = &event->user;
-    struct sv who = sv_first(normal_email(&t->arena, u->email), u->external_id);  // a guest has no id yet
-    if (event->name != EVENT_PURCHASE || sv_is(event->origin, "test") || !sv_present(who))
-        return SV_NONE;
-    return arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(who));
+    bool buys = event->name == EVENT_PURCHASE || event->name == EVENT_REPEAT_PURCHASE;
+    struct sv names[BUYER_NAMES] = {[BUYER_EMAIL] = normal_email(&t->arena, u->email), [BUYER_ID] = sv_trim(u->external_id)};
+    if (!sv_present(names[BUYER_EMAIL]) && !sv_present(names[BUYER_ID]))
+        names[BUYER_PHONE] = normal_phone(&t->arena, u->phone, u->country);
+    for (size_t i = 0; i < BUYER_NAMES; i++)
+        if (buys && !sv_is(event->origin, "test") && sv_present(names[i]))
+            ret[i].key = arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(names[i]));
 }
 
-// A customer's first order is remembered by its event's id, so that order counts as the first however often it is reported.
-static void settle_purchase(struct task *t, struct event *event, const struct lookup *first) {
-    if (!first->key.p || t->mark.key.p)
-        return;
-    if (!first->ret.p)
-        t->mark = (struct mark){.key = first->key, .value = event->id, .lifetime_ms = FIRST_PURCHASE_LIFETIME_MS};
-    else if (!sv_eq(first->ret, event->id))
+// A buyer's first order is remembered by its event's id under each of their names, so that order counts as the first however often it is
+// reported. A name that is new, of a buyer who is known by another one, stands for the same first order.
+static void settle_purchase(struct task *t, struct event *event, const struct lookup names[BUYER_NAMES]) {
+    struct sv first = event->id;
+    for (size_t i = 0; i < BUYER_NAMES; i++)
+        if (names[i].ret.p && !sv_eq(names[i].ret, event->id))
+            first = names[i].ret;
+    for (size_t i = 0; i < BUYER_NAMES; i++)
+        if (names[i].key.p && !names[i].ret.p)
+            changes_mark(t, (struct mark){.key = names[i].key, .value = first, .lifetime_ms = FIRST_PURCHASE_LIFETIME_MS});
+    if (!sv_eq(first, event->id))
         event->name = EVENT_REPEAT_PURCHASE;
 }
 
@@ -179,8 +198,8 @@ static bool is_outdated(struct task *t, const struct lookup *newest) {
     int64_t rank = t->decoded.as_of_ms * 2 + revokes;
     if (sv_i64(newest->ret, &known) && known > rank)
         return true;
-    t->mark = (struct mark){.key = newest->key, .expect = newest->ret, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
-                            .lifetime_ms = NEWEST_LIFETIME_MS};
+    changes_mark(t, (struct mark){.key = newest->key, .expect = newest->ret, .value = arena_fmt(&t->arena, "%lld", (long long)rank),
+                                  .lifetime_ms = NEWEST_LIFETIME_MS});
     return false;
 }
 
@@ -189,17 +208,47 @@ static void settle_schedule(struct task *t, const struct lookup *kept) {
     struct json *json;
     struct schedule known;
     bool readable = kept->ret.p && json_parse(&t->arena, kept->ret, &json, NULL) == RC_OK && schedule_read(json, &known);
-    if (!kept->key.p || t->mark.key.p || (readable && known.as_of_ms > t->decoded.schedule.as_of_ms))
+    if (!kept->key.p || (readable && known.as_of_ms > t->decoded.schedule.as_of_ms))
         return;
-    t->mark = (struct mark){.key = kept->key, .expect = kept->ret, .value = schedule_write(&t->arena, &t->decoded.schedule),
-                            .lifetime_ms = SCHEDULE_LIFETIME_MS};
+    changes_mark(t, (struct mark){.key = kept->key, .expect = kept->ret, .value = schedule_write(&t->arena, &t->decoded.schedule),
+                                  .lifetime_ms = SCHEDULE_LIFETIME_MS});
 }
 
-// The newest state, a subscription's schedule, then one for each event.
-enum { NEWEST, SCHEDULE, FIRST_PURCHASES };
+// The time at which a click was first seen: the earliest that a webhook of its visit gives. All events of one webhook are of one click.
+static void settle_click(struct task *t, const struct lookup *first) {
+    const struct event *clicked = NULL;
+    for (size_t i = 0; i < t->decoded.count; i++) {
+        struct event *e = &t->decoded.events[i];
+        if (!first->key.p || !sv_eq(click_key(&t->arena, e), first->key))
+            continue;
+        click_seen(&t->arena, e, first->ret);
+        clicked = e;
+    }
+    int64_t first_ms, ms = clicked ? click_of(clicked->user.fbc).seen_ms : 0;
+    if (clicked && (!sv_i64(first->ret, &first_ms) || ms < first_ms))
+        changes_mark(t, (struct mark){.key = first->key, .expect = first->ret, .value = arena_fmt(&t->arena, "%lld", (long long)ms),
+                                      .lifetime_ms = CLICK_LIFETIME_MS});
+}
+
+// is_subscribed: of a sign-up: its person is on the list, and permitted that half an hour ago or less: nothing has changed. A permission
+// that comes later counts anew, since who left by Klaviyo's own link is known to Klaviyo alone.
+static bool is_subscribed(const struct decoded *d, const struct lookup *list, const struct lookup *newest) {
+    int64_t known;
+    if (!sv_starts(list->ret, SV("d:")) || !sv_i64(newest->ret, &known))
+        return false;
+    return known % 2 == 0 && d->as_of_ms - known / 2 < SUBSCRIBED_LATELY_MS;
+}
+
+static bool is_sign_up(const struct task *t) {
+    bool lists = t->shop->klaviyo.configured && sv_present(t->shop->klaviyo.list_id);
+    return lists && t->decoded.supersedes_key.p && t->decoded.count == 1 && t->decoded.events[0].name == EVENT_SIGN_UP;
+}
+
+// The newest state, a subscription's schedule, a click, a subscription to the list, then the names of each event's buyer.
+enum { NEWEST, SCHEDULE, CLICK, LISTED, BUYERS };
 
 struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
-    size_t n = FIRST_PURCHASES + t->decoded.count;
+    size_t n = BUYERS + t->decoded.count * BUYER_NAMES;
     struct lookup *asked = ARENA_ARRAY(&t->arena, struct lookup, n);
     for (size_t i = 0; i < n; i++)
         asked[i] = (struct lookup){.shop = t->job.shop, .mark = true};
@@ -207,8 +256,12 @@ struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
         asked[NEWEST].key = arena_fmt(&t->arena, "as_of:" SV_FMT, SV_ARG(t->decoded.supersedes_key));
     if (t->decoded.schedule_of.p)
         asked[SCHEDULE].key = schedule_key(&t->arena, t->decoded.schedule_of);
+    for (size_t i = 0; i < t->decoded.count && !asked[CLICK].key.p; i++)
+        asked[CLICK].key = click_key(&t->arena, &t->decoded.events[i]);
+    if (is_sign_up(t))
+        asked[LISTED].key = destination_klaviyo_list.changes(&t->arena, &t->decoded.events[0], t->shop);
     for (size_t i = 0; i < t->decoded.count; i++)
-        asked[FIRST_PURCHASES + i].key = first_purchase_key(t, &t->decoded.events[i]);
+        buyer_keys(t, &t->decoded.events[i], &asked[BUYERS + i * BUYER_NAMES]);
     *ret_count = n;
     return asked;
 }
@@ -217,7 +270,10 @@ bool marks_settle(struct task *t, const struct lookup *known) {
     if (is_outdated(t, &known[NEWEST]))
         return false;
     settle_schedule(t, &known[SCHEDULE]);
+    settle_click(t, &known[CLICK]);
+    if (known[LISTED].key.p)
+        t->decoded.events[0].subscribed = is_subscribed(&t->decoded, &known[LISTED], &known[NEWEST]);
     for (size_t i = 0; i < t->decoded.count; i++)
-        settle_purchase(t, &t->decoded.events[i], &known[FIRST_PURCHASES + i]);
+        settle_purchase(t, &t->decoded.events[i], &known[BUYERS + i * BUYER_NAMES]);
     return true;
 }

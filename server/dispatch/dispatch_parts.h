@@ -9,6 +9,7 @@
 //   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
+//   dispatch_limits.c no more requests than a destination takes in a time
 #ifndef SERVER_DISPATCH_PARTS_H
 #define SERVER_DISPATCH_PARTS_H
 
@@ -27,6 +28,18 @@ struct gate {
     enum gate_state state;
     bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
+    int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
+    int64_t try_us;              // monotonic: when those that wait to try again will have done so
+    bool to_tell;                // it was throttled: the other copies are to hear of it
+};
+
+// How many requests of a step a destination takes.
+struct limit {
+    struct quota quota;          // as it says; no window: as many as come
+    int64_t until_ms;            // monotonic: none may go out before
+    int64_t turn_us;             // monotonic: when those that wait will have had their turn
+    int64_t each_us;             // what each of them takes of that
+    int64_t wanted, granted;     // in the round that is under way
 };
 
 struct shop_work {
@@ -36,7 +49,10 @@ struct shop_work {
     bool wants_more;             // it filled its share of the last claim
     bool wake;                   // a pause ended: its lanes are to be due at once
     struct gate gates[PLAN_STEPS];  // at the first step of each account
+    struct limit limits[PLAN_STEPS];
 };
+
+#define TASK_MARKS_MAX 5         // the newest state, a schedule, a click, and two names of a buyer
 
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
@@ -53,12 +69,14 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
+    bool wants_permit;           // the request waits for the store to count it
     struct lookup *asked;        // what it wants to know from the store
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
     void (*decoded_then)(struct task *t);
-    struct mark mark;            // goes with the next change; key absent: none
-    bool intending;              // ... it is an intent
+    struct mark marks[TASK_MARKS_MAX];  // go with the next change
+    size_t mark_count;
+    bool intending;              // ... and are the intent of a request
     bool intended;               // the store knows that the request of this step is about to be sent
     bool contested;              // ... and that another one is under way
     struct sv intent, before;    // what the mark says of this request, and what it said before; absent: that may be of this request too
@@ -106,6 +124,9 @@ struct dispatch {
     struct batch queued, sent;   // changes to be committed; the ones being committed
     struct task **asking, **telling;  // those that want to know something; those that are being told
     size_t asking_count;
+    struct task **wanting, **granting;  // those that want a permit; those that are being told
+    size_t wanting_count;
+    bool tell_shut;              // some gate is to be told to the other copies
     struct arena arena;          // of one claim, or of one round of answers
     int64_t claim_at_ms;         // monotonic: when to look for work again
     enum rc store_rc;            // its last answer
@@ -115,6 +136,7 @@ struct dispatch {
 // dispatch_job.c
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
+void task_permitted(struct task *t, bool granted);                // its request may go out, or not now
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
 void task_finish(struct task *t, enum job_state state, struct sv reason);
 void task_record(struct task *t);                                 // keeps the lease; the way goes on when that is durable
@@ -156,6 +178,7 @@ void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(s
 void dispatch_look_up(struct dispatch *d);                        // a round of look-ups, and those that follow from it
 void dispatch_ended(struct task *t);                              // the job is out of our hands
 bool dispatch_stopping(const struct dispatch *d);
+bool store_answered(struct dispatch *d, enum rc rc, const struct err *e);  // what a call of the store gave; false: it waits until the store is back
 
 // dispatch_shops.c
 void shops_refresh(struct dispatch *d);                           // takes over a new configuration
@@ -166,9 +189,23 @@ void shops_claimed(struct dispatch *d, size_t claims);            // after `got`
 
 // dispatch_pause.c
 void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret);
+bool gate_shut(const struct shop_work *w, size_t step);            // throttled or paused; its limit is another matter
 bool gate_pass(struct shop_work *w, size_t step);                 // before a request; true: it is the probe of a paused destination
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms);  // after its answer
 void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
+int64_t gate_to_tell(struct shop_work *w, size_t step);           // for how long it is shut, once; 0: there is nothing to tell
+void gates_shut(struct shop_work *w, struct sv account, int64_t ms);  // another copy was told so
+// gate_try_ms: while nothing gets through there at all, those that try again do so in turn: in how many ms this one is to. 0: as it likes.
+int64_t gate_try_ms(struct shop_work *w, size_t step);
 void gates_probe(struct dispatch *d);                             // paused destinations are tried again at once
+
+// dispatch_limits.c
+void limits_begin(struct shop_work *w, const struct shop *shop);  // what holds before an answer
+void limits_heard(struct task *t, const struct answer *answer);   // what its answer says
+void limit_permit(struct task *t);                                // its request asks for a permit; task_permitted tells
+void limits_take(struct dispatch *d);                             // a round of permits
+bool limit_reached(const struct shop_work *w, size_t step);       // none may go out now
+int64_t limit_turn_ms(const struct shop_work *w, size_t step);    // monotonic: when one that begins to wait now has its turn
+void limit_queue(struct shop_work *w, size_t step);               // it does
 
 #endif

@@ -7,6 +7,13 @@
 
 #include <string.h>
 
+// Nothing gets through: so many failures in a row, over so long a time. Then so many tries again a second are enough to find out when
+// that ends; a day's events would otherwise try thousands of times a second, and take that time from everything else.
+#define AWAY_FAILURES 20
+#define AWAY_MS SECONDS_MS(10)
+#define AWAY_EACH_US 100000
+#define AWAY_TURN_MOST_MS MINUTES_MS(10)  // as the longest back-off
+
 // Steps of one account are closed together: its gate is the one of the account's first step.
 static size_t gate_of(size_t step) {
     size_t i = 0;
@@ -19,8 +26,16 @@ void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < PLAN_STEPS; i++) {
         const struct gate *g = &w->gates[gate_of(i)];
-        ret->until_ms[i] = g->state != GATE_OPEN && g->until_ms > now ? wall_ms + g->until_ms - now : 0;
+        int64_t until_ms = g->state != GATE_OPEN ? g->until_ms : 0;
+        if (until_ms <= now && limit_reached(w, i))
+            until_ms = limit_turn_ms(w, i);
+        ret->until_ms[i] = until_ms > now ? wall_ms + until_ms - now : 0;
     }
+}
+
+bool gate_shut(const struct shop_work *w, size_t step) {
+    const struct gate *g = &w->gates[gate_of(step)];
+    return g->state != GATE_OPEN && g->until_ms > clock_mono_ms();
 }
 
 bool gate_pass(struct shop_work *w, size_t step) {
@@ -48,11 +63,37 @@ static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o
         log_info("answers again shop=%s destination=%s", t->work->name, account);
 }
 
+static bool is_away(const struct gate *g) {
+    return g->failures >= AWAY_FAILURES && clock_mono_ms() - g->failing_since_ms >= AWAY_MS;
+}
+
+int64_t gate_try_ms(struct shop_work *w, size_t step) {
+    struct gate *g = &w->gates[gate_of(step)];
+    int64_t now = clock_mono_ms();
+    if (!is_away(g))
+        return 0;
+    g->try_us = (g->try_us < now * 1000 ? now * 1000 : g->try_us) + AWAY_EACH_US;
+    int64_t turn_ms = g->try_us / 1000 - now;
+    return turn_ms < AWAY_TURN_MOST_MS ? turn_ms : AWAY_TURN_MOST_MS;
+}
+
+// Whoever waits for its turn need not, once one got through.
+static void count_failures(struct task *t, struct gate *g, enum outcome_kind kind) {
+    if (kind == OUTCOME_RETRY) {
+        g->failing_since_ms = g->failures == 0 ? clock_mono_ms() : g->failing_since_ms;
+        g->failures++;
+        return;
+    }
+    t->work->wake |= is_away(g);
+    g->failures = g->try_us = 0;
+}
+
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     struct gate *g = &t->work->gates[gate_of(t->step)];
     const char *account = destinations[t->step]->account;
     int64_t until_ms = clock_mono_ms() + delay_ms;
     tell_trouble(t, g, o);
+    count_failures(t, g, o->kind);
     switch (o->kind) {
     case OUTCOME_PAUSE:
         if (g->state != GATE_PAUSED) {
@@ -64,6 +105,7 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
         break;
     case OUTCOME_THROTTLED:
         close_until(g, g->state == GATE_PAUSED ? GATE_PAUSED : GATE_THROTTLED, until_ms);
+        g->to_tell = t->dispatch->tell_shut = true;
         break;
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
@@ -77,6 +119,19 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     case OUTCOME_RETRY:
         break;
     }
+}
+
+int64_t gate_to_tell(struct shop_work *w, size_t step) {
+    struct gate *g = &w->gates[step];
+    int64_t left_ms = g->to_tell ? g->until_ms - clock_mono_ms() : 0;
+    g->to_tell = false;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+void gates_shut(struct shop_work *w, struct sv account, int64_t ms) {
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (sv_is(account, destinations[i]->account) && gate_of(i) == i)
+            close_until(&w->gates[i], w->gates[i].state == GATE_PAUSED ? GATE_PAUSED : GATE_THROTTLED, clock_mono_ms() + ms);
 }
 
 void gates_probe(struct dispatch *d) {

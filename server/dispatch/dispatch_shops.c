@@ -44,6 +44,7 @@ void shops_refresh(struct dispatch *d) {
         struct shop_work *known = shops_find(d, config->shops[i].name);
         d->current[i] = known ? known : add(d, config->shops[i].name);
         gates_show(d, d->current[i]);
+        limits_begin(d->current[i], &config->shops[i]);
     }
 }
 

@@ -106,7 +106,7 @@ struct lookup *wait_requests_wanted(struct task *t, size_t *ret_count) {
 // A request that has expired, or cannot be read any more, is passed over.
 enum rc wait_answer(struct task *t, struct err *e) {
     struct delivery deliveries[BATCH_MOST];
-    enum accepted accepted[BATCH_MOST];
+    enum accepted accepted[BATCH_MOST] = {0};
     struct arena a;
     size_t n = 0;
     arena_init(&a, BATCH_MEMORY);

@@ -1,11 +1,11 @@
-// recall.h: what an event leaves out and an earlier webhook told: who it is about, and a subscription's cadence and next charge. Pure: the
-// dispatcher looks the keys up in the store, a fixture in its stored.json.
+// recall.h: what an event leaves out and an earlier webhook told: who it is about, a subscription's cadence and next charge, when its click was
+// first seen. Pure: the dispatcher looks the keys up in the store, a fixture in its stored.json.
 #ifndef SERVER_RECALL_H
 #define SERVER_RECALL_H
 
 #include "mapping/event.h"
 
-#define RECALL_KEYS_MAX 4
+#define RECALL_KEYS_MAX 5
 
 struct recall_key {
     struct sv text;  // absent: nothing more is wanted

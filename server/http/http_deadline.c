@@ -5,10 +5,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#define AWAIT_S 5
+// In a crowd: how often to look, how long one may say nothing, and how long one may take in all.
+#define CROWD_TICK_MS 100
+#define SILENT_MS 300
+#define SLOW_MS 1000
+
+// An open connection while there is a crowd.
+struct guest {
+    struct sockaddr_storage peer;
+    int64_t since_ms;  // 0: not one of ours
+};
 
 struct deadlines {
     pthread_mutex_t lock;  // held while a socket is looked for: none of those listed can be closed meanwhile
@@ -17,12 +32,16 @@ struct deadlines {
     int64_t tick_ms;
     bool stopping;
     struct deadline *first;
+    int port, many;
+    const int *taken;
+    struct guest *guests;  // by number of the file; only this thread's
+    size_t guest_count;
 };
 
 // ---- sockets among the open files
 
 static bool local_port_is(int fd, int port) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t n = sizeof address;
     char text[NI_MAXSERV];
     int64_t local;
@@ -32,7 +51,7 @@ static bool local_port_is(int fd, int port) {
 }
 
 static bool peer_is(int fd, const char *peer, int port) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t n = sizeof address;
     char host[NI_MAXHOST], text[NI_MAXSERV];
     int64_t remote;
@@ -52,11 +71,25 @@ static void each_file(void (*see)(void *ctx, int fd), void *ctx) {
     closedir(files);
 }
 
-static void shut_if_listener(void *ctx, int fd) {
-    const int *port = ctx;
+static bool is_listener(int fd, int port) {
     int listens = 0;
     socklen_t n = sizeof listens;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens && local_port_is(fd, *port))
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens && local_port_is(fd, port);
+}
+
+static void await_if_listener(void *ctx, int fd) {
+    const int *port = ctx, seconds = AWAIT_S;
+    if (is_listener(fd, *port))
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
+void listener_await_bytes(int port) {
+    each_file(await_if_listener, &port);
+}
+
+static void shut_if_listener(void *ctx, int fd) {
+    const int *port = ctx;
+    if (is_listener(fd, *port))
         shutdown(fd, SHUT_RDWR);
 }
 
@@ -87,14 +120,68 @@ static void cut_overdue(struct deadlines *w) {
         }
 }
 
+// ---- a crowd
+
+static bool has_place(struct deadlines *w, size_t fd) {
+    if (fd < w->guest_count)
+        return true;
+    size_t n = fd + 1024;
+    struct guest *more = realloc(w->guests, n * sizeof *more);
+    if (!more)
+        return false;
+    memset(more + w->guest_count, 0, (n - w->guest_count) * sizeof *more);
+    w->guests = more;
+    w->guest_count = n;
+    return true;
+}
+
+// known_for_ms: how long the connection has been seen in this crowd; 0: it is new, or none of ours.
+static int64_t known_for_ms(struct deadlines *w, int fd, int64_t now_ms) {
+    struct sockaddr_storage peer = {0};
+    socklen_t n = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &n) != 0 || !local_port_is(fd, w->port) || !has_place(w, (size_t)fd))
+        return 0;
+    struct guest *g = &w->guests[fd];
+    if (g->since_ms == 0 || memcmp(&g->peer, &peer, sizeof peer) != 0)
+        *g = (struct guest){peer, now_ms};
+    return now_ms - g->since_ms;
+}
+
+static int64_t silent_for_ms(int fd) {
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? (int64_t)info.tcpi_last_data_recv : 0;
+}
+
+static void cut_if_slow(void *ctx, int fd) {
+    int64_t known_ms = known_for_ms(ctx, fd, clock_mono_ms());
+    int unread = 0;
+    if (known_ms < SILENT_MS || ioctl(fd, FIONREAD, &unread) != 0 || unread > 0)
+        return;
+    if (known_ms >= SLOW_MS || silent_for_ms(fd) >= SILENT_MS)
+        shutdown(fd, SHUT_RD);
+}
+
+// Returns in how many milliseconds to look again.
+static int64_t thin_out(struct deadlines *w) {
+    if (w->taken && __atomic_load_n(w->taken, __ATOMIC_RELAXED) >= w->many) {
+        each_file(cut_if_slow, w);
+        return CROWD_TICK_MS;
+    }
+    if (w->guests)
+        memset(w->guests, 0, w->guest_count * sizeof *w->guests);
+    return w->tick_ms;
+}
+
 static void *watch(void *ctx) {
     struct deadlines *w = ctx;
     pthread_mutex_lock(&w->lock);
-    while (!w->stopping) {
-        int64_t until_ms = clock_mono_ms() + w->tick_ms;
+    for (int64_t wait_ms = w->tick_ms; !w->stopping;) {
+        int64_t until_ms = clock_mono_ms() + wait_ms;
         struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
         pthread_cond_timedwait(&w->stopped, &w->lock, &until);
         cut_overdue(w);
+        wait_ms = thin_out(w);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -133,7 +220,16 @@ void deadlines_stop(struct deadlines *w) {
     pthread_join(w->thread, NULL);
     pthread_cond_destroy(&w->stopped);
     pthread_mutex_destroy(&w->lock);
+    free(w->guests);
     free(w);
+}
+
+void deadlines_crowd(struct deadlines *w, int port, const int *taken, int many) {
+    pthread_mutex_lock(&w->lock);
+    w->port = port;
+    w->taken = taken;
+    w->many = many;
+    pthread_mutex_unlock(&w->lock);
 }
 
 void deadline_begin(struct deadlines *w, struct deadline *d) {

@@ -16,13 +16,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { REQUEST_MEMORY = 32 << 20, READ_PIECE = 16 << 10, BODY_DEADLINE_MS = 5000, DRAIN_MS = 5000, TICK_MS = 500 };
+enum { REQUEST_MEMORY = 32 << 20, READ_PIECE = 16 << 10, BODY_DEADLINE_MS = 5000, DRAIN_MS = 5000, TICK_MS = 250 };
 
 struct http_server {
     struct http_server_config config;
     struct mg_context *context;
     struct deadlines *deadlines;
     int in_work, draining;   // atomic
+    int taken;               // atomic: workers that have a connection
     int port;
     char complaint[160];     // civetweb's last word while it starts
     bool started;            // atomic
@@ -84,10 +85,10 @@ static void answer(struct mg_connection *conn, struct sv method, const struct ht
 static void refuse(struct http_server *s, struct mg_connection *conn, const struct http_request *r, int code) {
     const struct status *status = status_of(code);
     char body[96];
+    const char *more = s->config.refused ? s->config.refused(s->config.ctx, r, code) : NULL;
     int n = snprintf(body, sizeof body, "{\"error\":\"%s\"}", status->error);
-    if (s->config.refused)
-        s->config.refused(s->config.ctx, r, code);
-    answer(conn, r->method, &(struct http_response){code, "application/json", status->headers, {body, (size_t)n}});
+    const char *headers = more ? arena_fmt(r->arena, "%s%s", status->headers, more).p : status->headers;
+    answer(conn, r->method, &(struct http_response){code, "application/json", headers ? headers : "", {body, (size_t)n}});
 }
 
 // ---- requests
@@ -100,6 +101,19 @@ static void read_head(const struct mg_request_info *info, struct header *headers
     r->query = sv_of(info->query_string);
     r->peer = sv_of(info->remote_addr);
     r->headers = (struct headers){headers, (size_t)info->num_headers};
+}
+
+// head_is_exact: civetweb cuts the head up where it stands, so what was between the pieces can still be seen. A blank before a colon
+// has become a NUL, and lines that end in LF alone lie closer together. A proxy may have read such a head in another way.
+static bool head_is_exact(const struct mg_request_info *info) {
+    const char *line_end = info->http_version + strlen(info->http_version);
+    for (int i = 0; i < info->num_headers; i++) {
+        const char *name = info->http_headers[i].name, *value = info->http_headers[i].value, *colon = name + strlen(name);
+        if (name != line_end + 2 || memchr(colon + 1, '\0', (size_t)(value - colon - 1)))
+            return false;
+        line_end = value + strlen(value);
+    }
+    return line_end[1] == '\0' || info->num_headers == 0;
 }
 
 // 0, or the status that says why the body did not come whole.
@@ -166,7 +180,7 @@ static int serve_body(struct http_server *s, struct mg_connection *conn, struct 
 }
 
 static int serve(struct http_server *s, struct mg_connection *conn, struct http_request *r) {
-    int status = __atomic_load_n(&s->draining, __ATOMIC_SEQ_CST) ? 503 : http_head_fault(r);
+    int status = __atomic_load_n(&s->draining, __ATOMIC_SEQ_CST) ? 503 : head_is_exact(mg_get_request_info(conn)) ? http_head_fault(r) : 400;
     if (!status && s->config.early)
         status = s->config.early(s->config.ctx, r);
     if (status)
@@ -190,6 +204,18 @@ static int begin_request(struct mg_connection *conn) {
     arena_free(&arena);
     __atomic_sub_fetch(&s->in_work, 1, __ATOMIC_SEQ_CST);
     return status ? status : 200;
+}
+
+static int connected(const struct mg_connection *conn, void **ret) {
+    struct http_server *s = mg_get_user_data(mg_get_context(conn));
+    (void)ret;
+    __atomic_add_fetch(&s->taken, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void closing(const struct mg_connection *conn) {
+    struct http_server *s = mg_get_user_data(mg_get_context(conn));
+    __atomic_sub_fetch(&s->taken, 1, __ATOMIC_RELAXED);
 }
 
 // What civetweb itself could not read as HTTP; nothing of the request is known.
@@ -233,16 +259,19 @@ static enum rc start(struct http_server *s, struct err *e) {
     snprintf(timeout, sizeof timeout, "%" PRId64, s->config.body_deadline_ms);
     const char *options[] = {
         "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "no", "tcp_nodelay", "1",
-        "connection_queue", "512", "listen_backlog", "1024", "max_request_size", "16384", "linger_timeout_ms", "2000", "decode_url", "no",
+        "connection_queue", "512", "listen_backlog", "4096", "max_request_size", "16384", "linger_timeout_ms", "2000", "decode_url", "no",
         "access_control_allow_origin", "", "access_control_allow_methods", "", "access_control_allow_headers", "", NULL,
     };
-    const struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error, .log_message = log_message};
+    const struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error, .log_message = log_message,
+                                           .init_connection = connected, .connection_close = closing};
     s->context = mg_start(&callbacks, s, options);
     struct mg_server_port bound;
     if (!s->context || mg_get_server_ports(s->context, 1, &bound) < 1)
         return err_set(e, RC_IO, "cannot listen on " SV_FMT ": the port may be in use, or the address not be of this machine (%s)",
                        SV_ARG(s->config.listen), s->complaint);
     s->port = bound.port;
+    listener_await_bytes(s->port);
+    deadlines_crowd(s->deadlines, s->port, &s->taken, s->config.threads * 3 / 4);
     __atomic_store_n(&s->started, true, __ATOMIC_RELEASE);
     return RC_OK;
 }

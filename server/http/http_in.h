@@ -37,7 +37,8 @@ struct http_server_config {
     void (*handle)(void *ctx, const struct http_request *r, struct http_response *ret);
     // done: told of each request that early let go on, when it was answered, by handle or with a refusal; may be NULL.
     void (*done)(void *ctx, const struct http_request *r);
-    void (*refused)(void *ctx, const struct http_request *r, int status);  // told of what was refused before handle; may be NULL
+    // refused: told of what was refused before handle; may be NULL. Returns further headers of the answer, or NULL.
+    const char *(*refused)(void *ctx, const struct http_request *r, int status);
     void *ctx;
 };
 

@@ -68,11 +68,16 @@ void identifiers_read(struct sv identity, bool ret[IDENTIFIER_COUNT]) {
     ret[ID_BROWSER] = ip && agent;
 }
 
-struct sv order_of(struct sv event_id) {
+struct sv order_of(struct sv order_id, struct sv event_id) {
+    const struct sv gid = SV("gid://shopify/Order/");
     struct sv kind, number, what;
-    if (sv_cut(event_id, '_', &kind, &number) && sv_is(kind, "ord") && sv_cut(number, '_', &number, &what) && sv_present(number))
-        return number;
-    return event_id;
+    order_id = sv_trim(order_id);
+    if (sv_present(order_id))
+        return sv_starts(order_id, gid) ? sv_sub(order_id, gid.n, order_id.n) : order_id;
+    if (!sv_cut(event_id, '_', &kind, &number) || !sv_is(kind, "ord"))
+        return event_id;
+    sv_cut(number, '_', &number, &what);
+    return sv_present(number) ? number : event_id;
 }
 
 static void write_true(struct jw *w, const char *key, bool value) {

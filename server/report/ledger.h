@@ -39,8 +39,8 @@ bool meta_meant(enum meta_outcome outcome);                           // the eve
 const char *identifier_text(enum identifier id);                      // "em" .. "ip+ua"
 // identifiers_read: those of a draft's identity: "em=webhook, fbc=landing_site". ip+ua is there with both of its halves.
 void identifiers_read(struct sv identity, bool ret[IDENTIFIER_COUNT]);
-// order_of: the order that a sale's id is about: 1 of "ord_1_purchase"; an id of another form is its own name.
-struct sv order_of(struct sv event_id);
+// order_of: the order that a sale is about: the one it names, else the one of its id: 1 of "ord_1_purchase"; an id of another form is its own name.
+struct sv order_of(struct sv order_id, struct sv event_id);
 
 struct sv ledger_write(struct arena *a, const struct ledger_entry *e);
 bool ledger_read(struct arena *a, struct sv line, struct ledger_entry *ret);  // false: it is no such line

@@ -25,8 +25,10 @@ static bool room(struct report *r, void **array, size_t n, size_t size) {
     if (n > 0 && (n & (n - 1)) != 0)
         return true;
     void *grown = realloc(*array, (n > 0 ? 2 * n : 1) * size);
-    r->failed |= grown == NULL;
-    *array = grown ? grown : *array;
+    if (grown)
+        *array = grown;
+    else
+        r->failed = true;
     return grown != NULL;
 }
 

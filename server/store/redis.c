@@ -21,7 +21,7 @@
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
-    [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive,
+    [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive, [PERMITS] = lua_permits,
     [LOOK] = lua_look,     [ERASE] = lua_erase,
 };
 
@@ -109,9 +109,9 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     s->ledger_lifetime_ms = config->ledger_lifetime_ms;
 
     enum rc rc = redis_open(config->url, config->relaxed, &s->redis, e);
-    for (size_t i = 0; i < SCRIPT_COUNT && !rc; i++) {
+    for (size_t i = 0; i < SCRIPT_COUNT; i++) {
         s->scripts[i].text = script_texts[i];
-        rc = redis_load(s->redis, &s->scripts[i], e);
+        sha1_hex(sv_of(script_texts[i]), s->scripts[i].hash);
     }
     if (rc) {
         engine_close(s);
@@ -427,6 +427,7 @@ const struct engine_ops engine_redis = {
     .state_put = redis_state_put,
     .ledger = redis_ledger,
     .state_swap = redis_state_swap,
+    .permits = redis_permits,
     .stats = engine_stats,
     .list = redis_list,
     .find = redis_find,

@@ -106,7 +106,6 @@ static bool append(struct redis_conn *c, struct arena *a, const struct redis_com
     const char **argv = ARENA_ARRAY(a, const char *, n + 3);
     size_t *lengths = ARENA_ARRAY(a, size_t, n + 3);
     if (command->script) {
-        as_text = as_text || !command->script->hash[0];
         argv[0] = as_text ? "EVAL" : "EVALSHA";
         argv[1] = as_text ? command->script->text : command->script->hash;
         argv[2] = "1";

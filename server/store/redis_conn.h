@@ -12,7 +12,7 @@
 // A Lua script, run by its hash, or by its text where Redis does not know it (yet, or any more).
 struct redis_script {
     const char *text;
-    char hash[41];  // empty: sent as text
+    char hash[41];  // sha1_hex of text
 };
 
 enum redis_kind { REPLY_NIL, REPLY_INTEGER, REPLY_TEXT, REPLY_LIST, REPLY_ERROR };

@@ -1,6 +1,7 @@
 // redis_parts.h: what the files of the Redis engine share; private to redis*.c of it:
 //   redis.c         accepting, claiming, committing
 //   redis_state.c   remembered values, marks, the ledger
+//   redis_permits.c what may go out now
 //   redis_look.c    what people ask
 //   redis_erase.c   what is kept of people, and its end
 #ifndef SERVER_STORE_REDIS_PARTS_H
@@ -11,7 +12,7 @@
 
 #define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, LIST, REDRIVE, LOOK, ERASE, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, LIST, REDRIVE, PERMITS, LOOK, ERASE, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
@@ -39,6 +40,9 @@ MUST_CHECK enum rc redis_state_put(struct engine *s, struct sv shop, const struc
 MUST_CHECK enum rc redis_state_swap(struct engine *s, struct sv shop, const struct mark *m, struct err *e);
 MUST_CHECK enum rc redis_ledger(struct engine *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
                                 struct ledger_line **ret, size_t *ret_count, struct err *e);
+
+// redis_permits.c
+MUST_CHECK enum rc redis_permits(struct engine *s, struct permit *asked, size_t n, struct err *e);
 
 // redis_look.c
 MUST_CHECK enum rc redis_list(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,

@@ -151,21 +151,6 @@ enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *c
     return rc;
 }
 
-enum rc redis_load(struct redis *r, struct redis_script *script, struct err *e) {
-    struct arena a;
-    arena_init(&a, URL_MEMORY);
-    struct redis_command load = {.argv = (struct sv[]){SV("SCRIPT"), SV("LOAD"), sv_of(script->text)}, .argc = 3};
-    enum rc rc = redis_run(r, &a, &load, 1, e);
-    if (!rc)
-        rc = redis_failed(&load.reply, e);
-    if (!rc && load.reply.text.n != sizeof script->hash - 1)
-        rc = err_set(e, RC_IO, "Redis answers SCRIPT LOAD with something else than a hash");
-    if (!rc)
-        memcpy(script->hash, load.reply.text.p, sizeof script->hash - 1);
-    arena_free(&a);
-    return rc;
-}
-
 enum rc redis_open(struct sv url, bool relaxed, struct redis **ret, struct err *e) {
     struct redis *r = calloc(1, sizeof *r);
     if (!r)

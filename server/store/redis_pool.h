@@ -20,7 +20,4 @@ MUST_CHECK enum rc redis_run(struct redis *r, struct arena *a, struct redis_comm
 // write without meaning, commands[n + 1] is room. RC_UNAVAILABLE: too few have them; it is to be repeated.
 MUST_CHECK enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e);
 
-// redis_load: makes the script known to Redis and learns its hash. Before other threads use it.
-MUST_CHECK enum rc redis_load(struct redis *r, struct redis_script *script, struct err *e);
-
 #endif

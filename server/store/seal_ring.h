@@ -4,9 +4,8 @@
 #ifndef SERVER_STORE_SEAL_RING_H
 #define SERVER_STORE_SEAL_RING_H
 
-#include "base/crypto.h"
+#include "server/store/store.h"
 
-#define SEAL_KEYS_MAX 4
 #define SEAL_KEY_ID_LEN 4
 
 struct seal_ring {

@@ -74,6 +74,8 @@ static void fail(struct db *db, int code) {
         if (failures[i].code == (code & 0xff))
             f = &failures[i];
     db->broken = db->broken || f->broken;
+    if (f->code == SQLITE_FULL)  // the log may be what fills the disk: db_tidy makes it begin anew
+        db->wal_pages = WAL_PAGES_MOST;
     err_set(&db->failed, f->rc, "%s: %s (%s)", db->path, f->advice, sqlite3_errmsg(db->connection));
 }
 

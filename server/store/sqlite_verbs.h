@@ -1,10 +1,10 @@
 // sqlite_verbs.h: what each verb of the store is in SQL.
-// All of it runs on the writer thread (sqlite.c) inside its transaction, so every verb is atomic and sees those before it.
+// All of it runs on the writer thread (sqlite_writer.h) inside its transaction, so every verb is atomic and sees those before it.
 // Errors stick to the db; results count only after the commit. `now` is wall time in milliseconds.
 #ifndef SERVER_STORE_SQLITE_VERBS_H
 #define SERVER_STORE_SQLITE_VERBS_H
 
-#include "server/store/sqlite_db.h"
+#include "server/store/sqlite_writer.h"
 #include "server/store/store_engine.h"
 
 enum sql {
@@ -55,8 +55,6 @@ enum sql {
 #define SCHEMA_VERSION 2
 extern const char sqlite_schema[];
 extern const char *const sqlite_queries[SQL_COUNT_];
-
-typedef void verb_function(struct db *db, int64_t now, void *args);
 
 struct accept_args {
     const struct delivery *deliveries;

@@ -5,6 +5,7 @@
 #include "base/compress.h"
 #include "base/log.h"
 #include "server/store/seal_key.h"
+#include "server/store/spool.h"
 #include "server/store/store_parts.h"
 
 #include <stdlib.h>
@@ -119,10 +120,42 @@ static void tell_keys(const struct store *s) {
     arena_free(&a);
 }
 
+// A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
+static enum rc check_engine(void *ctx, struct err *e) {
+    struct store *s = ctx;
+    bool lost = false;
+    enum rc rc = s->ops->check(s->engine, e);
+    if (rc == RC_OK)
+        rc = hash_key_check(s->ops, s->engine, &s->ring, &s->hash_key, &lost, e);
+    if (lost)
+        log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
+                  "What waited there is lost, and what senders repeat is taken for new");
+    return rc;
+}
+
+// trouble: the engine's; NULL: it has answered.
+static enum rc open_spool(struct store *s, const struct store_config *config, const struct err *trouble, struct err *e) {
+    char fingerprint[KEY_LEN + 1];
+    store_fingerprint(s, SV("-"), SV("spool"), fingerprint);
+    const struct spool_config spool = {.store = config, .fingerprint = sv_of(fingerprint), .ops = s->ops, .engine = s->engine,
+                                       .trouble = trouble, .ready = check_engine, .ctx = s};
+    return spool_open(&spool, &s->spool, e);
+}
+
+// open_spool_alone: the engine keeps the key of the hashes and does not answer. The spool is bound to that key, so it says which of ours it is.
+static enum rc open_spool_alone(struct store *s, const struct store_config *config, const struct err *trouble, struct err *e) {
+    enum rc rc = RC_UNAVAILABLE;
+    for (size_t i = 0; i < s->ring.n && rc != RC_OK; i++) {
+        s->hash_key = s->ring.keys[i].hash;
+        rc = open_spool(s, config, trouble, e);
+    }
+    return rc;
+}
+
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
-    if (rc != RC_OK)
+    if (!row)
         return rc;
     struct store *s = calloc(1, sizeof *s);
     if (!s)
@@ -131,8 +164,13 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     rc = read_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
-    if (rc == RC_OK)
-        rc = hash_key_settle(s->ops, s->engine, &s->ring, &s->hash_key, e);
+    struct err trouble = {0};
+    if (rc == RC_OK && (rc = hash_key_settle(s->ops, s->engine, &s->ring, &s->hash_key, &trouble)) != RC_OK)
+        err_set(e, rc, "%s", trouble.text);
+    if (config->spool.p && rc == RC_OK)
+        rc = open_spool(s, config, NULL, e);
+    else if (config->spool.p && s->engine && rc == RC_UNAVAILABLE)
+        rc = open_spool_alone(s, config, &trouble, e);
     if (rc != RC_OK) {
         store_close(s);
         return rc;
@@ -146,6 +184,7 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
 void store_close(struct store *s) {
     if (!s)
         return;
+    spool_close(s->spool);
     if (s->engine)
         s->ops->close(s->engine);
     wipe(s, sizeof *s);
@@ -184,7 +223,7 @@ enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum a
         ids[i] = id;
         packed[i] = pack_delivery(s, &a, &d[i], id);
     }
-    enum rc rc = s->ops->accept(s->engine, packed, ids, n, ret, e);
+    enum rc rc = s->spool ? spool_accept(s->spool, packed, ids, n, ret, e) : s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);
     return rc;
 }
@@ -289,10 +328,23 @@ enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, si
     return rc;
 }
 
+// quick: what the way to an acknowledgement asks of the engine is not asked while that is in trouble: senders wait 5 s.
+static enum rc quick(struct store *s, struct err *e) {
+    return spool_in_use(s->spool) ? err_set(e, RC_UNAVAILABLE, "the store is in trouble, webhooks go into the spool") : RC_OK;
+}
+
+static enum rc noted(struct store *s, enum rc rc, const struct err *e) {
+    if (rc != RC_OK)
+        spool_begin(s->spool, e);
+    return rc;
+}
+
 // A damaged value is an error. With another seal key nothing is found: the keys have other hashes.
 enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e) {
     struct lookup asked = {.shop = shop, .key = key};
-    enum rc rc = store_look_up(s, a, &asked, 1, e);
+    enum rc rc = quick(s, e);
+    if (rc == RC_OK)
+        rc = noted(s, store_look_up(s, a, &asked, 1, e), e);
     if (rc == RC_OK && asked.unreadable.p)
         rc = err_set(e, RC_INVALID, SV_FMT, SV_ARG(asked.unreadable));
     if (rc == RC_OK)
@@ -304,7 +356,9 @@ enum rc store_state_put(struct store *s, struct sv shop, const struct remembered
     struct arena a;
     arena_init(&a, WORK_LIMIT);
     struct remembered packed = pack_remembered(s, &a, shop, r);
-    enum rc rc = s->ops->state_put(s->engine, shop, &packed, e);
+    enum rc rc = quick(s, e);
+    if (rc == RC_OK)
+        rc = noted(s, s->ops->state_put(s->engine, shop, &packed, e), e);
     arena_free(&a);
     return rc;
 }
@@ -346,6 +400,10 @@ enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t a
     if (rc == RC_OK && !arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "store: a page of the ledger needs more memory than it may have");
     return rc;
+}
+
+enum rc store_permits(struct store *s, struct permit *asked, size_t n, struct err *e) {
+    return n > 0 ? s->ops->permits(s->engine, asked, n, e) : RC_OK;
 }
 
 enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e) {
@@ -399,16 +457,15 @@ enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv p
     return rc;
 }
 
-// A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
+// With a spool that takes webhooks the engine may be in trouble.
 enum rc store_check(struct store *s, struct err *e) {
-    bool lost = false;
-    enum rc rc = s->ops->check(s->engine, e);
-    if (rc == RC_OK)
-        rc = hash_key_check(s->ops, s->engine, &s->ring, &s->hash_key, &lost, e);
-    if (lost)
-        log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
-                  "What waited there is lost, and what senders repeat is taken for new");
-    return rc;
+    enum rc rc = spool_in_use(s->spool) ? RC_UNAVAILABLE : noted(s, check_engine(s, e), e);
+    return s->spool && rc != RC_OK ? spool_check(s->spool, e) : rc;
+}
+
+bool store_spools(const struct store *s, int64_t *ret_waiting) {
+    *ret_waiting = spool_waiting(s->spool);
+    return spool_in_use(s->spool);
 }
 
 enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e) {

@@ -5,9 +5,10 @@
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
-// Threads: accept, look_up, state_get, state_put, state_update, ledger, stats, list, find and redrive may be called from any thread;
+// Threads: accept, look_up, state_get, state_put, state_update, ledger, permits, stats, list, find and redrive may be called from any thread;
 // claim, commit, wake from the dispatcher.
-// Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says).
+// Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says; what the spool
+// took instead of Redis: synced there).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
 // idempotent); RC_IO = the store is broken and says how.
@@ -19,10 +20,12 @@
 #include "base/arena.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/quota.h"
 
 #define JOB_ID_LEN 32  // hex characters
 #define KEY_LEN 32     // hex characters of a keyed hash
 #define TOKEN_LEN 16   // hex characters
+#define SEAL_KEYS_MAX 4
 
 enum job_state { JOB_PENDING, JOB_DONE, JOB_DEAD, JOB_IGNORED };
 
@@ -33,6 +36,9 @@ struct store_config {
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies
     int64_t ledger_lifetime_ms;
+    struct sv spool;         // file for webhooks that Redis cannot take now (spool.h); absent: none
+    void (*broken)(void *ctx);  // once, from any thread, when the disk failed: nothing is kept any more before a restart; may be NULL
+    void *broken_ctx;
 };
 
 // A webhook to be accepted. keys[i] and lane_keys[i] are texts such as "delivery:shopify:orders/create:<id>" or "email:a@b.c".
@@ -77,7 +83,7 @@ enum change_kind {
     CHANGE_RELEASE,  // give the lease back as if it had never been claimed; due now
 };
 
-#define RESERVE_MAX 8
+#define RESERVE_MAX 16
 #define LEDGER_MAX 8
 
 struct remembered {
@@ -137,6 +143,19 @@ struct ledger_line {
     struct sv text;
 };
 
+// How many requests of one kind may go out now, over all that share the store. An account that takes nothing for a while is shut for all.
+struct permit {
+    struct sv shop, kind, account;
+    const struct quota *quota;
+    int64_t want;
+    int64_t shut_ms;              // it said that it takes nothing for so long; 0: it did not
+    // out
+    int64_t granted;              // they are counted and cannot be given back
+    int64_t wait_ms;              // fewer than wanted: when it is worth asking again
+    size_t full;                  // ... and the window of the quota that is full
+    int64_t ret_shut_ms;          // the account takes nothing for so long; 0: it does
+};
+
 struct store_stats {
     int64_t accepted, pending, done, dead, ignored;  // since the store was made; pending and dead are now
     int64_t oldest_pending_ms;                       // received_ms of the oldest pending job, 0: none
@@ -181,11 +200,14 @@ MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv s
 MUST_CHECK enum rc store_state_put(struct store *s, struct sv shop, const struct remembered *r, struct err *e);
 // store_state_update: nobody's value between is lost, of no thread and no process. RC_UNAVAILABLE also when others were faster too often.
 MUST_CHECK enum rc store_state_update(struct store *s, struct arena *a, struct sv shop, const struct state_update *u, struct err *e);
+// While webhooks go through the spool state_get and state_put, which the way to an acknowledgement asks, are RC_UNAVAILABLE at once.
 // store_fingerprint: a keyed hash of text that may stand in a mark; the same in every copy.
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 // store_ledger: a page of the lines after that place, oldest first; n -1: those of that moment too. None: there are no more.
 MUST_CHECK enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n,
                                 struct ledger_line **ret, size_t *ret_count, struct err *e);
+// store_permits: one round trip. Not durable: after a crash of SQLite's process or a failover of Redis, counting may begin anew.
+MUST_CHECK enum rc store_permits(struct store *s, struct permit *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, struct err *e);
 // store_list: a page, oldest first where the engine has an order (Redis: none for done and ignored, and one may be listed twice). It
 // looks at a bounded number of jobs: a page may be short, or empty, and there is more as long as *ret_next is not absent.
@@ -195,7 +217,8 @@ MUST_CHECK enum rc store_find(struct store *s, struct arena *a, struct sv shop, 
 // store_redrive: a dead job is pending again, at its own place in its lane, but never before the head that may be at work; plan
 // absent: unchanged. One that is not dead stays as it is (*ret_redriven false), so a repetition does no harm. RC_NOT_FOUND.
 MUST_CHECK enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
-MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // reachable and writable now
+MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // it takes webhooks now: reachable and writable, or its spool is
+bool store_spools(const struct store *s, int64_t *ret_waiting);  // webhooks go through the spool now; *ret_waiting: how many wait there
 MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys, a bounded slice per call
 
 #endif

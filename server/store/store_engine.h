@@ -27,6 +27,7 @@ struct engine_ops {
                       struct ledger_line **ret, size_t *ret_count, struct err *e);
     // RC_CONFLICT: it is neither at expect nor at value
     enum rc (*state_swap)(struct engine *s, struct sv shop, const struct mark *m, struct err *e);
+    enum rc (*permits)(struct engine *s, struct permit *asked, size_t n, struct err *e);
     enum rc (*stats)(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e);
     enum rc (*list)(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
                     struct sv *ret_next, struct err *e);

@@ -7,9 +7,11 @@
 #include "server/store/hash_key.h"
 #include "server/store/store_engine.h"
 
+struct spool;
 struct store {
     const struct engine_ops *ops;
     struct engine *engine;
+    struct spool *spool;  // NULL: none
     struct seal_ring ring;
     struct digest hash_key;
 };

@@ -96,11 +96,11 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--third", nargs="?", type=int, const=int(time.time() // 86400), help="only a third; which one: today's, or N")
-    parser.add_argument("--only", default="", help="part of the name of the point, or STOP")
+    parser.add_argument("--only", default="", help="part of the name of the point or of the store, or STOP")
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--seed", type=int, default=time.time_ns() // 1000 % 10 ** 9)
     o = parser.parse_args()
-    chosen = [c for c in cases() if o.only in c[0] + c[3] and (o.third is None or third_of(c, o.third))]
+    chosen = [c for c in cases() if o.only in c[0] + c[1] + c[3] and (o.third is None or third_of(c, o.third))]
     print(f"{len(chosen)} runs, seed {o.seed}", flush=True)
     begun = time.monotonic()
     results = all_of(chosen, o.seed, o.at_once)

@@ -4,7 +4,8 @@
 than the first means in the middle of the work."""
 from dataclasses import dataclass
 
-ANY, SQLITE, REDIS = ("sqlite", "redis"), ("sqlite",), ("redis",)
+ANY, SQLITE, REDIS, SPOOL = ("sqlite", "redis"), ("sqlite",), ("redis",), ("spool",)
+ACCEPT, WRITER = ANY + SPOOL, SQLITE + SPOOL  # "spool": Redis is away while all is sent, and back when all is acknowledged
 
 
 @dataclass(frozen=True)
@@ -18,19 +19,25 @@ class Point:
 POINTS = [
     Point("outside.meta", nth=3),  # by the destination, while its answer is awaited
     Point("outside.klaviyo", nth=3),
-    Point("accept.verified", nth=5),
-    Point("accept.before_commit", nth=5),
-    Point("accept.after_commit", nth=5),
-    Point("http.answered.POST", nth=5),
+    Point("accept.verified", ACCEPT, nth=5),
+    Point("accept.before_commit", ACCEPT, nth=5),
+    Point("accept.after_commit", ACCEPT, nth=5),
+    Point("http.answered.POST", ACCEPT, nth=5),
     Point("sqlite.accept.half", SQLITE, nth=5),
     Point("sqlite.claim.half", SQLITE, nth=5),
     Point("sqlite.finish.half", SQLITE, nth=3),
     Point("sqlite.aside.half", SQLITE),
     Point("sqlite.redrive.half", SQLITE, "redrive"),
     Point("sqlite.purge.half", SQLITE, "purge"),
-    Point("sqlite.before_commit", SQLITE, nth=20),
-    Point("sqlite.after_commit", SQLITE, nth=20),
-    Point("sqlite.told", SQLITE, nth=20),
+    Point("sqlite.before_commit", WRITER, nth=8),
+    Point("sqlite.after_commit", WRITER, nth=8),
+    Point("sqlite.told", WRITER, nth=8),
+    Point("spool.add.half", SPOOL, nth=5),
+    Point("spool.added", SPOOL, nth=5),
+    Point("spool.forward", SPOOL, nth=5),
+    Point("spool.forwarded", SPOOL, nth=5),
+    Point("spool.drop.half", SPOOL),
+    Point("spool.dropped", SPOOL),
     Point("redis.accept.answered", REDIS, nth=5),
     Point("redis.claim.answered", REDIS, nth=8),
     Point("redis.commit.answered", REDIS, nth=8),

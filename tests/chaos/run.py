@@ -35,7 +35,7 @@ class World:
         self.place, self.reached, self.faults = place, False, 0
         self.slow = False
         self.redis = None
-        if store == "redis":
+        if store != "sqlite":
             (folder / "redis").mkdir()
             self.redis = Redis(folder / "redis")
         url = self.redis.url if self.redis else f"sqlite:{folder}/fireorder.db"
@@ -44,7 +44,7 @@ class World:
             own = folder / f"service{n}"
             own.mkdir()
             (own / "chaos.yaml").write_text(workload.MAPPING)
-            self.services.append(Service(own, self.destinations.url, url, extra="retention: 1s" if purged else "", shop_extra="    mapping: chaos.yaml",
+            self.services.append(Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if purged else "", shop_extra="    mapping: chaos.yaml",
                                          autostart=False))
         if place and place.startswith("outside."):
             variable = None
@@ -53,6 +53,10 @@ class World:
         self.lock = threading.Lock()
         for service in self.services:  # whichever gets there first
             service.start(wait=False, **({variable: place, "FO_ONCE": str(folder / "struck")} if variable else {}))
+        self.redis_away = store == "spool"
+        if self.redis_away:
+            wait_for(lambda: self.services[0].get("/readyz")[0] == 200, DEADLINE, "a first start with Redis")
+            self.redis.kill()
         self.keeper = threading.Thread(target=self._keep, daemon=True)
         self.keeper.start()
 
@@ -224,6 +228,8 @@ def perform(world, point, seed, lanes):
     threads = send_all(world, lanes)
     for thread in threads:
         thread.join(DEADLINE)
+    if world.redis_away:
+        world.redis.start()
     wait_taken(world, lanes, but=[REPLAYABLE])
     wait_for(lambda: len(world.choose().jobs("dead") or ()) == 2, DEADLINE, "both dead letters")
     redrive(world)

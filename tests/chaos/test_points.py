@@ -46,4 +46,4 @@ def test_three_thirds_are_all_of_it():
     assert set.union(*thirds) == set(every) and sum(map(len, thirds)) == len(every)
     assert min(map(len, thirds)) > len(every) / 5
     for n in range(3):
-        assert {c[1] for c in thirds[n]} == {"sqlite", "redis"} and {c[3] for c in thirds[n]} == {"KILL", "STOP"}
+        assert {c[1] for c in thirds[n]} == {"sqlite", "redis", "spool"} and {c[3] for c in thirds[n]} == {"KILL", "STOP"}

@@ -17,6 +17,11 @@ def contexts(service):
     return {r: service.metric("fireorder_context_total", shop="acme", result=r) for r in ("stored", "denied")}
 
 
+def told(attributes):
+    """The cart's attributes, with both answers."""
+    return {**attributes, "_consent": json.loads(attributes["_consent"])} if "_consent" in attributes else attributes
+
+
 def buy(service, number):
     assert service.shopify("orders/create", order(number, note_attributes=[], cart_token=TOKEN, client_details=None, browser_ip=None))[0] == 200
 
@@ -35,7 +40,7 @@ def test_a_visitor_who_consents(visit, destinations):
     assert set(cookies) == {"_fbp", "_fbc"} and cookies == dict(c.split("=", 1) for c in shop.reports["granted"]["cookie"].split("; "))
     seen = int(re.fullmatch(r"fb\.1\.(\d{13})\.IwAR0_click-81", cookies["_fbc"]).group(1))
     assert re.fullmatch(r"fb\.1\.\d{13}\.\d{10}", cookies["_fbp"])
-    assert shop.attributes == {**cookies, "_consent": "granted"} and len(shop.updates) == 1
+    assert told(shop.attributes) == {**cookies, "_consent": {"marketing": "granted", "analytics": "denied"}} and len(shop.updates) == 1
     assert contexts(service) == {"stored": 1, "denied": 0}
     # first seen when the page was opened, not when the visitor consented
     assert shop.reports["end"]["opened"] - 1 < seen < shop.reports["undecided"]["at"]
@@ -53,7 +58,8 @@ def test_a_visitor_who_declines(visit, destinations):
         await settled();
         """, query="?fbclid=IwAR0_click-82")
     assert shop.reports["end"]["cookie"] == "" and shop.reports["end"]["stored"] == 0
-    assert shop.attributes == {"_fbp": "", "_fbc": "", "_consent": "denied"} and contexts(service) == {"stored": 0, "denied": 1}
+    assert told(shop.attributes) == {"_fbp": "", "_fbc": "", "_consent": {"marketing": "denied", "analytics": "denied"}}
+    assert contexts(service) == {"stored": 0, "denied": 1}
     buy(service, 82)
     service.wait_drained()
     assert not destinations.of("ord_82_purchase", "meta")
@@ -67,10 +73,30 @@ def test_consent_that_is_taken_back(visit, destinations):
         await settled();
         """, query="?fbclid=IwAR0_click-83")
     assert "_fbp" in shop.reports["granted"]["cookie"] and shop.reports["end"]["cookie"] == ""
-    assert shop.attributes == {"_fbp": "", "_fbc": "", "_consent": "denied"} and contexts(service) == {"stored": 1, "denied": 1}
+    assert told(shop.attributes) == {"_fbp": "", "_fbc": "", "_consent": {"marketing": "denied", "analytics": "granted"}}
+    assert contexts(service) == {"stored": 1, "denied": 1}
     buy(service, 83)
     service.wait_drained()
     assert not destinations.of("ord_83_purchase", "meta")
+
+
+def test_analytics_that_are_taken_back(visit, destinations):
+    """Where Meta is asked by analytics: the cart's attributes and the context both tell of it."""
+    shop, service = visit("""
+        answer = { marketing: 'yes', analytics: 'yes' };
+        await add(); await settled(); await report('granted');
+        answer = { marketing: 'yes', analytics: 'no' };
+        await settled();
+        """, shop_extra="    consent: { meta: { purpose: analytics } }")
+    assert len(shop.updates) == 2 and json.loads(shop.updates[0]["attributes"]["_consent"]) == {"marketing": "granted", "analytics": "granted"}
+    assert told(shop.attributes)["_consent"] == {"marketing": "granted", "analytics": "denied"} and shop.attributes["_fbp"]
+    assert contexts(service) == {"stored": 2, "denied": 0}
+    buy(service, 87)  # by the context
+    assert service.shopify("orders/create", order(88, cart_token="another", customer=None, note_attributes=[
+        {"name": "_consent", "value": shop.attributes["_consent"]}]))[0] == 200  # by the attribute
+    service.wait_drained()
+    assert not destinations.of("ord_87_purchase", "meta") and not destinations.of("ord_88_purchase", "meta")
+    destinations.wait_delivered(["ord_87_purchase", "ord_88_purchase"], ["klaviyo"])
 
 
 ONETRUST = """
@@ -91,7 +117,7 @@ document.cookie = 'OptanonConsent=isGpcEnabled=0&groups=C0001%%3A1%%2CC0002%%3A1
 ], ids=["onetrust granted", "onetrust denied", "onetrust not answered", "google granted", "google default", "one denial outweighs", "no banner at all"])
 def test_other_banners(visit, before, scenario, consent):
     shop, service = visit(scenario + "await add(); await settled();", before)
-    assert shop.attributes.get("_consent") == consent
+    assert told(shop.attributes).get("_consent", {}).get("marketing") == consent
     assert contexts(service) == {"stored": consent == "granted", "denied": consent == "denied"}
     assert ("_fbp" in shop.reports["end"]["cookie"]) == (consent == "granted")
 

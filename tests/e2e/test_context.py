@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from service import ROOT, order, wait_for
+from service import ROOT, checkout, order, wait_for
 
 ORIGIN = "https://acme.example"
 SHOP = "    context: { origins: [\"https://acme.example\", \"https://www.acme.example:8443\", \"null\"] }"
@@ -107,8 +107,10 @@ def test_sizes(service):
         raw = json.dumps({**CONTEXT, "page_url": "https://acme.example/"}).encode()
         return raw + b" " * (n - len(raw))
     assert send(service, body=padded(4096))[0] == 204
-    status, _, body = send(service, body=padded(4097))
+    status, headers, body = send(service, body=padded(4097))
+    assert headers["access-control-allow-origin"] == ORIGIN and headers["vary"] == "Origin"
     assert status == 413 and counted(service, "rejected_too_large", shop="acme") == 1
+    assert "access-control-allow-origin" not in send(service, body=padded(4097), origin="https://evil.example")[1]
     with socket.create_connection(("127.0.0.1", service.port), 10) as s:  # refused on its announcement alone
         s.sendall(b"POST /context/acme HTTP/1.1\r\nHost: x\r\nOrigin: https://acme.example\r\nContent-Type: text/plain\r\nContent-Length: 8000000\r\n\r\n")
         assert s.recv(4096).startswith(b"HTTP/1.1 413 ")
@@ -116,7 +118,8 @@ def test_sizes(service):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
 def test_other_methods(service, method):
-    assert send(service, method, body=b"" if method in ("PUT", "PATCH") else None)[0] == 405
+    status, headers, _ = send(service, method, body=b"" if method in ("PUT", "PATCH") else None)
+    assert status == 405 and headers["access-control-allow-origin"] == ORIGIN and headers["allow"] == "POST"
 
 
 SECRET = "Xq7secretzz"
@@ -206,6 +209,47 @@ def test_a_denial_takes_the_rest_away(start, store, destinations):
     assert not destinations.of("ord_80_purchase", "meta")
 
 
+def test_a_denial_reaches_the_customers_next_order(start, store, destinations):
+    """context.js takes consent back under the cart's token alone."""
+    service = start(store, shop_extra=SHOP.replace(" }", ', customer_secret: "${CUSTOMER_SECRET}" }'), environment={"CUSTOMER_SECRET": "theme-secret"})
+    for number, taken_back in ((85, False), (86, True)):
+        customer = str(7_000_000 + number)
+        signature = hmac.new(b"theme-secret", customer.encode(), hashlib.sha256).hexdigest()
+        cart = {"cart_token": f"c-{number}"}
+        assert send(service, body={**CONTEXT, **cart, "customer_id": customer, "customer_signature": signature})[0] == 204
+        if taken_back:
+            assert send(service, body={**cart, "consent": {"marketing": "denied", "analytics": "denied"}})[0] == 204
+        assert service.shopify("orders/create", plain_order(number, cart_token="another"))[0] == 200
+        destinations.wait_delivered([f"ord_{number}_purchase"], ["klaviyo"])
+    assert user_data(destinations, 85)["fbp"] == CONTEXT["fbp"] and not destinations.of("ord_86_purchase", "meta")
+    service.wait_drained()
+
+
+def test_what_is_dropped_is_counted_once(start, destinations):
+    service = start(shop_extra=SHOP)
+    assert send(service, body={"cart_token": "c-87", "fbp": "rubbish", "fbclid": "a b"})[0] == 204
+    attributes = [{"name": "_fbp", "value": "rubbish"}, {"name": "_fbc", "value": "fb.1.yesterday.x"}]
+    assert service.shopify("orders/create", order(87, note_attributes=attributes))[0] == 200
+    service.wait_drained()
+    dropped = lambda identifier, source: service.metric("fireorder_identifiers_dropped_total", shop="acme", identifier=identifier, **{"from": source})
+    assert (dropped("fbp", "context"), dropped("fbclid", "context"), dropped("fbc", "context")) == (1, 1, 0)
+    assert (dropped("fbp", "note_attribute"), dropped("fbc", "note_attribute")) == (1, 1)
+
+
+def test_one_click_has_one_time(start, store, destinations):
+    """A checkout 50 minutes before its order, with nothing but the landing page to tell of the click."""
+    service = start(store)
+    page = "/products/serum?fbclid=IwAR0_click-89"
+    began = int(time.time()) - 3000
+    stamp = lambda s: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(s))
+    assert service.shopify("checkouts/create", checkout("k-89", "buyer89@klaviyo-demo.com", created_at=stamp(began), landing_site=page))[0] == 200
+    service.wait_drained()
+    assert service.shopify("orders/create", plain_order(89, landing_site=page))[0] == 200
+    service.wait_drained()
+    started = destinations.of("chk_k-89_started", "meta")[0].json["data"][0]["user_data"]
+    assert started["fbc"] == user_data(destinations, 89)["fbc"] == f"fb.1.{began}000.IwAR0_click-89"
+
+
 def test_nobody_denies_for_a_customer_whom_the_theme_did_not_sign(start, store, destinations):
     def denied(number, **more):
         assert send(service, body={"cart_token": "foreign", "customer_id": 7_000_000 + number, "consent": {"marketing": "denied"}, **more})[0] == 204
@@ -263,7 +307,7 @@ def test_an_address_that_posts_too_often(service):
         response.read()
         if response.status == 429:
             break
-    assert response.status == 429 and int(response.getheader("Retry-After")) >= 1
+    assert response.status == 429 and int(response.getheader("Retry-After")) >= 1 and response.getheader("Access-Control-Allow-Origin") == ORIGIN
     assert send(service, body=CONTEXT, headers={"X-Forwarded-For": "203.0.113.8"})[0] == 204  # somebody else may
 
 

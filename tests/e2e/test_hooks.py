@@ -258,11 +258,12 @@ def test_store_away_is_503(redis, start, destinations):
     destinations.wait_delivered(["ord_1600_purchase"])
 
 
-def test_length_extension_of_the_legacy_signature_is_not_an_event(service, destinations):
+def test_length_extension_of_the_legacy_signature_proves_nothing(service, destinations):
     # What a forger can reach: a valid digest over body + padding + suffix. The bytes after the object are not JSON.
     raw = json.dumps(charge(9)).encode() + b"\x80" + b"\x00" * 20 + b'{"charge":{"id":1}}'
     digest = hashlib.sha256(RECHARGE_SECRET.encode() + raw).hexdigest()
-    assert service.post("/hooks/acme/recharge/charge/paid", raw, {"X-Recharge-Hmac-Sha256": digest}) == (200, "undecodable")
+    assert service.post("/hooks/acme/recharge/charge/paid", raw, {"X-Recharge-Hmac-Sha256": digest}) == (401, None)
+    assert service.metric("fireorder_dead") == 0 and service.metric("fireorder_webhooks_total", result="rejected_signature") == 1
     assert destinations.of() == []
 
 

@@ -47,6 +47,21 @@ def test_subscribed_once_and_unsubscribed(start, store, destinations):
     assert jobs(destinations, 3) == [] and jobs(destinations, 2) == ["create"]
 
 
+def test_who_is_subscribed_is_not_subscribed_again(start, store, destinations):
+    service = with_list(start, store)
+    for age, level in ((160, "single_opt_in"), (60, "confirmed_opt_in")):
+        assert service.shopify(TOPIC, consent(10, "subscribed", age, level)) == (200, "accepted")
+        service.wait_drained()
+    own = {"id": "form_10", "name": "sign_up", "time": now(), "user": {"email": "reader10@klaviyo-demo.com"}, "consent": {"marketing": "granted"}}
+    assert service.events(own)[0] == 200
+    assert service.events({**own, "id": "form_11", "user": {"email": "reader11@klaviyo-demo.com"}, "consent": {}})[0] == 200  # nobody's permission
+    service.wait_drained()
+    assert jobs(destinations, 10) == ["create"] and jobs(destinations, 11) == []
+    told = [(s.event_id.split("_")[0], s.name) for s in destinations.of(destination="klaviyo")]
+    assert sorted(told) == [("cus", "Subscribed to Newsletter"), ("form", "Signed Up"), ("form", "Signed Up")]
+    assert "is subscribed already" in service.log.read_text()
+
+
 def test_an_older_state_does_not_follow_a_newer_one(start, store, destinations):
     service = with_list(start, store)
     assert service.shopify(TOPIC, consent(4, "unsubscribed", 5)) == (200, "accepted")

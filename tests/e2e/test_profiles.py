@@ -119,6 +119,16 @@ def test_who_has_a_number_alone_is_known_by_it(service, destinations):
     assert destinations.of("search_1", "klaviyo")[0].json["data"]["attributes"]["profile"]["data"]["attributes"] == {"phone_number": "+15125550123"}
 
 
+def test_who_is_nobody_to_klaviyo_is_warned_of(service, destinations):
+    event = {"id": "search_2", "name": "search", "time": now(), "properties": {"query": "serum"},
+             "user": {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0", "fbp": "fb.1.1795165200000.1098115397"}}
+    assert service.events([event, {**event, "id": "search_3", "user": {"phone": "+15125550123"}}])[0] == 200
+    destinations.wait_taken({("meta", "search_2"), ("klaviyo", "search_3")})
+    service.wait_drained()
+    lines = {name: next(line for line in service.log.read_text().splitlines() if f"event={name}" in line) for name in ("search_2", "search_3")}
+    assert " warn " in lines["search_2"] and "klaviyo.event=skipped(no identifier)" in lines["search_2"] and " info " in lines["search_3"]
+
+
 def test_a_profile_that_cannot_be_reached_lets_the_event_go(service, destinations):
     destinations.always["profile"] = Answer(500, b"oops")
     assert service.shopify("orders/create", bought(2500, 0)) == (200, "accepted")
@@ -205,3 +215,22 @@ def test_a_guest_who_opens_an_account_stays_the_same_buyer(service, destinations
     assert service.shopify("orders/create", bought(2701, 0)) == (200, "accepted")
     destinations.wait_delivered(["ord_2701_purchase"])
     assert destinations.of("ord_2701_purchase", "klaviyo")[0].name == "Placed Repeat Order"
+
+
+def test_a_buyer_with_another_address_is_no_new_buyer(start, store, destinations):
+    service = start(store)
+    for n, email in enumerate(("a@klaviyo-demo.com", "b@klaviyo-demo.com", None)):
+        customer = {"id": 7100, "email": email, "first_name": "Ava"}
+        assert service.shopify("orders/create", order(2800 + n, email=email, customer=customer, checkout_token=f"t{n}")) == (200, "accepted")
+        service.wait_drained()
+    assert [s.name for s in destinations.of(destination="klaviyo")] == ["post_purchase_ready", "Placed Repeat Order", "Placed Repeat Order"]
+
+
+def test_a_number_that_comes_back_is_told_again(start, store, destinations):
+    service = start(store)
+    for n, number in enumerate(("+15125550601", "+15125550602", "+15125550601")):
+        event = {"id": f"search_{n}", "name": "search", "time": now(), "user": {"email": "ava@klaviyo-demo.com", "phone": number}}
+        assert service.events(event)[0] == 200
+        service.wait_drained()
+    told = [s.json["data"]["attributes"]["phone_number"] for s in destinations.of(destination="profile")]
+    assert told == ["+15125550601", "+15125550602", "+15125550601"]

@@ -116,6 +116,16 @@ def test_a_known_mix(start, store):
     assert report(service, "--since", "1s")["lines"] == 0
 
 
+def test_an_order_that_is_sent_twice_under_another_id(start):
+    service = start()
+    accepted(service.shopify("orders/create", buyer(1)), service.shopify("orders/create", buyer(2)))
+    for number, event_id in ((1, "mine-1"), (2, "ord_2")):
+        status, answer = service.events(own_event(event_id, "purchase", value="129.95", currency="USD", properties={"order_id": str(number)}))
+        assert status in (200, 202), answer
+    service.wait_drained()
+    assert report(service)["double_sending"] == {"orders": 2, "told_by_two": 2, "told_by_two_percent": 100.0, "sent_twice": 2, "sent_twice_percent": 100.0}
+
+
 def test_custom_names_are_one_in_the_metrics(start):
     service = start()
     for n in range(5):

@@ -44,6 +44,18 @@ def test_a_renewal_says_what_its_subscription_told(start, store, destinations):
     assert service.metric("fireorder_dead") == 0
 
 
+def test_one_charge_is_one_renewal_before_and_after_its_order(start, store, destinations):
+    service = start(store)
+    for number, orders in ((2, (None, "5552")), (3, ("5553", None))):
+        for order in orders:
+            assert service.recharge("charge/paid", renewal(number, external_order_id={"ecommerce": order}, updated_at=now())) == (200, "accepted")
+            service.wait_drained()
+    sent = {s.event_id for s in destinations.of(destination="klaviyo")}
+    assert sent == {"rc_charge_2_renewal", "ord_5553_renewal"} == {s.event_id for s in destinations.of(destination="meta")}
+    assert service.log.read_text().count('reason="duplicate event"') == 2
+    assert service.metric("fireorder_dead") == 0
+
+
 def test_of_two_that_overtook_each_other_the_newer_counts(start, store, destinations):
     service = start(store)
     assert service.recharge("subscription/created", subscription(at=-300, customer={"id": 9001, "email": "ava@klaviyo-demo.com"}))[0] == 200

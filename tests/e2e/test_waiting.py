@@ -15,7 +15,7 @@ def request(n, variant="808950810", **more):
 
 
 def in_stock(service, variant=808950810, **more):
-    body = {"id": variant, "product_id": 632910392, "title": "30 ml", "product_title": "Serum", "sku": "SKU-481", "price": "129.95",
+    body = {"id": variant, "product_id": 632910392, "title": "Default Title", "sku": "SKU-481", "price": "129.95",
             "inventory_quantity": next(_levels), "updated_at": now(), **more}
     assert service.shopify("variants/in_stock", body) == (200, "accepted")
 
@@ -47,9 +47,9 @@ def test_each_is_told_once(store, start, destinations):
     attributes = destinations.of("w_2_restocked", "klaviyo")[0].json["data"]["attributes"]
     assert attributes["metric"]["data"]["attributes"]["name"] == "Back in Stock"
     assert attributes["profile"]["data"]["attributes"]["email"] == "p2@klaviyo-demo.com"
-    says = {"ProductName": "Serum", "SKU": "SKU-481", "Price": 129.95, "URL": "https://acme.example/products/serum", "signup_form": "product page",
+    says = {"ProductName": "Serum as asked for", "SKU": "SKU-481", "Price": 129.95, "URL": "https://acme.example/products/serum", "signup_form": "product page",
             "product_id": "632910392", "variant_id": "808950810"}
-    assert says.items() <= attributes["properties"].items()
+    assert says.items() <= attributes["properties"].items() and "Default Title" not in str(attributes)
     assert service.events(request(4))[0] == 200
     service.wait_drained()
     in_stock(service)

@@ -34,9 +34,22 @@ static inline long long number_of(int port, const char *command) {
     return strtoll(answer + 1, NULL, 10);
 }
 
+// open_engine: opens it and, as store_open does, asks it something.
 static inline enum rc open_engine(const char *url, bool relaxed, struct engine **ret, struct err *e) {
     struct store_config config = {.url = sv_of(url), .relaxed = relaxed, .retention_ms = DAYS_MS(30)};
-    return engine_redis.open(&config, ret, e);
+    struct lookup asked = {.shop = SV("-"), .key = SV("key")};
+    struct arena a;
+    enum rc rc = engine_redis.open(&config, ret, e);
+    if (rc != RC_OK)
+        return rc;
+    arena_init(&a, 1 << 20);
+    rc = engine_redis.look_up(*ret, &a, &asked, 1, e);
+    arena_free(&a);
+    if (rc == RC_OK)
+        return rc;
+    engine_redis.close(*ret);
+    *ret = NULL;
+    return rc;
 }
 
 static inline struct engine *opened(const struct redis_server *server) {

@@ -15,7 +15,7 @@
 struct world {
     char folder[32];
     struct admin admin;
-    volatile int stopping;
+    atomic_bool stopping;
 };
 
 static struct config *config_of(const char *text) {
@@ -113,7 +113,7 @@ static void health_is_open_and_the_rest_wants_the_token(void **state) {
 
 static void what_stops_is_alive_but_not_ready(void **state) {
     struct world *w = *state;
-    w->stopping = 1;
+    w->stopping = true;
     assert_int_equal(status_of(w, "GET", "/healthz", NULL, "ok"), 200);
     assert_int_equal(status_of(w, "GET", "/readyz", NULL, "stopping"), 503);
 }

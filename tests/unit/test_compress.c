@@ -7,6 +7,7 @@
 
 #include "base/compress.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static struct arena arena;
@@ -108,12 +109,45 @@ static void damaged_frames_are_refused(void **state) {
     assert_true(sv_is(back, "a"));
 }
 
+// More at once than contexts are kept, each frame after a damaged one.
+static void *round_trips(void *fine) {
+    struct arena own;
+    arena_init(&own, (size_t)1 << 20);
+    bool good = true;
+    for (int i = 0; i < 50 && good; i++) {
+        struct sv plain = arena_fmt(&own, "{\"id\":%d,\"at\":\"%p\"}", i, fine), back;
+        struct sv packed = compress(&own, plain);
+        char *damaged = arena_cstr(&own, packed);
+        damaged[packed.n - 1] ^= 0x40;
+        (void)!decompress(&own, (struct sv){damaged, packed.n}, 1 << 10, &back, NULL);
+        good = decompress(&own, packed, 1 << 10, &back, NULL) == RC_OK && sv_eq(back, plain);
+        arena_reset(&own);
+    }
+    arena_free(&own);
+    *(bool *)fine = good;
+    return NULL;
+}
+
+static void many_threads_share_contexts(void **state) {
+    (void)state;
+    enum { THREADS = 12 };
+    pthread_t threads[THREADS];
+    bool fine[THREADS] = {false};
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, round_trips, &fine[i]), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(fine[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bomb_takes_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(over_the_arena_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_frames_are_refused, set_up, tear_down),
+        cmocka_unit_test(many_threads_share_contexts),
     };
     return cmocka_run_group_tests_name("compress", tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_null(s->context.customer_secret.p);
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_MARKETING);
     assert_int_equal(s->consent.meta.unknown, UNKNOWN_BY_REGION);
-    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_SKIP);
+    assert_int_equal(s->consent.meta.opt_out, OPT_OUT_BY_REGION);
     assert_int_equal(s->consent.klaviyo.purpose, CONSENT_FOR_NOTHING);
     config_drop(c);
 }
@@ -212,6 +212,7 @@ static const struct {
      {"f.yaml:2: retention must be", "f.yaml:3: identity_lifetime must be"}},
     {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store: unknown kind; write sqlite:<file> or redis://"}},
     {"sqlite without file", "version: 1\nstore: 'sqlite:'\nshops: { a: {} }\n", {"f.yaml:2: store: sqlite needs a file"}},
+    {"spool without redis", "version: 1\nstore: sqlite:x.db\nspool: /tmp/spool.db\nshops: { a: {} }\n", {"f.yaml:3: spool is for a Redis store"}},
     {"redis without key", "version: 1\nstore: redis://u:" CANARY "@h\nshops: { a: {} }\n", {"f.yaml:2: a Redis store needs seal_key"}},
     {"port of redis", "version: 1\nstore: redis://h:99999/0\nshops: { a: {} }\n", {"f.yaml:2: the Redis URL needs host"}},
     {"seal key", "version: 1\nseal_key: " CANARY "\nshops: { a: {} }\n", {"f.yaml:2: seal_key must be 32 bytes in base64"}},
@@ -254,7 +255,7 @@ static const struct {
     {"origin with path", HEAD "    context: { origins: ['https://a.example/x'] }\n", {"f.yaml:4: origins must be origins such as"}},
     {"consent", HEAD "    consent: { meta: { purpose: marketting, unknown: maybe, opt_out: no } }\n",
      {"f.yaml:4: purpose must be one of none, marketing, analytics, did you mean \"marketing\"?", "f.yaml:4: unknown must be one of allow, deny, region",
-      "f.yaml:4: opt_out must be one of skip, ldu"}},
+      "f.yaml:4: opt_out must be one of skip, ldu, region"}},
     {"mapping", HEAD "    mapping: own.yaml\n", {"f.yaml:4: mapping: own.yaml: No such file"}},
     {"domain", HEAD "    domain: 'https://acme.example'\n", {"f.yaml:4: domain must be a host name"}},
     {"list for a value", "version: 1\nlisten: [a]\nshops: { a: {} }\n", {"f.yaml:2: listen must be a single value, not a list"}},
@@ -306,6 +307,44 @@ static void a_missing_file_is_named(void **state) {
     buf_free(&faults);
 }
 
+static void write_mapping(const char *file, const char *text) {
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+// All shops of a group are run by the same rules: however many they are, their file is read once, and told of once.
+static void many_shops_share_a_mapping(void **state) {
+    (void)state;
+    enum { SHOPS = 200 };
+    char file[] = "/tmp/test_config_XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    struct buf text, faults;
+    buf_init(&text, 1 << 16);
+    buf_puts(&text, "version: 1\nshops:\n");
+    for (int i = 0; i < SHOPS; i++)
+        buf_fmt(&text, "  shop%d:\n    mapping: %s\n", i, i == 7 ? "default" : file);
+    write_mapping(file, "version: 1\nrules:\n  purchase: { meta: { event: Bought } }\n");
+    struct config *c = good(buf_cstr(&text));
+    assert_int_equal(c->shop_count, SHOPS);
+    assert_non_null(c->shops[0].rules);
+    for (size_t i = 1; i < SHOPS; i++)
+        assert_true((c->shops[i].rules == c->shops[0].rules) == (i != 7));
+    config_drop(c);
+
+    write_mapping(file, "version: 1\nrule: {}\n");
+    assert_null(parsed(buf_cstr(&text), &faults));
+    const char *told = strstr(buf_cstr(&faults), "unknown key \"rule\"");
+    assert_non_null(told);
+    assert_null(strstr(told + 1, "unknown key"));
+    buf_free(&faults);
+    buf_free(&text);
+    unlink(file);
+}
+
 static void a_snapshot_outlives_its_replacement(void **state) {
     (void)state;
     struct config_slot *slot = config_slot_new(good(HEAD "    shopify: { secrets: [old] }\n"));
@@ -355,6 +394,7 @@ int main(void) {
         cmocka_unit_test(faults_name_file_line_and_remedy),
         cmocka_unit_test(many_faults_are_counted_not_all_shown),
         cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(many_shops_share_a_mapping),
         cmocka_unit_test(a_snapshot_outlives_its_replacement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,10 +60,30 @@ static void test_read(void **state) {
         {"{\"consent\":{\"gcs\":\"G101\"}}", true, D, G, false},
         {"{\"consent\":\"denied\"}", true, D, D, false},
         {"{\"consent\":\"\\u0047111\"}", true, G, G, false},
-        {"{\"marketing\":true}", false, U, U, false},
+        {"{\"marketing\":true,\"analytics\":false}", true, G, D, false},
+        {"{\"consent\":false}", true, D, D, false},
+        {"{\"consent\":true,\"gpc\":true}", true, G, G, true},
+        {"{\"marketing\":\"no\"}", true, D, U, false},
+        {"{\"marketing\":0}", true, D, U, false},
+        {"{\"consent\":{\"saleOfDataAllowed\":true},\"gpc\":true}", true, U, U, true},  // Global Privacy Control is on now
+        {"{\"saleOfDataAllowed\":false,\"sale_of_data\":\"yes\"}", true, U, U, true},
+        {"C0001%3A1%2CC0004%3A0", true, D, U, false},
+        {"%7B%22marketing%22%3A%22granted%22%7D", true, G, U, false},
+        {"C0004%3", false, U, U, false},
+        {"{\"onetrust\":\"C0004%3A0\"}", true, D, U, false},
+        {"{\"consent\":\"C0004%3A0\"}", true, D, U, false},
+        {"{\"consent\":\"{\\\"marketing\\\":\\\"denied\\\"}\"}", true, D, U, false},
+        {"C0004%zz0", false, U, U, false},
         {"{\"marketing\":\"granted\"", false, U, U, false},
         {"{}", false, U, U, false},
-        {"yes", false, U, U, false},
+        {"yes", true, G, G, false},
+        {"True", true, G, G, false},
+        {"1", true, G, G, false},
+        {"no", true, D, D, false},
+        {"False", true, D, D, false},
+        {"0", true, D, D, false},
+        {"2", false, U, U, false},
+        {"maybe", false, U, U, false},
         {"", false, U, U, false},
         {NULL, false, U, U, false},
     };
@@ -87,6 +107,42 @@ static void test_later_signal_wins_field_by_field(void **state) {
     assert_true(consent_read(&arena, SV("G1-0"), &consent));
     assert_int_equal(consent.marketing, CONSENT_DENIED);
     assert_int_equal(consent.analytics, CONSENT_DENIED);
+}
+
+// Said in so many words, the newest counts; what merely is not said lifts nothing.
+static void test_newest_word_on_sale(void **state) {
+    (void)state;
+    static const struct {
+        const char *first, *then;
+        bool opt_out;
+    } rows[] = {
+        {"{\"saleOfDataAllowed\":false}", "{\"saleOfDataAllowed\":true}", false},
+        {"{\"gpc\":true}", "{\"sale_of_data\":\"yes\"}", false},
+        {"{\"gpc\":true}", "{\"gpc\":false}", true},
+        {"{\"gpc\":true}", "{\"sale_of_data\":\"\"}", true},
+        {"{\"gpc\":true}", "granted", true},
+        {"{\"saleOfDataAllowed\":true}", "{\"gpc\":true}", true},
+        {"{\"saleOfDataAllowed\":true}", "granted", false},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct consent consent = {0};
+        assert_true(consent_read(&arena, sv_of(rows[i].first), &consent));
+        (void)consent_read(&arena, sv_of(rows[i].then), &consent);
+        if (consent.opt_out_of_sale != rows[i].opt_out || !consent_told(&consent))
+            fail_msg("row %zu", i);
+    }
+}
+
+static void test_refusal_wins_of_two(void **state) {
+    (void)state;
+    struct consent consent = {.marketing = G, .analytics = D, .sale_allowed = true};
+    consent_tighten(&consent, (struct consent){.marketing = D, .analytics = G, .opt_out_of_sale = true});
+    assert_true(consent.marketing == D && consent.analytics == D && consent.opt_out_of_sale && !consent.sale_allowed);
+    consent_tighten(&consent, (struct consent){0});
+    assert_true(consent.marketing == D && consent.analytics == D && consent.opt_out_of_sale);
+    consent = (struct consent){0};
+    consent_tighten(&consent, (struct consent){.marketing = G, .sale_allowed = true});
+    assert_true(consent.marketing == G && consent.analytics == U && consent.sale_allowed);
 }
 
 static void test_allows(void **state) {
@@ -130,6 +186,34 @@ static void test_allows(void **state) {
         if (allowed != !rows[i].reason || (!allowed && !sv_is(reason, rows[i].reason)))
             fail_msg("row %zu: %d " SV_FMT, i, allowed, SV_ARG(reason));
     }
+}
+
+// What goes to Meta is shared with Meta, whatever the shop sends it for: the opt-out counts there before the purpose is looked at.
+static void test_opt_out_whatever_the_purpose(void **state) {
+    (void)state;
+    static const struct {
+        bool sale;
+        enum consent_opt_out opt_out;
+        const char *marketing, *analytics, *nothing;  // for which purpose: y allowed, o opted out, d denied
+    } rows[] = {  // of who opted out, and granted | denied both purposes
+        {true, OPT_OUT_SKIP, "oo", "oo", "oo"}, {true, OPT_OUT_LIMITED, "yd", "yd", "yy"},
+        {true, OPT_OUT_BY_REGION, "oo", "oo", "oo"}, {false, OPT_OUT_SKIP, "oo", "yd", "yy"}, {false, OPT_OUT_LIMITED, "yd", "yd", "yy"},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++)
+        for (int purpose = CONSENT_FOR_NOTHING; purpose <= CONSENT_FOR_ANALYTICS; purpose++)
+            for (size_t denied = 0; denied < 2; denied++)
+                for (size_t by_rule = 0; by_rule < 2; by_rule++) {
+                    const char *want = purpose == CONSENT_FOR_NOTHING ? rows[i].nothing : purpose == CONSENT_FOR_MARKETING ? rows[i].marketing : rows[i].analytics;
+                    enum consent_state signal = denied ? D : G;
+                    struct rule_part part = {.has_consent = by_rule, .consent = (enum consent_purpose)purpose};
+                    struct consent_policy policy = {by_rule ? CONSENT_FOR_MARKETING : (enum consent_purpose)purpose, UNKNOWN_DENY, rows[i].opt_out};
+                    struct event event = {.consent = {signal, signal, true, false}};
+                    struct sv reason = SV("y");
+                    (void)(rows[i].sale ? consent_allows_sale : consent_allows)(&arena, &policy, &part, &event, &reason);
+                    char is = sv_starts(reason, SV("opted out")) ? 'o' : sv_is(reason, "consent denied") ? 'd' : reason.p[0];
+                    if (is != want[denied])
+                        fail_msg("row %zu, purpose %d, denied %zu, by rule %zu: %c", i, purpose, denied, by_rule, is);
+                }
 }
 
 // A rule may ask for another purpose than the shop's policy; what unknown means stays the shop's.
@@ -179,9 +263,19 @@ static void test_region_of_the_locale(void **state) {
         {NULL, "sr-Latn-SI", "consent unknown in SI"},
         {NULL, "en-gb", "consent unknown in GB"},
         {NULL, "en-US", NULL},
-        {NULL, "de", NULL},  // a language is no region
+        {NULL, "de", "consent unknown of who speaks de"},
+        {NULL, "FR", "consent unknown of who speaks fr"},
+        {NULL, "nb-Latn", "consent unknown of who speaks nb"},
+        {"Atlantis", "it", "consent unknown of who speaks it"},
+        {"CA", "fr", NULL},
+        {NULL, "fr-CA", NULL},
+        {NULL, "en", NULL},
+        {NULL, "es", NULL},
+        {NULL, "pt", NULL},
+        {NULL, "tr", NULL},
+        {NULL, "deu", NULL},
         {NULL, "-", NULL},
-        {NULL, "de-", NULL},
+        {NULL, "de-", "consent unknown of who speaks de"},
         {NULL, "", NULL},
         {"US", "de-DE", NULL},
         {"DE", "en-US", "consent unknown in DE"},
@@ -217,6 +311,12 @@ static const struct truth {
     {U, true, OPT_OUT_LIMITED, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
     {G, true, OPT_OUT_LIMITED, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
     {D, true, OPT_OUT_LIMITED, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, false, OPT_OUT_BY_REGION, {"yyyyy", "uuuuu", "yyrrr"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, false, OPT_OUT_BY_REGION, {"yyyyy", "yyyyy", "yyyyy"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, false, OPT_OUT_BY_REGION, {"ddddd", "ddddd", "ddddd"}, {"ddddd", "ddddd", "ddddd"}},
+    {U, true, OPT_OUT_BY_REGION, {"oyooo", "ouooo", "oyooo"}, {"yyyyy", "uuuuu", "yyrrr"}},
+    {G, true, OPT_OUT_BY_REGION, {"oyooo", "oyooo", "oyooo"}, {"yyyyy", "yyyyy", "yyyyy"}},
+    {D, true, OPT_OUT_BY_REGION, {"odooo", "odooo", "odooo"}, {"ddddd", "ddddd", "ddddd"}},
 };
 
 static const char *const truth_regions[] = {NULL, "US", "DE", "GB", "CH"};
@@ -226,7 +326,7 @@ static char verdict_of(const struct truth *t, enum consent_purpose purpose, enum
     if (purpose == CONSENT_FOR_ANALYTICS)
         consent = (struct consent){.marketing = other, .analytics = t->signal, .opt_out_of_sale = t->opt_out};
     struct consent_policy policy = {purpose, unknown, t->policy};
-    struct event event = {.consent = consent, .user.country = sv_of(country)};
+    struct event event = {.consent = consent, .user = {.country = sv_of(country), .ip = SV("203.0.113.7")}};
     struct sv reason = SV_NONE;
     if (consent_allows(&arena, &policy, NULL, &event, &reason))
         return 'y';
@@ -250,18 +350,42 @@ static void test_truth_table(void **state) {
                     if (marketing != truth[row].marketing[u][region] || analytics != truth[row].analytics[u][region] || nothing != 'y')
                         fail_msg("row %zu, policy %zu, %s: %c %c %c", row, u, country ? country : "nowhere", marketing, analytics, nothing);
                 }
-    assert_int_equal(asked, 12 * 3 * 5 * 3);
+    assert_int_equal(asked, 18 * 3 * 5 * 3);
+}
+
+// Where Meta would ignore it, limited data use limits nothing.
+static void test_limited_use_where_it_works(void **state) {
+    (void)state;
+    static const struct {
+        const char *country, *region, *ip;
+        bool sent;
+    } rows[] = {
+        {"US", "CA", NULL, true}, {"United States", "Texas", "203.0.113.7", true}, {"US", "NY", "203.0.113.7", false}, {"US", NULL, "203.0.113.7", true},
+        {"US", NULL, NULL, false}, {"DE", NULL, "203.0.113.7", false}, {NULL, NULL, "203.0.113.7", false}, {NULL, "CA", NULL, false}, {"CA", "ON", NULL, false},
+    };
+    struct consent_policy policy = {CONSENT_FOR_MARKETING, UNKNOWN_ALLOW, OPT_OUT_BY_REGION};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event event = {.consent.opt_out_of_sale = true,
+                              .user = {.country = sv_of(rows[i].country), .region = sv_of(rows[i].region), .ip = sv_of(rows[i].ip)}};
+        struct sv reason = SV_NONE;
+        if (consent_allows(&arena, &policy, NULL, &event, &reason) != rows[i].sent)
+            fail_msg("row %zu: " SV_FMT, i, SV_ARG(reason));
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_later_signal_wins_field_by_field),
+        cmocka_unit_test(test_newest_word_on_sale),
+        cmocka_unit_test(test_refusal_wins_of_two),
+        cmocka_unit_test(test_opt_out_whatever_the_purpose),
         cmocka_unit_test(test_allows),
         cmocka_unit_test(test_purpose_of_the_rule),
         cmocka_unit_test(test_whole_eea),
         cmocka_unit_test(test_region_of_the_locale),
         cmocka_unit_test(test_truth_table),
+        cmocka_unit_test(test_limited_use_where_it_works),
     };
     return cmocka_run_group_tests_name("consent", tests, setup, teardown);
 }

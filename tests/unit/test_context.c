@@ -116,7 +116,7 @@ static void test_malformed_cookies_are_dropped(void **state) {
     (void)state;
     static const struct {
         const char *fbp, *fbc, *fbclid;
-        size_t dropped;
+        int dropped;
     } rows[] = {
         {FBP, FBC, "IwAR0abc", 0},
         {FBP, FBC5, "", 0},
@@ -128,8 +128,9 @@ static void test_malformed_cookies_are_dropped(void **state) {
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct posted_context p = parsed(arena_fmt(&arena, "{\"cart_token\":\"c\",\"fbp\":\"%s\",\"fbc\":\"%s\",\"fbclid\":\"%s\"}", rows[i].fbp, rows[i].fbc, rows[i].fbclid).p);
         size_t kept = (size_t)sv_present(p.context.fbp.text) + sv_present(p.context.fbc.text) + sv_present(p.context.fbclid.text);
-        if (p.dropped != rows[i].dropped || kept + p.dropped != (rows[i].fbclid[0] ? 3 : 2))
-            fail_msg("row %zu: %zu dropped, %zu kept", i, p.dropped, kept);
+        int dropped = __builtin_popcount(p.dropped);
+        if (dropped != rows[i].dropped || kept + (size_t)dropped != (rows[i].fbclid[0] ? 3 : 2))
+            fail_msg("row %zu: %x dropped, %zu kept", i, p.dropped, kept);
     }
 }
 
@@ -143,7 +144,7 @@ static void test_time_of_the_click(void **state) {
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct sv body = arena_fmt(&arena, "{\"cart_token\":\"c\",\"fbclid\":\"Iw\",\"fbclid_seen_at\":%lld}", (long long)rows[i].seen_ms);
         struct posted_context p = parsed(body.p);
-        if (p.context.fbclid.at_ms != rows[i].at_ms || p.dropped != (rows[i].at_ms == 0))
+        if (p.context.fbclid.at_ms != rows[i].at_ms || p.dropped != (rows[i].at_ms == 0 ? DROPPED_FBCLID : 0))
             fail_msg("row %zu: %lld", i, (long long)p.context.fbclid.at_ms);
     }
     assert_int_equal(parsed("{\"cart_token\":\"c\",\"fbclid\":\"Iw\"}").context.fbclid.at_ms, NOW);
@@ -169,6 +170,10 @@ static void test_consent_forms(void **state) {
         {"\"consent\":{\"marketingAllowed\":true,\"analyticsAllowed\":false,\"preferencesAllowed\":true,\"saleOfDataAllowed\":false}", CONSENT_GRANTED, CONSENT_DENIED, true},
         {"\"consent\":{\"marketingAllowed\":false,\"analyticsProcessingAllowed\":true,\"preferencesProcessingAllowed\":false,\"saleOfDataAllowed\":true}", CONSENT_DENIED, CONSENT_GRANTED, false},
         {"\"consent\":{\"marketing\":\"granted\"},\"gpc\":true", CONSENT_GRANTED, CONSENT_UNKNOWN, true},
+        {"\"consent\":\"C0002%3A1%2CC0004%3A0\"", CONSENT_DENIED, CONSENT_GRANTED, false},
+        {"\"consent\":\"{\\\"marketing\\\":\\\"denied\\\"}\"", CONSENT_DENIED, CONSENT_UNKNOWN, false},
+        {"\"consent\":{\"marketing\":false,\"analytics\":true}", CONSENT_DENIED, CONSENT_GRANTED, false},
+        {"\"consent\":\"no\"", CONSENT_DENIED, CONSENT_DENIED, false},
         {"\"consent\":{}", CONSENT_UNKNOWN, CONSENT_UNKNOWN, false},
         {"\"consent\":null", CONSENT_UNKNOWN, CONSENT_UNKNOWN, false},
     };
@@ -235,6 +240,24 @@ static void test_merge(void **state) {
     assert_int_equal(known.consent_at_ms, 600);
 }
 
+static void test_links(void **state) {
+    (void)state;
+    struct context known = {.fbp = {SV("x"), 1}}, read;
+    for (size_t i = 0; i < CONTEXT_LINKS_MAX + 2; i++) {
+        struct context newer = {.links = {arena_fmt(&arena, "context:checkout:%zu", i), SV("context:checkout:1")}, .link_count = 2};
+        context_merge(&known, &newer);
+    }
+    assert_int_equal(known.link_count, CONTEXT_LINKS_MAX);
+    expect(known.links[CONTEXT_LINKS_MAX - 1], "context:checkout:1", "said again", 0);
+    assert_int_equal(context_read(&arena, context_write(&arena, &known), &read, NULL), RC_OK);
+    assert_int_equal(read.link_count, CONTEXT_LINKS_MAX);
+    expect(read.links[0], known.links[0].p, "the oldest", 0);
+    struct context denial = context_at(2, NULL, NULL, CONSENT_DENIED);
+    context_merge(&known, &denial);
+    assert_int_equal(known.link_count, 0);
+    assert_true(context_is_customers(SV("context:customer:1")) && context_is_customers(SV("context:signed_customer:1")) && !context_is_customers(SV("context:cart:1")));
+}
+
 static void test_store_and_read(void **state) {
     (void)state;
     struct context c = parsed("{\"cart_token\":\"c\",\"fbp\":\"" FBP "\",\"fbc\":\"" FBC5 "\",\"fbclid\":\"Iw\",\"email\":\"ava@klaviyo-demo.com\","
@@ -248,7 +271,8 @@ static void test_store_and_read(void **state) {
     assert_true(read.consent.opt_out_of_sale);
     assert_int_equal(read.consent_at_ms, NOW);
     static const char *const broken[] = {"", "[]", "{\"fbp\":\"x\"}", "{\"fbp\":[\"x\"]}", "{\"fbp\":[1,2]}", "{\"fbp\":[\"x\",\"y\"]}", "{\"consent\":{\"at\":\"x\"}}",
-                                         "{\"consent\":{\"marketing\":\"maybe\",\"at\":1}}"};
+                                         "{\"consent\":{\"marketing\":\"maybe\",\"at\":1}}", "{\"links\":{}}", "{\"links\":[1]}", "{\"links\":[\"\"]}",
+                                         "{\"links\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\"]}"};
     for (size_t i = 0; i < COUNTOF(broken); i++) {
         struct err e;
         assert_int_not_equal(context_read(&arena, sv_of(broken[i]), &read, &e), RC_OK);
@@ -318,7 +342,6 @@ static void test_what_the_event_says_stays(void **state) {
     struct event e = order();
     e.user.fbp = SV("fb.1.1.2");
     e.user.fbc = SV("fb.1.1795250000001.Own");
-    e.origins.fbc = "note attribute";
     e.user.ip = SV("192.0.2.99");
     e.user.email = SV("other@klaviyo-demo.com");
     struct known_context one = known("context:checkout", full(NOW - 9));
@@ -330,7 +353,58 @@ static void test_what_the_event_says_stays(void **state) {
     assert_null(e.origins.ip);
 }
 
-// Note attributes come before the context, the context before a click id that the landing page tells without its time.
+// Which click counts, of one that the event has (from: its origin) and one that is kept. The own visit's comes before a note attribute unless
+// that is of a later click; another visit's never takes the place of this one's, and dates it only for who was signed.
+static void test_own_visit_note_attributes_other_visit(void **state) {
+    (void)state;
+    static const struct {
+        const char *from, *has, *place, *kept;
+        bool taken;
+    } rows[] = {
+        {"note attribute", "fb.1.1795250000000.Old", "context:cart", "fb.1.1795250000001.New", true},
+        {"note attribute", "fb.1.1795250000000.One", "context:checkout", "fb.1.1795250000000.Two", true},
+        {"note attribute", "fb.1.1795250000002.New", "context:cart", "fb.1.1795250000001.Old", false},
+        {"note attribute", "fb.1.1795250000002.Same", "context:cart", "fb.1.1795250000001.Same", true},
+        {"note attribute", "fb.1.1795250000001.Same", "context:cart", "fb.1.1795250000002.Same", false},
+        {"note attribute", "fb.1.1795250000000.Old", "context:signed_customer", "fb.1.1795250000001.New", false},
+        {"note attribute", "fb.1.1795250000000.Old", "context:customer", "fb.1.1795250000001.New", false},
+        {"landing_site", "fb.1.1795250000009.Old", "context:cart", "fb.1.1795250000001.Other", true},
+        {"landing_site", "fb.1.1795250000009.Old", "context:signed_customer", "fb.1.1795250000001.Other", false},
+        {"landing_site", "fb.1.1795250000009.Old", "context:signed_customer", "fb.1.1795250000001.Old", true},
+        {"landing_site", "fb.1.1795250000009.Old", "context:customer", "fb.1.1795250000001.Old", false},
+        {"landing_site", "fb.1.1795250000009.Old", "context:customer", "fb.1.1795250000001.Other", false},
+        {NULL, "fb.1.1795250000000.Own", "context:cart", "fb.1.1795250000001.New", false},  // what the sender itself says
+        {"note attribute", NULL, "context:customer", "fb.1.1795250000001.New", true},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = order();
+        e.user.fbc = sv_of(rows[i].has);
+        e.origins.fbc = rows[i].from;
+        struct known_context one = known(rows[i].place, (struct context){.fbc = {sv_of(rows[i].kept), 1}});
+        context_apply(&arena, &one, 1, &e);
+        expect(e.user.fbc, rows[i].taken ? rows[i].kept : rows[i].has, "fbc", i);
+        if ((e.origins.fbc == rows[i].place) != rows[i].taken)
+            fail_msg("row %zu: %s", i, e.origins.fbc ? e.origins.fbc : "(the sender)");
+    }
+}
+
+static void test_fbp_of_the_own_visit(void **state) {
+    (void)state;
+    static const struct {
+        const char *from, *place;
+        bool taken;
+    } rows[] = {{"note attribute", "context:cart", true}, {"note attribute", "context:customer", false}, {"note attribute", "context:signed_customer", false}, {NULL, "context:cart", false}};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct event e = order();
+        e.user.fbp = SV("fb.1.1.2");
+        e.origins.fbp = rows[i].from;
+        struct known_context one = known(rows[i].place, full(NOW - 9));
+        context_apply(&arena, &one, 1, &e);
+        expect(e.user.fbp, rows[i].taken ? FBP : "fb.1.1.2", "fbp", i);
+    }
+}
+
+// The own visit's context comes before a click id that the landing page tells without its time.
 static void test_landing_site_comes_last(void **state) {
     (void)state;
     struct event e = order();
@@ -452,7 +526,8 @@ static void test_somebody_elses_email(void **state) {
     expect(e.user.external_id, "42", "external_id", 0);
 }
 
-// Whose signal is the newest; a permission under a customer's id is nobody's. own_at 0: without a date, as in a cart's attributes.
+// Whose signal is the newest; of who merely says that he is the customer no permission counts, and a denial only where the own visit says
+// nothing. own_at 0: without a date, as in a cart's attributes.
 static void test_newest_consent_wins(void **state) {
     (void)state;
     enum { U = CONSENT_UNKNOWN, G = CONSENT_GRANTED, D = CONSENT_DENIED };
@@ -463,25 +538,43 @@ static void test_newest_consent_wins(void **state) {
         int64_t checkout_at;
         int customer;
         int64_t customer_at;
-        int want;
+        int want, want_signed;
     } rows[] = {
-        {U, 0, U, 0, U, 0, U},             {U, 0, G, NOW - 9, U, 0, G},       {U, 0, D, NOW - 9, U, 0, D},       {U, 0, U, 0, D, NOW - 9, D},
-        {G, 0, D, NOW - 9, U, 0, D},       {D, 0, G, NOW - 9, U, 0, G},       {G, 0, D, NOW + 9, U, 0, D},       {D, 0, U, 0, G, NOW - 9, D},
-        {G, 0, U, 0, D, NOW - 9, G},       {G, 0, U, 0, D, NOW + 9, D},       {U, 0, G, NOW - 9, D, NOW - 8, D}, {U, 0, D, NOW - 9, G, NOW - 8, D},
-        {U, 0, G, NOW - 8, D, NOW - 9, G}, {G, NOW, D, NOW - 9, U, 0, G},     {G, NOW, D, NOW + 9, U, 0, D},     {D, NOW, G, NOW - 9, U, 0, D},
-        {D, NOW, G, NOW - 9, G, NOW + 9, D},
+        {U, 0, U, 0, U, 0, U, U},             {U, 0, G, NOW - 9, U, 0, G, G},       {U, 0, D, NOW - 9, U, 0, D, D},
+        {U, 0, U, 0, D, NOW - 9, D, D},       {U, 0, U, 0, G, NOW - 9, U, G},       {G, 0, D, NOW - 9, U, 0, D, D},
+        {D, 0, G, NOW - 9, U, 0, G, G},       {G, 0, D, NOW + 9, U, 0, D, D},       {D, 0, U, 0, G, NOW - 9, D, D},
+        {G, 0, U, 0, D, NOW - 9, G, G},       {G, 0, U, 0, D, NOW + 9, G, D},       {U, 0, G, NOW - 9, D, NOW - 8, G, D},
+        {U, 0, D, NOW - 9, G, NOW - 8, D, G}, {U, 0, G, NOW - 8, D, NOW - 9, G, G}, {G, NOW, D, NOW - 9, U, 0, G, G},
+        {G, NOW, D, NOW + 9, U, 0, D, D},     {D, NOW, G, NOW - 9, U, 0, D, D},     {D, NOW, G, NOW - 9, G, NOW + 9, D, G},
     };
-    for (size_t i = 0; i < COUNTOF(rows); i++) {
+    for (size_t i = 0; i < 2 * COUNTOF(rows); i++) {
+        bool is_signed = i >= COUNTOF(rows);
         struct event e = order();
-        e.consent.marketing = (enum consent_state)rows[i].own;
-        e.consent_at_ms = rows[i].own_at;
+        const size_t row = i % COUNTOF(rows);
+        int want = is_signed ? rows[row].want_signed : rows[row].want;
+        e.consent.marketing = (enum consent_state)rows[row].own;
+        e.consent_at_ms = rows[row].own_at;
         struct known_context all[] = {
-            known("context:checkout", context_at(rows[i].checkout_at, FBP, NULL, (enum consent_state)rows[i].checkout)),
-            known("context:customer", context_at(rows[i].customer_at, FBP, NULL, (enum consent_state)rows[i].customer)),
+            known("context:checkout", context_at(rows[row].checkout_at, FBP, NULL, (enum consent_state)rows[row].checkout)),
+            known(is_signed ? "context:signed_customer" : "context:customer", context_at(rows[row].customer_at, FBP, NULL, (enum consent_state)rows[row].customer)),
         };
         context_apply(&arena, all, 2, &e);
-        if (e.consent.marketing != (enum consent_state)rows[i].want || sv_present(e.user.fbp) != (rows[i].want != D))
+        if (e.consent.marketing != (enum consent_state)want || sv_present(e.user.fbp) != (want != D))
             fail_msg("row %zu: %d", i, (int)e.consent.marketing);
+    }
+}
+
+// Of who merely says that he is the customer an opt-out is as weak as a denial, and brings no permission along.
+static void test_opt_out_of_a_claimed_customer(void **state) {
+    (void)state;
+    for (int own = CONSENT_UNKNOWN; own <= CONSENT_GRANTED; own++) {
+        struct event e = order();
+        e.consent.marketing = (enum consent_state)own;
+        struct known_context one = known("context:customer", full(NOW + 9));
+        one.context.consent.opt_out_of_sale = true;
+        context_apply(&arena, &one, 1, &e);
+        assert_int_equal(e.consent.marketing, own);
+        assert_int_equal(e.consent.opt_out_of_sale, own == CONSENT_UNKNOWN);
     }
 }
 
@@ -510,11 +603,11 @@ static void test_own_consent_keeps_its_origin(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_whole_post), TEST(test_refused), TEST(test_sizes), TEST(test_malformed_cookies_are_dropped), TEST(test_time_of_the_click),
-        TEST(test_consent_forms), TEST(test_denied_leaves_only_the_denial), TEST(test_merge), TEST(test_store_and_read), TEST(test_keys),
+        TEST(test_consent_forms), TEST(test_denied_leaves_only_the_denial), TEST(test_merge), TEST(test_links), TEST(test_store_and_read), TEST(test_keys),
         TEST(test_fills_and_says_from_where), TEST(test_what_the_event_says_stays), TEST(test_landing_site_comes_last), TEST(test_which_click),
         TEST(test_renewal_takes_consent_alone), TEST(test_other_visit_of_the_customer), TEST(test_signs_of_a_click),
         TEST(test_somebody_elses_email), TEST(test_other_visit_of_a_signed_customer),
-        TEST(test_newest_consent_wins), TEST(test_own_consent_keeps_its_origin),
+        TEST(test_newest_consent_wins), TEST(test_opt_out_of_a_claimed_customer), TEST(test_own_visit_note_attributes_other_visit), TEST(test_fbp_of_the_own_visit), TEST(test_own_consent_keeps_its_origin),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static int answer_of(struct world *w, struct post p, struct http_response *ret) 
     *ret = (struct http_response){.status = 200, .extra_headers = ""};
     int status = context_in_early(w->in, &r);
     if (status) {
-        context_in_refused(w->in, &r, status);
+        ret->extra_headers = context_in_refused(w->in, &r, status);
         return status;
     }
     context_in_handle(w->in, &r, ret);
@@ -178,6 +178,9 @@ static void types_bodies_and_methods(void **state) {
         int status = answer_of(*state, cases[i].post, &r);
         if (status != cases[i].status)
             fail_msg("case %zu: %d, not %d", i, status, cases[i].status);
+        bool allowed = cases[i].post.origin == good;
+        if (!has(&r, "Vary: Origin\r\n") || has(&r, "Access-Control-Allow-Origin: https://acme.example\r\n") != allowed || (!allowed && has(&r, "Access-Control")))
+            fail_msg("case %zu: %s", i, r.extra_headers);
     }
 }
 
@@ -213,6 +216,47 @@ static void it_is_kept_under_each_of_its_names(void **state) {
     c = kept(*state, "acme", "cart", "k");
     assert_false(sv_present(c.fbp.text) || sv_present(c.ip.text) || sv_present(c.user_agent.text) || sv_present(c.page_url.text));
     assert_int_equal(c.consent.marketing, CONSENT_DENIED);
+}
+
+static void posted(struct world *w, const char *shop, const char *body) {
+    struct http_response r;
+    struct post post = {.path = arena_fmt(&w->arena, "/context/%s", shop).p, .origin = "https://acme.example", .type = "text/plain", .body = body};
+    assert_int_equal(answer_of(w, post, &r), 204);
+}
+
+static bool only_denied(const struct context *c) {
+    return c->consent.marketing == CONSENT_DENIED && !c->fbp.text.p && !c->ip.text.p && !c->user_agent.text.p && c->link_count == 0;
+}
+
+// context.js says no under the cart's token alone. It reaches whatever was ever posted together with it, also by way of a third name.
+static void a_denial_reaches_every_name(void **state) {
+    struct world *w = *state;
+    const struct sv id = SV("7");
+    struct digest signature = hmac_sha256(SV("theme-secret"), &id, 1);
+    struct sv hex = hex_of(&w->arena, signature.b, SHA256_LEN);
+    static const char *const shops[] = {"acme", "sign"}, *const kinds[] = {"customer", "signed_customer"};
+    for (size_t i = 0; i < COUNTOF(shops); i++) {
+        posted(w, shops[i], "{\"cart_token\":\"c\",\"checkout_token\":\"k\",\"fbp\":\"fb.1.1760000000000.11\",\"consent\":\"granted\"}");
+        posted(w, shops[i], arena_fmt(&w->arena, "{\"checkout_token\":\"k\",\"customer_id\":\"7\",\"customer_signature\":\"" SV_FMT "\","
+                                      "\"fbp\":\"fb.1.1760000000000.11\",\"consent\":\"granted\"}", SV_ARG(hex)).p);
+        posted(w, shops[i], "{\"cart_token\":\"other\",\"fbp\":\"fb.1.1760000000000.11\",\"consent\":\"granted\"}");
+        assert_true(sv_present(kept(w, shops[i], kinds[i], "7").fbp.text));
+        posted(w, shops[i], "{\"cart_token\":\"c\",\"consent\":{\"marketing\":\"denied\"}}");
+        struct context cart = kept(w, shops[i], "cart", "c"), checkout = kept(w, shops[i], "checkout", "k"), customer = kept(w, shops[i], kinds[i], "7");
+        assert_true(only_denied(&cart) && only_denied(&checkout) && only_denied(&customer));
+        assert_int_equal(kept(w, shops[i], "cart", "other").consent.marketing, CONSENT_GRANTED);
+    }
+}
+
+// Of analytics and of sale as well; a permission reaches the visit's other names, but the customer only when it names him.
+static void a_change_reaches_every_name(void **state) {
+    struct world *w = *state;
+    posted(w, "acme", "{\"cart_token\":\"c\",\"checkout_token\":\"k\",\"customer_id\":\"7\",\"fbp\":\"fb.1.1760000000000.11\"}");
+    posted(w, "acme", "{\"cart_token\":\"c\",\"consent\":{\"marketing\":\"granted\",\"analytics\":\"denied\"},\"gpc\":true}");
+    struct context checkout = kept(w, "acme", "checkout", "k"), customer = kept(w, "acme", "customer", "7");
+    assert_true(checkout.consent.marketing == CONSENT_GRANTED && checkout.consent.analytics == CONSENT_DENIED && checkout.consent.opt_out_of_sale);
+    assert_true(customer.consent.marketing == CONSENT_UNKNOWN && customer.consent.analytics == CONSENT_DENIED && customer.consent.opt_out_of_sale);
+    assert_true(sv_present(checkout.fbp.text) && sv_present(customer.fbp.text) && checkout.link_count == 2 && customer.link_count == 0);
 }
 
 // Where the shop signs its customers' ids, one that is not signed counts as if it had not been said; the rest of the post does.
@@ -314,6 +358,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(origins_are_compared_exactly, setup, teardown),
         cmocka_unit_test_setup_teardown(types_bodies_and_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(it_is_kept_under_each_of_its_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_denial_reaches_every_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_change_reaches_every_name, setup, teardown),
         cmocka_unit_test_setup_teardown(a_customer_counts_only_when_signed, setup, teardown),
         cmocka_unit_test_setup_teardown(so_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(rates, setup, teardown),

@@ -116,6 +116,13 @@ static void an_order_is_known_again(void **state) {
     assert_true(line_of(&renewal, &e) && !e.repeat && sv_eq(e.order, first.order));
     assert_true(line_of(&other, &e) && !sv_eq(e.order, first.order));
     assert_true(line_of(&elsewhere, &e) && !sv_eq(e.order, first.order));
+    static const char *const ids[] = {"mine-1", "ord_1", "ord_9_purchase"};
+    for (size_t i = 0; i < COUNTOF(ids); i++) {
+        struct task own = finished(EVENT_PURCHASE, ids[i]);
+        own.job.source = SV("events");
+        event_property(own.plan.events[0].event, "order_id", SV("1"));
+        assert_true(line_of(&own, &e) && !e.repeat && sv_eq(e.order, first.order));
+    }
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)

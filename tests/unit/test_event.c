@@ -220,7 +220,7 @@ static void test_rules(void **state) {
     struct shop beside = {.rules = rules, .klaviyo.native_integration = true}, alone = {.rules = rules};
     assert_int_equal(COUNTOF(rows), EVENT_NAME_COUNT);
     for (size_t i = 0; i < COUNTOF(rows); i++) {
-        struct event e = {.name = rows[i].name};
+        struct event e = {.name = rows[i].name, .user.email = SV("ava@klaviyo-demo.com"), .consent.marketing = CONSENT_GRANTED};
         rule_choose(&arena, &alone, &e);
         enum event_name name = e.name;
         bool holds = name == EVENT_CHECKOUT_STARTED || name == EVENT_CART_STARTED || name == EVENT_ADD_TO_CART;

@@ -59,11 +59,12 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
     __atomic_add_fetch(&seen->handled, 1, __ATOMIC_SEQ_CST);
 }
 
-static void refused(void *ctx, const struct http_request *r, int status) {
+static const char *refused(void *ctx, const struct http_request *r, int status) {
     struct seen *seen = ctx;
     (void)r;
     __atomic_store_n(&seen->refused_status, status, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
+    return NULL;
 }
 
 static void done(void *ctx, const struct http_request *r) {
@@ -152,6 +153,8 @@ static void a_request_arrives_whole(void **state) {
     assert_string_equal(buf_cstr(&answer), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 11\r\n"
                                            "X-Test: yes\r\n\r\n{\"ok\":true}");
     buf_free(&answer);
+    assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: \r\nX:\r\nY: \r\nContent-Length:  3 \r\nZ:y\r\n\r\nabc", &answer), 200);
+    buf_free(&answer);
     assert_int_equal(exchange(&seen, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", &answer), 200);
     assert_non_null(strstr(buf_cstr(&answer), "Content-Length: 11\r\n"));
     assert_null(strstr(buf_cstr(&answer), "ok"));
@@ -182,6 +185,13 @@ static const struct {
     {"chunked", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400},
     {"chunked and length", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
     {"chunked with a space", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"length with a space", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc", 400},
+    {"empty header with a space", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX :\r\n\r\nabc", 400},
+    {"length with a tab", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length\t: 3\r\n\r\nabc", 400},
+    {"LF behind the request line", "POST /a HTTP/1.1\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"LF behind a header", "POST /a HTTP/1.1\r\nHost: h\nContent-Length: 3\r\n\r\nabc", 400},
+    {"LF alone", "POST /a HTTP/1.1\nHost: h\nContent-Length: 3\n\nabc", 400},
+    {"CR in a value", "POST /a HTTP/1.1\r\nHost: h\rX: y\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"identity", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"two hosts", "POST /a HTTP/1.1\r\nHost: h\r\nHost: i\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"not HTTP", "hello\r\n\r\n", 400},
@@ -313,6 +323,55 @@ static void a_silent_body_meets_the_deadline(void **state) {
     stop(&seen);
 }
 
+// Each would be waited for 20 s, and there are four workers.
+static void a_crowd_keeps_nobody_waiting(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answer;
+    static const char *const beginnings[] = {"", "P", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"};
+    for (size_t i = 0; i < COUNTOF(beginnings); i++) {
+        int crowd[16];
+        setup(&seen, 20000);
+        for (size_t k = 0; k < COUNTOF(crowd); k++) {
+            crowd[k] = connected(&seen);
+            send_all(crowd[k], beginnings[i], strlen(beginnings[i]));
+        }
+        int64_t started = clock_mono_ms();
+        assert_int_equal(exchange(&seen, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", &answer), 200);
+        assert_in_range(clock_mono_ms() - started, 0, 10000);
+        assert_int_equal(seen.handled, 1);
+        buf_free(&answer);
+        for (size_t k = 0; k < COUNTOF(crowd); k++)
+            close(crowd[k]);
+        http_server_stop(seen.server);
+    }
+}
+
+// All workers are taken by requests that are read and take their time: nothing is cut.
+static void a_crowd_at_work_is_answered(void **state) {
+    (void)state;
+    struct seen seen;
+    struct buf answers[4];
+    int crowd[COUNTOF(answers)];
+    static const char request[] = "POST /gate HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    setup(&seen, 0);
+    pthread_mutex_lock(&seen.gate);
+    for (size_t i = 0; i < COUNTOF(crowd); i++) {
+        crowd[i] = connected(&seen);
+        send_all(crowd[i], request, strlen(request));
+    }
+    struct pollfd answered = {.fd = crowd[0], .events = POLLIN};
+    assert_int_equal(poll(&answered, 1, 1500), 0);  // long enough to be cut
+    pthread_mutex_unlock(&seen.gate);
+    for (size_t i = 0; i < COUNTOF(crowd); i++) {
+        buf_init(&answers[i], 1 << 16);
+        read_all(crowd[i], &answers[i]);
+        assert_int_equal(status_in(&answers[i]), 200);
+        buf_free(&answers[i]);
+    }
+    http_server_stop(seen.server);
+}
+
 static void a_second_request_on_the_connection_is_not_read(void **state) {
     (void)state;
     struct seen seen;
@@ -412,6 +471,8 @@ int main(void) {
         cmocka_unit_test(a_body_that_ends_too_soon_is_refused),
         cmocka_unit_test(a_trickling_body_meets_the_deadline),
         cmocka_unit_test(a_silent_body_meets_the_deadline),
+        cmocka_unit_test(a_crowd_keeps_nobody_waiting),
+        cmocka_unit_test(a_crowd_at_work_is_answered),
         cmocka_unit_test(a_second_request_on_the_connection_is_not_read),
         cmocka_unit_test(who_waits_for_100_gets_it),
         cmocka_unit_test(draining_waits_for_what_is_in_work_and_refuses_the_rest),

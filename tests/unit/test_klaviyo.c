@@ -414,6 +414,10 @@ static void test_outcomes(void **state) {
         struct outcome outcome = answered(rows[i].status, rows[i].body, NULL);
         if (outcome.kind != rows[i].kind || !sv_is(outcome.reason, rows[i].reason))
             fail_msg("row %zu: %d " SV_FMT, i, outcome.kind, SV_ARG(outcome.reason));
+        // Beside the events a key without the scope loses the profile; it holds nothing up.
+        struct answer answer = {.status = rows[i].status, .body = sv_of(rows[i].body), .transport_error = SV("connection refused")};
+        enum outcome_kind aside = rows[i].status == 403 && rows[i].kind == OUTCOME_PAUSE ? OUTCOME_REJECT : rows[i].kind;
+        assert_int_equal(klaviyo_side_outcome(&arena, &answer, NOW_MS).kind, aside);
     }
 }
 

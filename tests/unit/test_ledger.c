@@ -89,10 +89,13 @@ static void identifiers_of_a_draft(void **state) {
 
 static void the_order_of_an_id(void **state) {
     (void)state;
-    static const char *const rows[][2] = {{"ord_1_purchase", "1"}, {"ord_1_renewal", "1"}, {"ord_450789469_purchase", "450789469"},
-                                          {"rc_charge_7_renewal", "rc_charge_7_renewal"}, {"ord_", "ord_"}, {"ord__x", "ord__x"}, {"ord_1", "ord_1"}, {"mine", "mine"}};
+    static const char *const rows[][3] = {
+        {NULL, "ord_1_purchase", "1"}, {NULL, "ord_1_renewal", "1"}, {NULL, "ord_450789469_purchase", "450789469"}, {NULL, "rc_charge_7_renewal", "rc_charge_7_renewal"},
+        {NULL, "ord_", "ord_"}, {NULL, "ord__x", "ord__x"}, {NULL, "ord_1", "1"}, {NULL, "mine", "mine"}, {"1", "mine-1", "1"}, {" 1 ", "ord_2", "1"}, {"", "ord_2", "2"},
+        {"gid://shopify/Order/1", "mine-1", "1"}, {"7", "rc_charge_7_renewal", "7"},
+    };
     for (size_t i = 0; i < COUNTOF(rows); i++)
-        expect_text(order_of(sv_of(rows[i][0])), rows[i][1], i);
+        expect_text(order_of(sv_of(rows[i][0]), sv_of(rows[i][1])), rows[i][2], i);
 }
 
 // ---- reasons, as the plan gives them

@@ -48,7 +48,8 @@ static void check_line(struct arena *a, const struct rules *rules, struct sv lin
     const struct shop shop = {.name = SV("acme"), .domain = SV("acme.myshopify.com"), .rules = rules, .meta.configured = true,
                               .klaviyo = {.configured = true, .native_integration = true}};
     struct sv name, step, rest, path, value, reason = SV_NONE;
-    assert_true(sv_cut(line, ' ', &name, &rest) && sv_cut(rest, ' ', &step, &rest));
+    assert_true(sv_cut(line, ' ', &name, &rest));
+    assert_true(sv_cut(rest, ' ', &step, &rest));
     struct event e = order(name);
     const struct destination *d = destination_named(step);
     rule_choose(a, &shop, &e);

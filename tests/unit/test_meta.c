@@ -179,13 +179,22 @@ static void test_limited_data_use_without_an_address(void **state) {
     }
 }
 
+static void assert_origins(const struct event *e, bool browser, const char *want) {
+    struct buf out;
+    struct jw w;
+    buf_init(&out, 1 << 12);
+    jw_init(&w, &out);
+    assert_true(sv_is(meta_user_write(&w, &arena, e, browser), want));
+    buf_free(&out);
+}
+
 // Only of what is sent, in the words of Meta.
 static void test_identity_is_told(void **state) {
     (void)state;
     struct event e = {.user = {.email = SV("ava@klaviyo-demo.com"), .phone = SV("+1"), .ip = SV("192.0.2.7"), .fbp = SV("fb.1.1.2"), .fbc = SV("broken"), .city = SV("Ulm")},
                       .origins = {.email = "order", .fbp = "note attribute", .fbc = "landing_site", .ip = "context:cart"}};
-    assert_true(sv_is(meta_user_origins(&arena, &e, true), "em=order, client_ip_address=context:cart, fbp=note attribute"));
-    assert_true(sv_is(meta_user_origins(&arena, &e, false), "em=order"));
+    assert_origins(&e, true, "em=order, client_ip_address=context:cart, fbp=note attribute");
+    assert_origins(&e, false, "em=order");
 }
 
 static void test_time_is_never_in_the_future(void **state) {

@@ -68,6 +68,7 @@ static void test_faults(void **state) {
         {"version: 1\nrules:\n  quiz_that_was_taken_by_somebody_who_has_a_very_long_name_for_all_its_: {}",
          "3: event \"quiz_that_was_taken_by_somebody_who_has_a_very_l\": a name is 1 to 64 of a-z, 0-9 and _; no event can have this one"},
         {"version: 1\nrules:\n  purchase: yes", "3: purchase must be a map"},
+        {"version: 1\nrules:\n  search:\n    - when: value > 5\n    - { skip: true }\n    - when: value > 9\n", "6: this rule is never reached: the one before it, of line 5, has no `when`"},
         {"version: 1\nrules:\n  purchase: []", "3: purchase: the list has no rule (nothing is sent with skip: true)"},
         {"version: 1\nrules:\n  purchase:\n    - 1", "4: purchase must be a map"},
         // a rule
@@ -245,9 +246,18 @@ static void test_cut_off(void **state) {
         (void)faults_of((struct sv){right, n});
 }
 
+static void what_a_built_in_set_may_not_say_is_a_fault_of_the_rule(void **state) {
+    (void)state;
+    struct faults faults = faults_of(SV("version: 1\nrules:\n  lead:\n    meta: { use: [money] }"));
+    assert_int_equal(faults.count, 2);
+    assert_string_equal(buf_cstr(&text), "own.yaml:3: meta: \"value\" is written by fireorder itself: choose another name\n"
+                                         "own.yaml:3: meta: \"currency\" is written by fireorder itself: choose another name\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(what_a_built_in_set_may_not_say_is_a_fault_of_the_rule),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_nothing_is_hidden),
         cmocka_unit_test(test_too_much),

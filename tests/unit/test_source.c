@@ -109,6 +109,7 @@ static const struct row rows[] = {
     {"events/product_viewed/view_content_alias", PLAIN, "pv_8843", "product_viewed", "2026-11-20T09:15:00Z", "web", NULL, "customer email phone"},
     {"events/purchase/beside_native", PLAIN, "ord_10494_purchase", "purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},
     {"events/purchase/five_days_old", PLAIN, "ord_10401_purchase", "purchase", "2026-11-16T11:00:00Z", "web", NULL, "order customer email phone"},
+    {"events/purchase/opted_out_in_california", PLAIN, "ord_10497_purchase", "purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},
     {"events/purchase/opted_out_of_sale", PLAIN, "ord_10496_purchase", "purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},
     {"events/purchase/placed_order", PLAIN, "ord_10492_purchase", "purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},
     {"events/purchase/test_event_code", PLAIN, "ord_10495_purchase", "purchase", "2026-11-20T15:00:20Z", "web", NULL, "order customer email phone"},

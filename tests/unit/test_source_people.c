@@ -133,7 +133,12 @@ static void stock(void **state) {
     assert_text(event_property_text(d.events, "product_id"), "632910392");
     assert_text(event_property_text(d.events, "variant_id"), "808950810");
     assert_text(event_property_text(d.events, "sku"), "SKU-481");
-    assert_text(event_property_text(d.events, "product_name"), "Serum");
+    assert_text(event_property_text(d.events, "product_name"), NULL);  // the webhook does not say it
+    assert_text(d.events->items[0].title, NULL);
+    assert_text(d.events->items[0].variant_title, "30 ml");
+    d = decode("variants/in_stock", SV("{\"id\":9,\"updated_at\":" AT ",\"title\":\"Default Title\",\"product_title\":\"Serum\",\"customer\":{\"id\":5}}"));
+    assert_text(event_property_text(d.events, "product_name"), "Serum");  // a flow has added it
+    assert_text(d.events->items[0].variant_title, NULL);
 }
 
 // ---- what people send themselves, once it is accepted

@@ -10,7 +10,7 @@
 #include "store_engines.h"
 
 #define REQUEST "back_in_stock_requested"
-#define VARIANT "{\"id\":808950810,\"product_id\":632910392,\"title\":\"30 ml\",\"product_title\":\"Serum\",\"price\":\"129.95\",\"sku\":\"SKU-481\"," \
+#define VARIANT "{\"id\":808950810,\"product_id\":632910392,\"title\":\"30 ml\",\"price\":\"129.95\",\"sku\":\"SKU-481\"," \
                 "\"inventory_item_id\":39072856,\"inventory_quantity\":24,\"updated_at\":\"2026-11-21T09:59:00Z\"}"
 #define LEVEL "{\"inventory_item_id\":39072856,\"location_id\":1,\"available\":3,\"updated_at\":\"2026-11-21T09:59:00Z\"}"
 
@@ -59,9 +59,9 @@ static void answers(void **state) {
         expect_text(gone[i], NULL, i);
     assert_int_equal(e.item_count, 1);
     const struct { struct sv is; const char *want; } rows[] = {
-        {e.user.email, "ava@klaviyo-demo.com"}, {e.user.first_name, "Ava"}, {e.items[0].title, "Serum"}, {e.items[0].variant_title, "30 ml"},
+        {e.user.email, "ava@klaviyo-demo.com"}, {e.user.first_name, "Ava"}, {e.items[0].title, "Old name"}, {e.items[0].variant_title, "30 ml"},
         {e.items[0].price, "129.95"}, {e.items[0].url, "https://acme.example/s"}, {e.items[0].inventory_item_id, "39072856"},
-        {event_property_text(&e, "list"), "restock"}, {event_property_text(&e, "sku"), "SKU-481"}, {event_property_text(&e, "inventory_quantity"), "24"},
+        {event_property_text(&e, "list"), "restock"}, {event_property_text(&e, "sku"), "OLD"}, {e.items[0].sku, "SKU-481"}, {event_property_text(&e, "product_name"), NULL}, {event_property_text(&e, "inventory_quantity"), "24"},
         {e.experiment_variant, "B"},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)

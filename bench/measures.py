@@ -1,0 +1,299 @@
+"""What is measured. Each function takes the tally, runs one round (or all, where nothing is compared) and notes its figures by name."""
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+
+from world import BUILD, FIXTURE, ROOT, SECRET, THREADS, Bare, Fault, Fireorder, Peer, free_port, load, wait_for
+
+IN_FLIGHT = 512       # requests that fireorder has open at most (server/serve.c)
+PROBE = 1000          # orders whose acceptance is measured beside a backlog
+WARM = 2_000_000      # the numbers of the orders that only warm up
+
+
+class Tally:
+    """Figures by name, a value a round."""
+
+    def __init__(self, args, destination):
+        self.args, self.destination, self.series, self.round = args, destination, {}, 0
+
+    def note(self, name, value):
+        self.series.setdefault(name, []).append(value)
+
+    def median(self, name):
+        return statistics.median(self.series[name]) if self.series.get(name) else None
+
+    def ratio(self, over, under):
+        """The median of the rounds' ratios: both sides of one were measured within the same minute."""
+        pairs = list(zip(self.series.get(over, []), self.series.get(under, [])))
+        return statistics.median(a / b for a, b in pairs) if pairs and all(b for _, b in pairs) else None
+
+
+def now_us():
+    return time.monotonic_ns() / 1000
+
+
+def _in_turn(t, sides):
+    """Every second round the other way round, so that a machine which gets slower or quicker favours nobody."""
+    for side in reversed(sides) if t.round % 2 else sides:
+        side()
+
+
+# ---- acknowledged
+
+def _closed_loop(t, name, make, count, **options):
+    t.destination.fresh(mode="stall")
+    with make() as c:
+        load(c.port, min(count, 2000), first=WARM, **options)
+        cpu = c.cpu_s()
+        got = load(c.port, count, **options)
+        t.note(f"{name} CPU us", (c.cpu_s() - cpu) / count * 1e6)
+        t.note(f"{name} acks/s", got["per_second"])
+        t.note(f"{name} p50 ms", got["p50_us"] / 1000)
+        t.note(f"{name} p99 ms", got["p99_us"] / 1000)
+
+
+def acks(t):
+    """Dispatch stands still: the destination answers nothing."""
+    d, n = t.destination, t.args.events
+    _in_turn(t, [
+        lambda: _closed_loop(t, "bare", Bare, 2 * n),
+        lambda: _closed_loop(t, "fireorder sqlite", lambda: Fireorder(d), n),
+        lambda: _closed_loop(t, "fireorder everysec", lambda: Fireorder(d, "everysec"), n),
+        lambda: _closed_loop(t, "fireorder always", lambda: Fireorder(d, "always"), n),
+        lambda: _closed_loop(t, "fireorder 401", lambda: Fireorder(d), 2 * n, wrong=True, expect=401),
+        lambda: _closed_loop(t, "bare, keep-alive", lambda: Bare(keep_alive=True), 4 * n),
+    ])
+
+
+def _open_loop(t, name, make, latency_ms):
+    seconds, rate, d = t.args.seconds, 200, t.destination
+    with make() as c:
+        d.fresh(latency_ms=latency_ms)
+        load(c.port, 1000, first=WARM, connections=128)
+        d.wait_both(1000, 60)
+        cpu = c.cpu_s()
+        got = load(c.port, rate * seconds, connections=128, rate=rate)
+        d.wait_both(1000 + rate * seconds, 60)
+        t.note(f"{name} {latency_ms} ms, p50 ms", got["p50_us"] / 1000)
+        t.note(f"{name} {latency_ms} ms, p99 ms", got["p99_us"] / 1000)
+        t.note(f"{name} {latency_ms} ms, CPU s/1000", (c.cpu_s() - cpu) / (rate * seconds) * 1000)
+        d.check(0, rate * seconds)
+
+
+def at_200(t):
+    d = t.destination
+    sides = [("fireorder", lambda: Fireorder(d))]
+    if t.args.peers:
+        sides += [("inline", lambda: Peer(d, "inline")), ("queue", lambda: Peer(d, "queue"))]
+    _in_turn(t, [lambda n=name, m=make, ms=latency: _open_loop(t, n, m, ms) for latency in (0, 100) for name, make in sides])
+
+
+def starvation(t):
+    t.destination.fresh(mode="stall")
+    with Fireorder(t.destination) as c:
+        got = load(c.port, 20 * THREADS, connections=4 * THREADS)
+        t.note("starved of 4x", got["starved"])
+        t.note("longest wait ms, 4x", got["max_us"] / 1000)
+
+
+# ---- delivered
+
+def _saturation(t, name, make, count):
+    d = t.destination
+    with make() as c:
+        d.fresh()
+        load(c.port, 1000, first=WARM)
+        d.wait_both(1000, 120)
+        d.fresh()
+        cpu = c.cpu_s()
+        got = load(c.port, count)
+        stats = d.wait_both(count, 300)
+        time.sleep(0.1)  # the last records
+        t.note(f"{name} acks/s", got["per_second"])
+        t.note(f"{name} p99 ms", got["p99_us"] / 1000)
+        t.note(f"{name} delivered/s", count * 1e6 / max(1, stats["last_us"] - stats["first_us"]))
+        t.note(f"{name} CPU s/1000", (c.cpu_s() - cpu) / count * 1000)
+        t.note(f"{name} RSS MB", c.rss_mb())
+        d.check(0, count)
+
+
+def delivered(t):
+    d = t.destination
+    sides = [("fireorder", lambda: Fireorder(d)), ("fireorder, profiles too", lambda: Fireorder(d, profiles=True)),
+             ("fireorder always", lambda: Fireorder(d, "always"))]
+    if t.args.peers:
+        sides += [("inline", lambda: Peer(d, "inline")), ("queue", lambda: Peer(d, "queue")),
+                  ("queue always", lambda: Peer(d, "queue", "always")), ("brief", lambda: Peer(d, "brief"))]
+    _in_turn(t, [lambda n=name, m=make: _saturation(t, f"sat. {n}", m, t.args.events) for name, make in sides])
+
+
+def _fill(c, d, count, **options):
+    """So many orders accepted and none delivered."""
+    d.fresh(mode="stall", lanes=options.get("lanes", 0))
+    load(c.port, count, timeout=60, **options)
+
+
+def _accept_cpu_s(c, first, **options):
+    """CPU seconds of one accept beside what waits already."""
+    cpu = c.cpu_s()
+    load(c.port, PROBE, first=first, **options)
+    return (c.cpu_s() - cpu) / PROBE
+
+
+def _release(c, d, count, latency_ms=0, until=None):
+    """Delivers what waits. Returns events/s and CPU seconds per event, until so many are delivered (all)."""
+    until = until or count
+    cpu, start = c.cpu_s(), now_us()
+    d.set(mode="ok", latency_ms=latency_ms)
+    stats = d.wait_both(until, 600)
+    return stats["both"] * 1e6 / max(1, stats["last_us"] - start), (c.cpu_s() - cpu) / max(1, stats["both"])
+
+
+def drain(t):
+    """A backlog, with nothing coming in."""
+    d = t.destination
+    for latency in (0, 100):
+        count = t.args.events if latency == 0 else max(t.args.events, 8000)
+        with Fireorder(d) as c:
+            _fill(c, d, count)
+            rate, cpu = _release(c, d, count, latency)
+            t.note(f"drain {latency} ms events/s", rate)
+            t.note(f"drain {latency} ms CPU s/1000", cpu * 1000)
+            d.check(0, count, once=False)
+
+
+# ---- cost
+
+def _genuine_request(port):
+    body = (ROOT / FIXTURE / "request.json").read_bytes()
+    signature = base64.b64encode(hmac.new(SECRET.encode(), body, hashlib.sha256).digest())
+    return (b"POST /hooks/acme/shopify HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Shopify-Topic: orders/create\r\n"
+            b"X-Shopify-Hmac-Sha256: " + signature + b"\r\nX-Shopify-Webhook-Id: start\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body)
+
+
+def _answers_200(port, request):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as s:
+            s.settimeout(2)
+            s.sendall(request)
+            return s.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        return False
+
+
+def start_up(t):
+    t.destination.fresh()
+    for _ in range(max(3, t.args.rounds)):
+        with Fireorder(t.destination, wait=False) as c:
+            start, request = now_us(), _genuine_request(c.port)
+            while not _answers_200(c.port, request):
+                if now_us() - start > 20e6:
+                    raise Fault("fireorder did not start")
+                time.sleep(0.0005)
+            t.note("start to first durable 200, ms", (now_us() - start) / 1000)
+
+
+def sizes(t):
+    program, stripped = BUILD / "fireorder", BUILD / "work" / "fireorder.stripped"
+    stripped.parent.mkdir(exist_ok=True)
+    shutil.copy(program, stripped)
+    subprocess.run(["strip", str(stripped)], check=True)
+    t.note("binary, MB", os.path.getsize(program) / 1e6)
+    t.note("binary stripped, MB", os.path.getsize(stripped) / 1e6)
+
+
+def memory(t):
+    d, count = t.destination, 20_000
+    d.fresh(mode=503)
+    with Fireorder(d) as c:
+        time.sleep(0.5)
+        t.note("RSS idle MB", c.rss_mb())
+        load(c.port, count, timeout=60)
+        time.sleep(3)
+        t.note("RSS 20,000 pending, destinations down, MB", c.rss_mb())
+        if c.metric("fireorder_pending") != count:
+            raise Fault(f"{c.metric('fireorder_pending')} pending, not {count}")
+
+
+# ---- growth
+
+def _grow(t, name, count, until, **options):
+    shops = options.get("shops", 1)
+    with Fireorder(t.destination, shops=shops, own_mapping="shops" not in options) as c:
+        _fill(c, t.destination, count, **options)
+        t.note(f"{name}: accept, us CPU", _accept_cpu_s(c, count, **options) * 1e6)
+        t.note(f"{name}: RSS MB", c.rss_mb())
+        rate, cpu = _release(c, t.destination, count + PROBE, until=until)
+        t.note(f"{name}: deliver, us CPU", cpu * 1e6)
+        t.note(f"{name}: events/s", rate)
+        if until == count + PROBE:
+            t.destination.check(0, until, once=False)
+
+
+def growth(t):
+    for count in (1_000, 100_000, *((1_000_000,) if t.args.full else ())):
+        _grow(t, f"{count:,} pending", count, min(count + PROBE, 5000))
+    for lanes, count in ((1, 1000), (10_000, 10_000), *(((100_000, 100_000),) if t.args.full else ())):
+        _grow(t, f"{lanes:,} lanes", count, count + PROBE, lanes=lanes)
+    for shops in (1, 200):
+        _grow(t, f"{shops} shops", 4000, 4000 + PROBE, shops=shops)
+
+
+def _to_meta(t, c, first):
+    """Median and p99 of the time from acknowledgement to Meta's request, at 200/s."""
+    count, file = 200 * t.args.seconds, BUILD / "work" / "acks"
+    load(c.port, count, first=first, connections=64, rate=200, acks=file)
+    wait_for(lambda: t.destination.stats(first, count)["missing"] == 0, 120, "the others' orders")
+    acked = memoryview(file.read_bytes()).cast("q").tolist()
+    gaps = sorted(meta - ack for ack, meta in zip(acked, t.destination.times(first, count)))
+    return statistics.median(gaps) / 1000, gaps[len(gaps) * 99 // 100] / 1000
+
+
+def hot_lane(t):
+    """What one person with many orders waiting does to everybody else."""
+    with Fireorder(t.destination) as c:
+        t.destination.fresh()
+        load(c.port, 1000, first=WARM)
+        t.destination.wait_both(1000, 60)
+        p50, p99 = _to_meta(t, c, 1_000_000)
+        _fill(c, t.destination, 10_000, lanes=1)
+        t.destination.set(mode="ok", lanes=0)
+        hot50, hot99 = _to_meta(t, c, 1_500_000)
+        t.note("ack to Meta alone, p50 ms", p50)
+        t.note("ack to Meta alone, p99 ms", p99)
+        t.note("ack to Meta beside a hot lane, p50 ms", hot50)
+        t.note("ack to Meta beside a hot lane, p99 ms", hot99)
+        t.note("the hot lane was still at it", t.destination.stats(0, 10_000)["missing"])
+
+
+# ---- outage
+
+def outage(t):
+    """Destinations down, a backlog, and Klaviyo's limits when they are back; new orders come in all the while."""
+    d, limit = t.destination, 350
+    backlog = 100_000 if t.args.full else 1400
+    d.fresh(mode=503)
+    with Fireorder(d) as c:
+        load(c.port, backlog, timeout=60)
+        time.sleep(2)
+        d.set(mode="ok", events_per_second=limit, events_per_minute=3500, jobs_per_second=10, jobs_per_minute=150)
+        start = now_us()
+        live = load(c.port, 100, first=1_000_000, rate=20)
+        wait_for(lambda: d.stats(1_000_000, 100)["missing"] == 0, 900, "the live orders")
+        t.note("live orders at Klaviyo after s", (now_us() - start) / 1e6)
+        d.wait_both(backlog + 100, 3600)
+        stats = d.check(0, backlog, once=False)
+        took = (now_us() - start) / 1e6
+        t.note("backlog", backlog)
+        t.note("drained in s", took)
+        t.note("the limit alone would take s", (backlog + 100) / limit if backlog < 3400 else (backlog + 100) / 3500 * 60)
+        t.note("429 answers", stats["throttled"])
+        t.note("bulk jobs", stats["jobs"])
+        t.note("sent before Meta, told so", stats["told_late"])
+        t.note("ack p99 ms during the drain", live["p99_us"] / 1000)

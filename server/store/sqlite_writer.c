@@ -1,0 +1,188 @@
+// sqlite_writer.c: one connection, one thread that owns it.
+//
+// Every call posts a request and waits. The writer takes what is queued into one transaction (a group commit: one sync for
+// many accepts), and nobody hears of a result before that is durable. A request that fails is undone alone; when the
+// transaction fails, everybody in it hears the error.
+#include "server/store/sqlite_writer.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+
+enum { BATCH_MOST = 64 };
+
+// A request lives on the stack of the caller, who waits for `done`.
+struct request {
+    verb_function *verb;
+    void *args;
+    enum rc rc;
+    struct err err;
+    sem_t done;
+    struct request *next;
+};
+
+struct writer {
+    struct db *db;  // the thread's, after opening
+    void (*broken)(void *ctx);
+    void *broken_ctx;
+    int64_t wall_minus_mono_ms;
+    pthread_t thread;
+    pthread_mutex_t lock;  // of all below
+    pthread_cond_t posted;
+    struct request *first, *last;
+    bool closing;
+};
+
+// Wall time that never jumps: a step of the clock would end all leases, or none. The next start takes the clock as it is.
+static int64_t now_ms(const struct writer *w) {
+    return clock_mono_ms() + w->wall_minus_mono_ms;
+}
+
+// ---- the writer
+
+static void fail_all(struct request *const *batch, size_t n, enum rc rc, const struct err *e) {
+    for (size_t i = 0; i < n; i++) {
+        batch[i]->rc = rc;
+        batch[i]->err = *e;
+    }
+}
+
+// run_one: false when its failure ended the whole transaction.
+static bool run_one(struct db *db, int64_t now, struct request *r) {
+    db_mark(db);
+    r->verb(db, now, r->args);
+    db_rest(db);
+    r->rc = db_take_error(db, &r->err);
+    if (r->rc == RC_OK)
+        db_unmark(db);
+    else if (db_in_transaction(db))
+        db_undo(db);
+    return db_in_transaction(db) && !db_broken(db);
+}
+
+static void run_batch(struct writer *w, struct request *const *batch, size_t n) {
+    struct db *db = w->db;
+    struct err e = {0};
+    int64_t now = now_ms(w);
+    db_begin(db);
+    bool whole = db_ok(db);
+    for (size_t i = 0; whole && i < n; i++) {
+        whole = run_one(db, now, batch[i]);
+        if (!whole)
+            e = batch[i]->err;
+    }
+    FAILPOINT("sqlite.before_commit");
+    if (whole)
+        db_commit(db);
+    FAILPOINT("sqlite.after_commit");
+    enum rc rc = db_take_error(db, &e);
+    if (rc == RC_OK && !whole)
+        rc = e.code;
+    db_rollback(db);
+    if (rc != RC_OK)
+        fail_all(batch, n, rc, &e);
+}
+
+// take_batch waits for requests; 0: closing, and nothing is left.
+static size_t take_batch(struct writer *w, struct request **batch) {
+    size_t n = 0;
+    pthread_mutex_lock(&w->lock);
+    while (!w->first && !w->closing)
+        pthread_cond_wait(&w->posted, &w->lock);
+    for (; w->first && n < BATCH_MOST; w->first = w->first->next)
+        batch[n++] = w->first;
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}
+
+static void *write_batches(void *arg) {
+    struct writer *w = arg;
+    struct request *batch[BATCH_MOST];
+    bool told = false;
+    for (size_t n; (n = take_batch(w, batch)) > 0;) {
+        run_batch(w, batch, n);
+        for (size_t i = 0; i < n; i++)
+            sem_post(&batch[i]->done);  // from here on the request is gone
+        FAILPOINT("sqlite.told");
+        db_tidy(w->db);
+        if (db_broken(w->db) && !told && w->broken) {
+            told = true;
+            w->broken(w->broken_ctx);
+        }
+    }
+    return NULL;
+}
+
+enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
+    struct request r = {.verb = verb, .args = args};
+    sem_init(&r.done, 0, 0);
+    pthread_mutex_lock(&w->lock);
+    // r outlives its place in the queue: nobody leaves before the writer is done with it.
+    if (w->first)
+        w->last->next = &r;
+    else
+        w->first = &r;  // cppcheck-suppress autoVariables
+    w->last = &r;  // cppcheck-suppress autoVariables
+    pthread_cond_signal(&w->posted);
+    pthread_mutex_unlock(&w->lock);
+    while (sem_wait(&r.done) != 0 && errno == EINTR)
+        ;
+    sem_destroy(&r.done);
+    if (r.rc != RC_OK && e)
+        *e = r.err;
+    return r.rc;
+}
+
+// ---- opening and closing
+
+static void free_writer(struct writer *w) {
+    db_close(w->db);
+    pthread_cond_destroy(&w->posted);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static enum rc begin(struct writer *w, const struct writer_config *config, struct err *e) {
+    enum rc rc = db_open(&config->db, &w->db, e);
+    if (rc != RC_OK)
+        return rc;
+    db_begin(w->db);
+    config->begin(w->db, now_ms(w), config->begin_args);
+    db_commit(w->db);
+    return db_take_error(w->db, e);
+}
+
+enum rc writer_open(const struct writer_config *config, struct writer **ret, struct err *e) {
+    struct writer *w = calloc(1, sizeof *w);
+    if (!w)
+        return err_set(e, RC_UNAVAILABLE, "out of memory");
+    w->broken = config->broken;
+    w->broken_ctx = config->broken_ctx;
+    w->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->posted, NULL);
+    enum rc rc = begin(w, config, e);
+    if (rc == RC_OK && pthread_create(&w->thread, NULL, write_batches, w) != 0)
+        rc = err_set(e, RC_IO, "store: no thread can be started");
+    if (rc != RC_OK) {
+        free_writer(w);
+        return rc;
+    }
+    *ret = w;
+    return RC_OK;
+}
+
+void writer_close(struct writer *w) {
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->posted);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    free_writer(w);
+}

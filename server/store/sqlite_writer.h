@@ -1,0 +1,25 @@
+// sqlite_writer.h: the one thread that owns an SQLite file, and those who have it do things there. The store's file is one, the spool's another.
+// A verb runs on that thread, inside a transaction that it may share with others; it sees those before it. Its errors stick to the
+// db, and what it put into args counts only when writer_perform returns RC_OK: then it is durable.
+#ifndef SERVER_STORE_SQLITE_WRITER_H
+#define SERVER_STORE_SQLITE_WRITER_H
+
+#include "server/store/sqlite_db.h"
+
+typedef void verb_function(struct db *db, int64_t now, void *args);  // now: wall time in milliseconds
+
+struct writer;
+struct writer_config {
+    struct db_config db;
+    verb_function *begin;         // runs alone, before writer_open returns
+    void *begin_args;
+    void (*broken)(void *ctx);    // once, when the disk failed (db_broken): all that is left is to end; NULL: nobody asks
+    void *broken_ctx;
+};
+
+MUST_CHECK enum rc writer_open(const struct writer_config *config, struct writer **ret, struct err *e);
+void writer_close(struct writer *w);  // what was posted before is still carried out; NULL is fine
+// writer_perform: any thread; waits until it is done. e may be NULL.
+MUST_CHECK enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e);
+
+#endif
