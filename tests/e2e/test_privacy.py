@@ -30,8 +30,8 @@ def settled(service, topic, state="done", deadline=20):
     return wait_for(lambda: reason_of(service, topic, state), deadline, f"{topic} to be {state}")
 
 
-def buy(service, number, **more):
-    assert service.shopify("orders/create", order(number, email=f"person{number}@klaviyo-demo.com", **more)) == (200, "accepted")
+def buy(service, number, delivery=None, **more):
+    assert service.shopify("orders/create", order(number, email=f"person{number}@klaviyo-demo.com", **more), delivery) == (200, "accepted")
 
 
 def refund(number):
@@ -221,3 +221,28 @@ def test_a_key_that_is_missing_is_told(start, destinations):
     with_keys(service, "n", "k")
     assert service.redrive(dead) is not None
     destinations.wait_delivered(["ord_4801_purchase"])
+
+
+def test_keys_are_replaced_while_redis_is_away(start, redis, tmp_path, destinations):
+    """The spool says of which key the hashes are; with that one gone the start waits for Redis."""
+    service = start(redis.url, extra=f"spool: {tmp_path}/spool.db")
+    buy(service, 4901, delivery="once")
+    service.wait_drained()
+    service.stop()
+    redis.kill()
+    with_keys(service, "n", "k")
+    buy(service, 4902, delivery="later")
+    assert service.metric("fireorder_spooled") == 1
+    redis.start()
+    wait_for(lambda: service.metric("fireorder_spooled") == 0, what="it to be forwarded")
+    destinations.wait_delivered(["ord_4902_purchase"])
+    assert service.shopify("orders/create", order(4901), "once") == (200, "duplicate")
+    assert service.shopify("orders/create", order(4902), "later") == (200, "duplicate")
+    service.stop()
+    redis.kill()
+    service.config.write_text(re.sub(r"^seal_key:.*$", f"seal_key: {key('n')}", service.config.read_text(), flags=re.M))
+    service.start(wait=False)
+    assert service.process.wait(20) == 1
+    redis.start()
+    service.start()
+    assert service.shopify("orders/create", order(4902), "later") == (200, "duplicate")
