@@ -184,7 +184,7 @@ static enum result pin(struct ingest *in, const struct shop *shop) {
 // Recharge signs with and without a time. The first delivery that has one is remembered for good, and from then on the weaker
 // signature, which anybody could fall back to by leaving the better one out, opens nothing. ACCEPTED: go on.
 static enum result check_pin(struct ingest *in, const struct shop *shop, struct signature s, struct arena *a) {
-    struct sv pinned;
+    struct lookup pinned = {.shop = shop->name, .key = PIN_KEY};
     struct err e;
     int64_t waiting;
     if (is_marked(in, shop, PINNED))
@@ -193,10 +193,11 @@ static enum result check_pin(struct ingest *in, const struct shop *shop, struct 
         return pin(in, shop);
     if (is_marked(in, shop, TIMED))
         return REJECTED_SIGNATURE;
-    if (store_state_get(in->store, a, shop->name, PIN_KEY, &pinned, &e) != RC_OK)
+    if (store_look_up(in->store, a, &pinned, 1, &e) != RC_OK)
         return store_spools(in->store, &waiting) && is_marked(in, shop, UNPINNED) ? ACCEPTED : store_failed(in, &e);
-    set_mark(in, shop, pinned.p ? PINNED : UNPINNED);
-    return pinned.p ? REJECTED_SIGNATURE : ACCEPTED;
+    bool there = pinned.ret.p || pinned.unreadable.p;  // that there is one says it all
+    set_mark(in, shop, there ? PINNED : UNPINNED);
+    return there ? REJECTED_SIGNATURE : ACCEPTED;
 }
 
 // ACCEPTED: it is from whom it says.
