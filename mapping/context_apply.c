@@ -14,7 +14,7 @@ static bool has_visit(const struct event *e) {
     for (size_t i = 0; i < COUNTOF(without); i++)
         if (sv_is(e->origin, without[i]))
             return false;
-    return e->name != EVENT_RENEWAL_CHARGED && e->name != EVENT_RENEWAL_FAILED;
+    return e->name != EVENT_RENEWAL_CHARGED && e->name != EVENT_RENEWAL_FAILED && e->name != EVENT_INVENTORY_RESTOCKED;
 }
 
 static bool of_claimed_customer(const struct known_context *k) {
@@ -32,7 +32,8 @@ static int64_t told_at_ms(const struct event *e, bool same_visit) {
 }
 
 // Anybody may claim a customer's id that is not signed: under it no permission is believed, and a denial only where the event's own visit
-// says nothing of marketing. A renewal has no visit: what it says is its first checkout's word.
+// says nothing of marketing. A renewal has no visit: what it says is its first checkout's word; and what is in stock again has the word of
+// whoever asked for it then.
 static bool asks_others(const struct event *e) {
     return e->consent.marketing == CONSENT_UNKNOWN || !has_visit(e);
 }
