@@ -105,6 +105,10 @@ enum rc hash_key_check(const struct engine_ops *ops, struct engine *engine, cons
         rc = open_kept(&a, ring, kept.record, &there, e);
     if (rc == RC_OK && kept.record.p && !digest_eq(&there, used))
         rc = err_set(e, RC_DENIED, "seal_key: the store was emptied and begun again with another key; start this copy again");
+    if (rc == RC_OK && kept.record.p && !ring_is_current(ring, kept.record))  // the start could not: the store was away
+        rc = keep(ops, engine, &a, ring, kept.record, used, e);
+    if (rc == RC_CONFLICT)  // another copy did it at the same moment
+        rc = RC_OK;
     wipe(&there, sizeof there);
     arena_free(&a);
     return rc;
