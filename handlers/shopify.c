@@ -29,6 +29,13 @@ static const struct identity_field stock_identity[] = {
     {"customer.id", "customer"}, {"email", "email"}, {"customer.email", "email"}, {"phone", "phone"}, {0},
 };
 
+// In the customer's lane: behind whatever of theirs is still under way.
+static const struct identity_field privacy_identity[] = {
+    {"customer.id", "customer"}, {"customer.email", "email"}, {"customer.phone", "phone"}, {0},
+};
+
+static const struct identity_field no_identity[] = {{0}};
+
 static const struct topic topics[] = {
     {"orders/create", EVENT_PURCHASE, order_identity, order_created},
     {"orders/paid", EVENT_PURCHASE, order_identity, order_paid},
@@ -44,6 +51,9 @@ static const struct topic topics[] = {
     {"customers_marketing_consent/update", EVENT_SIGN_UP, sms_consent_identity, sms_consent_changed},
     {"variants/in_stock", EVENT_INVENTORY_RESTOCKED, stock_identity, variant_in_stock},
     {"inventory_levels/update", EVENT_INVENTORY_RESTOCKED, stock_identity, inventory_changed},
+    {"customers/data_request", EVENT_CUSTOM, privacy_identity, customer_data_requested},
+    {"customers/redact", EVENT_CUSTOM, privacy_identity, customer_redacted},
+    {"shop/redact", EVENT_CUSTOM, no_identity, shop_redacted},
 };
 
 static const struct secrets *secrets(const struct shop *shop) {

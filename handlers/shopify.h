@@ -7,6 +7,7 @@
 decode_fn order_created, order_paid, order_cancelled, order_fulfilled, refund_created;  // shopify_order.c
 decode_fn checkout_changed, cart_changed;                                               // shopify_cart.c
 decode_fn customer_created, email_consent_changed, sms_consent_changed;                 // shopify_customer.c
+decode_fn customer_data_requested, customer_redacted, shop_redacted;                    // shopify_privacy.c
 decode_fn variant_in_stock, inventory_changed;                                          // shopify_stock.c
 
 // shopify_id: the digits of the body's id; absent, with the reason in *ret, when the body is not a resource of that kind.

@@ -26,6 +26,8 @@ struct identity_field {
     const char *kind;
 };
 
+struct privacy_request;
+
 // The result of decoding: events, or the reason why there are none.
 struct decoded {
     struct event *events;
@@ -35,6 +37,8 @@ struct decoded {
     struct sv undecodable;  // what is wrong with its shape
     // With ignored: what can be bought again. Those who asked for it are told, each by an event of their own (handlers/waiting.h).
     const struct event *restocked;
+    // With ignored: somebody asks what is kept of them, or to be forgotten (handlers/privacy.h).
+    const struct privacy_request *privacy;
     // Whatever the outcome, this person may be asked for later under these names ("order:1", "recharge_customer:2").
     struct user person;
     struct sv remember[4];

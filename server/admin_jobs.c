@@ -74,7 +74,7 @@ static void write_step(struct jw *w, const char *name, const struct step *s) {
 
 static void write_planned(struct jw *w, struct arena *a, const struct planned_event *event) {
     jw_open(w, '{');
-    jw_member(w, "id", event->id);
+    jw_member(w, "id", plan_shown_id(a, event->id));
     jw_member(w, "name", event->name);
     jw_member(w, "time", time_iso(a, event->time_ms));
     jw_key(w, "steps");

@@ -184,7 +184,7 @@ static enum result pin(struct ingest *in, const struct shop *shop) {
 // Recharge signs with and without a time. The first delivery that has one is remembered for good, and from then on the weaker
 // signature, which anybody could fall back to by leaving the better one out, opens nothing. ACCEPTED: go on.
 static enum result check_pin(struct ingest *in, const struct shop *shop, struct signature s, struct arena *a) {
-    struct sv pinned;
+    struct sv pinned = SV_NONE;
     struct err e;
     int64_t waiting;
     if (is_marked(in, shop, PINNED))
@@ -193,10 +193,12 @@ static enum result check_pin(struct ingest *in, const struct shop *shop, struct 
         return pin(in, shop);
     if (is_marked(in, shop, TIMED))
         return REJECTED_SIGNATURE;
-    if (store_state_get(in->store, a, shop->name, PIN_KEY, &pinned, &e) != RC_OK)
+    enum rc rc = store_state_get(in->store, a, shop->name, PIN_KEY, &pinned, &e);
+    if (rc != RC_OK && rc != RC_INVALID)
         return store_spools(in->store, &waiting) && is_marked(in, shop, UNPINNED) ? ACCEPTED : store_failed(in, &e);
-    set_mark(in, shop, pinned.p ? PINNED : UNPINNED);
-    return pinned.p ? REJECTED_SIGNATURE : ACCEPTED;
+    bool there = pinned.p || rc == RC_INVALID;  // sealed with a key that is gone: that there is one says it all
+    set_mark(in, shop, there ? PINNED : UNPINNED);
+    return there ? REJECTED_SIGNATURE : ACCEPTED;
 }
 
 // ACCEPTED: it is from whom it says.

@@ -20,7 +20,7 @@ struct config {
     struct sv listen, admin, admin_token;
     struct sv store;            // URL
     struct sv spool;            // file; absent: none
-    struct sv seal_key;         // 32 bytes, or absent
+    struct sv seal_keys;        // 32 bytes each, one behind the other, or absent
     bool relaxed;
     int64_t retention_ms, identity_lifetime_ms, report_lifetime_ms;
     struct cidr trusted_proxies[16];

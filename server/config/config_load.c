@@ -174,17 +174,6 @@ static void read_constant(struct loader *l, const struct key *key, const struct 
     (void)choose(l, key, node, &place);
 }
 
-static void read_seal_key(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv text;
-    if (!scalar(l, key, node, &text))
-        return;
-    unsigned char *bytes = arena_alloc(l->arena, SEAL_KEY_LEN);
-    if (base64_bytes(text, bytes, SEAL_KEY_LEN))
-        *(struct sv *)at(target, key->offset) = (struct sv){(const char *)bytes, SEAL_KEY_LEN};
-    else
-        fault(&l->faults, node, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
-}
-
 // ---- readers of lists
 
 // A list with as many values as there is room for; false when it cannot be read.
@@ -227,6 +216,26 @@ static void read_proxies(struct loader *l, const struct key *key, const struct y
         else
             fault(&l->faults, item, "%s must be networks such as 127.0.0.1/32, 10.0.0.0/8 or fd00::/8", key->name);
     }
+}
+
+static void add_seal_key(struct loader *l, const struct key *key, const struct yaml *node, struct sv *keys) {
+    struct sv text;
+    bool there = scalar(l, key, node, &text);
+    if (there && base64_bytes(text, (unsigned char *)keys->p + keys->n, SEAL_KEY_LEN))
+        keys->n += SEAL_KEY_LEN;
+    else if (there)
+        fault(&l->faults, node, "%s must be 32 bytes in base64 (make one with: openssl rand -base64 32)", key->name);
+}
+
+// read_seal_keys: one, or a list of them; they are kept one behind the other.
+static void read_seal_keys(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv *keys = at(target, key->offset);
+    *keys = (struct sv){arena_alloc(l->arena, SEAL_KEYS_MAX * SEAL_KEY_LEN), 0};
+    if (node->type != YAML_LIST)
+        add_seal_key(l, key, node, keys);
+    else if (is_list(l, key, node))
+        YAML_EACH(item, node)
+            add_seal_key(l, key, item, keys);
 }
 
 // ---- readers of maps
@@ -303,6 +312,7 @@ static const struct key klaviyo_keys[] = {
     {"base_url", read_url, SHOP(klaviyo.base_url), .check = is_base_url, .expected = BASE_URL},
     {"list_id", read_text, SHOP(klaviyo.list_id), .may_be_empty = true, .check = is_token, .expected = TOKEN},
     {"double_opt_in", read_bool, SHOP(klaviyo.double_opt_in), .words = {"false", "true"}},
+    {"delete_on_redact", read_bool, SHOP(klaviyo.delete_on_redact), .words = {"false", "true"}},
     {"native_integration", read_bool, SHOP(klaviyo.native_integration), .words = {"false", "true"}},
     {0},
 };
@@ -362,7 +372,7 @@ static const struct key top_keys[] = {
     {"admin_token", read_text, CONFIG(admin_token), .check = is_token, .expected = TOKEN},
     {"store", read_store, CONFIG(store)},
     {"spool", read_text, CONFIG(spool)},
-    {"seal_key", read_seal_key, CONFIG(seal_key)},
+    {"seal_key", read_seal_keys, CONFIG(seal_keys), .most = SEAL_KEYS_MAX},
     {"durability", read_bool, CONFIG(relaxed), .words = {"strict", "relaxed"}},
     {"retention", read_duration, CONFIG(retention_ms)},
     {"identity_lifetime", read_duration, CONFIG(identity_lifetime_ms)},

@@ -28,7 +28,7 @@ static void add_marks(struct task *t, struct change *c) {
     c->marks = all;
 }
 
-static void change(struct task *t, struct change c) {
+void task_change(struct task *t, struct change c) {
     if (t->dirty)
         c.plan = plan_write(&t->arena, &t->plan);
     add_marks(t, &c);
@@ -37,10 +37,10 @@ static void change(struct task *t, struct change c) {
     dispatch_change(t, c);
 }
 
-static void finish(struct task *t, enum job_state state, struct sv reason) {
+void task_finish(struct task *t, enum job_state state, struct sv reason) {
     struct change c = {.kind = CHANGE_FINISH, .state = state, .reason = reason};
     ledger_lines(t, &c);
-    change(t, c);
+    task_change(t, c);
 }
 
 // ---- planning
@@ -83,13 +83,13 @@ static void add_reservations(struct task *t, struct change *c) {
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
 
-static void record(struct task *t) {
+void task_record(struct task *t) {
     struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS};
     if (!t->plan.reserved) {
         add_remembered(t, &c);
         add_reservations(t, &c);
     }
-    change(t, c);
+    task_change(t, c);
 }
 
 static void make_plan(struct task *t) {
@@ -97,21 +97,21 @@ static void make_plan(struct task *t) {
     if (t->decoded.count == 0)
         t->ignored = sv_first(t->decoded.ignored, SV("it says nothing of interest"));
     if (t->decoded.count == 0 && t->decoded.remember_count == 0) {
-        finish(t, JOB_IGNORED, t->ignored);
+        task_finish(t, JOB_IGNORED, t->ignored);
         return;
     }
     FAILPOINT("plan.before");
     if (t->decoded.count > 0)
         plan_make(&t->arena, t->shop, &t->decoded, clock_wall_ms(), &t->plan);
     t->dirty = t->decoded.count > 0;
-    record(t);
+    task_record(t);
 }
 
 static void settle_marks(struct task *t) {
     if (marks_settle(t, t->asked))
         make_plan(t);
     else
-        finish(t, JOB_IGNORED, SV("older than the state that is known"));
+        task_finish(t, JOB_IGNORED, SV("older than the state that is known"));
 }
 
 static void join_queues(struct task *t) {
@@ -123,9 +123,9 @@ static void join_queues(struct task *t) {
 static void answer_requests(struct task *t) {
     struct err e;
     if (wait_answer(t, &e) == RC_OK)
-        record(t);
+        task_record(t);
     else
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
+        task_change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = SECONDS_MS(1)});
 }
 
 static void answer_queues(struct task *t) {
@@ -136,18 +136,22 @@ static void answer_queues(struct task *t) {
     else if (asked)
         dispatch_ask(t, asked, n, answer_requests);
     else if (told > 0)
-        finish(t, JOB_DONE, arena_fmt(&t->arena, "told %zu waiting %s", told, told == 1 ? "person" : "people"));
+        task_finish(t, JOB_DONE, arena_fmt(&t->arena, "told %zu waiting %s", told, told == 1 ? "person" : "people"));
     else
-        finish(t, JOB_IGNORED, t->decoded.ignored);
+        task_finish(t, JOB_IGNORED, t->decoded.ignored);
 }
 
 static void begin_plan(struct task *t) {
     if (sv_present(t->decoded.undecodable)) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
+        task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: " SV_FMT, SV_ARG(t->decoded.undecodable)));
         return;
     }
     if (t->decoded.count > PLAN_EVENTS_MAX) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
+        return;
+    }
+    if (t->decoded.privacy) {
+        privacy_work(t);
         return;
     }
     size_t n;
@@ -174,12 +178,14 @@ static void decoded(struct task *t) {
 void task_begin(struct task *t) {
     struct err e = {0};
     if (sv_present(t->job.unreadable)) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: " SV_FMT, SV_ARG(t->job.unreadable)));
+        task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: " SV_FMT, SV_ARG(t->job.unreadable)));
+    } else if (!sv_present(t->job.body)) {
+        task_finish(t, JOB_IGNORED, SV("redacted"));
     } else if (t->job.claims > CLAIMS_MOST) {
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
+        task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
     } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
         t->plan = (struct plan){0};
-        finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
+        task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
     } else {
         task_decode(t, decoded);
     }
@@ -232,8 +238,8 @@ static void post(struct task *t) {
     advance(t);
 }
 
-static bool lease_lasts(const struct task *t) {
-    return t->lease_from_ms + LEASE_MS >= clock_mono_ms() + t->timeout_ms + LEASE_MARGIN_MS;
+bool task_lease_outlasts(const struct task *t, int64_t timeout_ms) {
+    return t->lease_from_ms + LEASE_MS >= clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS;
 }
 
 // weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
@@ -244,14 +250,14 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
         advance(t);
         return;
     }
-    if (verdict == MARK_WAIT || t->dirty || !lease_lasts(t)) {
-        record(t);
+    if (verdict == MARK_WAIT || t->dirty || !task_lease_outlasts(t, t->timeout_ms)) {
+        task_record(t);
         return;
     }
     if (!plan_in_order(&t->recorded, t->event, t->step)) {
         metrics_order_violation(t->dispatch->given.metrics);
         log_error("not sent shop=%s job=%s: %s would come before its turn; please report this", t->work->name, t->job.id, destinations[t->step]->name);
-        change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
+        task_change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
         return;
     }
     if (t->work->limits[t->step].quota.count > 0)
@@ -263,10 +269,10 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
 void task_permitted(struct task *t, bool granted) {
     if (!granted)
         advance(t);
-    else if (lease_lasts(t))
+    else if (task_lease_outlasts(t, t->timeout_ms))
         post(t);
     else
-        record(t);  // the store was away meanwhile
+        task_record(t);  // the store was away meanwhile
 }
 
 static void mark_told(struct task *t) {
@@ -316,11 +322,11 @@ static void wait(struct task *t, const struct action *a, int64_t closed_until_ms
     int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
     if (limited && now_ms + a->wait_ms >= closed_until_ms)
         limit_queue(t->work, a->step);
-    change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
+    task_change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
 }
 
 void task_give_back(struct task *t) {
-    change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
+    task_change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
 }
 
 static void act(struct task *t, const struct action *a, const struct closed *closed, int64_t now_ms) {
@@ -336,10 +342,10 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
+        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
         break;
     case ACTION_FINISH:
-        finish(t, a->dead ? JOB_DEAD : JOB_DONE,
+        task_finish(t, a->dead ? JOB_DEAD : JOB_DONE,
                a->dead ? arena_fmt(&t->arena, "%s: " SV_FMT, destinations[a->step]->name, SV_ARG(a->reason)) : SV_NONE);
         break;
     }
@@ -347,7 +353,7 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
 
 static void advance(struct task *t) {
     if (!t->plan.reserved) {
-        record(t);
+        task_record(t);
         return;
     }
     int64_t now_ms = clock_wall_ms();
@@ -395,29 +401,22 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->intending = false;
     t->mark_count = 0;
     t->waiting.count = 0;
-    if (t->decoded.restocked) {
+    if (t->decoded.restocked || t->decoded.privacy) {
         begin_plan(t);
         return;
     }
     if (t->ignored.p) {
-        finish(t, JOB_IGNORED, t->ignored);
+        task_finish(t, JOB_IGNORED, t->ignored);
         return;
     }
     if (c->reserve_count > 0)
         count_dropped(t);
     if (c->reserve_count > 0 && !settle(t, c)) {
-        finish(t, JOB_IGNORED, SV("duplicate event"));
+        task_finish(t, JOB_IGNORED, SV("duplicate event"));
         return;
     }
     t->recorded = t->plan;
     advance(t);
-}
-
-// Checkout and cart tokens open somebody's checkout, so an id made of one is told by its beginning only.
-static void tell_event_id(struct buf *line, struct sv id) {
-    const size_t shown = 12;
-    bool has_token = sv_starts(id, SV("chk_")) || sv_starts(id, SV("cart_"));
-    buf_fmt(line, " event=" SV_FMT "%s", SV_ARG(has_token ? sv_sub(id, 0, shown) : id), has_token && id.n > shown ? "..." : "");
 }
 
 static void tell(struct task *t, const struct change *c) {
@@ -428,7 +427,7 @@ static void tell(struct task *t, const struct change *c) {
     buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
             SV_ARG(t->job.topic), t->job.id);
     for (size_t i = 0; i < t->plan.event_count; i++) {
-        tell_event_id(&line, t->plan.events[i].id);
+        buf_fmt(&line, " event=" SV_FMT, SV_ARG(plan_shown_id(&t->arena, t->plan.events[i].id)));
         for (size_t s = 0; s < PLAN_STEPS; s++) {
             const struct step *step = &t->plan.events[i].steps[s];
             buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));

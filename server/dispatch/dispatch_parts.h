@@ -5,6 +5,7 @@
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
+//   dispatch_privacy.c  those who ask what is kept of them, or to be forgotten
 //   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
@@ -16,6 +17,7 @@
 #include "server/dispatch/dispatch.h"
 #include "server/dispatch/plan.h"
 #include "server/http/http_out.h"
+#include "server/store/store_erase.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -86,6 +88,12 @@ struct task {
         size_t count;
         size_t answered;         // requests, since the claim
     } waiting;                   // marks go with the next change too
+    struct {
+        enum kept_kind phase;    // what is looked through now
+        struct sv after;         // ... from there
+        bool done;               // ... to the end
+        size_t jobs, pending, values;  // found, since the claim
+    } privacy;
     struct task *next;           // free ones
 };
 
@@ -130,6 +138,13 @@ void task_begin(struct task *t);                                  // job, shop, 
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
 void task_permitted(struct task *t, bool granted);                // its request may go out, or not now
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
+void task_finish(struct task *t, enum job_state state, struct sv reason);
+void task_record(struct task *t);                                 // keeps the lease; the way goes on when that is durable
+void task_change(struct task *t, struct change c);                // with what is to be written besides
+bool task_lease_outlasts(const struct task *t, int64_t timeout_ms);  // a request of that length, begun now
+
+// dispatch_privacy.c
+void privacy_work(struct task *t);  // some of what t->decoded.privacy asks for; again after the next record, to its end
 
 // dispatch_join.c
 void task_decode(struct task *t, void (*then)(struct task *t));   // into t->decoded, maybe after asking the store

@@ -262,3 +262,9 @@ bool plan_in_order(const struct plan *p, size_t event, size_t step) {
             return false;
     return event < p->event_count;
 }
+
+struct sv plan_shown_id(struct arena *a, struct sv id) {
+    const size_t shown = 12;
+    bool has_token = sv_starts(id, SV("chk_")) || sv_starts(id, SV("cart_"));
+    return has_token && id.n > shown ? arena_fmt(a, SV_FMT "...", SV_ARG(sv_sub(id, 0, shown))) : id;
+}

@@ -104,6 +104,9 @@ bool plan_in_order(const struct plan *p, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed
 // step_perishes: it is worth nothing once a later step has been sent, and there is one.
 bool step_perishes(const struct planned_event *e, size_t step);
+// plan_shown_id: an event's id for logs and people. Checkout and cart tokens open somebody's checkout, so one made of them is told by its
+// beginning only.
+struct sv plan_shown_id(struct arena *a, struct sv id);
 const char *step_state_text(enum step_state state);
 
 #define PAUSE_PROBE_MS 60000

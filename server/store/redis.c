@@ -22,6 +22,7 @@
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
     [SWAP] = lua_swap,     [KEPT] = lua_kept,   [LIST] = lua_list,     [REDRIVE] = lua_redrive, [PERMITS] = lua_permits,
+    [LOOK] = lua_look,     [ERASE] = lua_erase,
 };
 
 const char *const redis_state_letters[] = {[JOB_PENDING] = "p", [JOB_DONE] = "d", [JOB_DEAD] = "x", [JOB_IGNORED] = "i"};
@@ -431,6 +432,8 @@ const struct engine_ops engine_redis = {
     .list = redis_list,
     .find = redis_find,
     .redrive = redis_redrive,
+    .kept = redis_kept,
+    .erase = redis_erase,
     .check = engine_check,
     .purge = engine_purge,
 };

@@ -48,7 +48,7 @@ enum rc redis_list(struct engine *s, struct arena *a, const struct job_query *q,
     return RC_OK;
 }
 
-static enum job_state state_of(struct sv letter) {
+enum job_state redis_state(struct sv letter) {
     enum job_state state = JOB_PENDING;
     while (state < JOB_IGNORED && !sv_is(letter, redis_state_letters[state]))
         state++;
@@ -73,7 +73,7 @@ enum rc redis_find(struct engine *s, struct arena *a, struct sv shop, struct sv 
     if (!state.p)
         return err_set(e, RC_NOT_FOUND, "there is no such job");
     fields.items[STATE - 1] = packed;
-    return view_of(id, state_of(state), fields.items, ret) ? RC_OK : redis_odd_answer("HMGET", e);
+    return view_of(id, redis_state(state), fields.items, ret) ? RC_OK : redis_odd_answer("HMGET", e);
 }
 
 enum rc redis_redrive(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e) {

@@ -3,6 +3,7 @@
 //   redis_state.c   remembered values, marks, the ledger
 //   redis_permits.c what may go out now
 //   redis_look.c    what people ask
+//   redis_erase.c   what is kept of people, and its end
 #ifndef SERVER_STORE_REDIS_PARTS_H
 #define SERVER_STORE_REDIS_PARTS_H
 
@@ -11,7 +12,7 @@
 
 #define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it
 
-enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, LIST, REDRIVE, PERMITS, SCRIPT_COUNT };
+enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, LIST, REDRIVE, PERMITS, LOOK, ERASE, SCRIPT_COUNT };
 
 struct engine {
     struct redis *redis;
@@ -22,6 +23,7 @@ struct engine {
 };
 
 extern const char *const redis_state_letters[];  // by enum job_state
+enum job_state redis_state(struct sv letter);       // the other way
 
 struct sv redis_shop_key(struct arena *a, struct sv shop);  // "fo:{shop}:"
 struct sv redis_number(struct arena *a, int64_t n);
@@ -47,5 +49,10 @@ MUST_CHECK enum rc redis_list(struct engine *s, struct arena *a, const struct jo
                               struct sv *ret_next, struct err *e);
 MUST_CHECK enum rc redis_find(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e);
 MUST_CHECK enum rc redis_redrive(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
+
+// redis_erase.c
+MUST_CHECK enum rc redis_kept(struct engine *s, struct arena *a, struct sv shop, enum kept_kind kind, struct sv after, struct kept **ret,
+                              size_t *ret_count, struct sv *ret_next, struct err *e);
+MUST_CHECK enum rc redis_erase(struct engine *s, struct sv shop, const struct kept *erased, size_t n, struct sv own, struct err *e);
 
 #endif

@@ -172,6 +172,22 @@ static enum rc sqlite_check(struct engine *s, struct err *e) {
     return writer_perform(s->writer, verb_check, NULL, e);
 }
 
+static enum rc sqlite_kept(struct engine *s, struct arena *a, struct sv shop, enum kept_kind kind, struct sv after, struct kept **ret,
+                           size_t *ret_count, struct sv *ret_next, struct err *e) {
+    struct kept_args args = {.arena = a, .shop = shop, .kind = kind, .after = after};
+    if (kind == KEPT_JOBS && after.p && !sv_i64(after, &args.after_job))
+        return err_set(e, RC_INVALID, "no page ended there");
+    enum rc rc = writer_perform(s->writer, verb_kept, &args, e);
+    *ret = args.ret;
+    *ret_count = args.ret_count;
+    *ret_next = args.ret_next;
+    return rc;
+}
+
+static enum rc sqlite_erase(struct engine *s, struct sv shop, const struct kept *erased, size_t n, struct sv own, struct err *e) {
+    return writer_perform(s->writer, verb_erase, &(struct erase_args){.shop = shop, .own = own, .erased = erased, .n = n}, e);
+}
+
 static enum rc sqlite_purge(struct engine *s, const struct sv *shops, size_t n, struct err *e) {
     (void)shops, (void)n;
     return writer_perform(s->writer, verb_purge, &s->purge, e);
@@ -195,6 +211,8 @@ const struct engine_ops engine_sqlite = {
     .list = sqlite_list,
     .find = sqlite_find,
     .redrive = sqlite_redrive,
+    .kept = sqlite_kept,
+    .erase = sqlite_erase,
     .check = sqlite_check,
     .purge = sqlite_purge,
 };

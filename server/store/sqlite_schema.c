@@ -88,5 +88,12 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
                    " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"
                    " dead = dead + ?5, ignored = ignored + ?6",
+    [JOB_BODIES] = "SELECT job.seq, body.bytes, job.id, job.shop, job.state, job.received_ms, job.source, job.topic FROM job CROSS JOIN body ON body.job = job.seq"
+                   " WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
+    [VALUES_AFTER] = "SELECT key, value FROM keyed WHERE key > ?1 ORDER BY key LIMIT ?2",
+    [ERASE_BODY] = "UPDATE body SET bytes = ?2 WHERE job = ?1",
+    [ERASE_PLAN] = "DELETE FROM plan WHERE job = ?1",
+    [ERASE_VALUE] = "DELETE FROM keyed WHERE key = ?1",
+    [END_LEASE_OF] = "UPDATE lane SET due = ?3, token = NULL WHERE name = ?1 AND head = ?2 AND token IS NOT NULL",
     [COUNTS] = "SELECT accepted, pending, done, dead, ignored FROM counter WHERE shop = ?1",
 };

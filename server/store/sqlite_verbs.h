@@ -43,6 +43,12 @@ enum sql {
     PURGE_LINES,
     COUNT_JOBS,
     COUNTS,
+    JOB_BODIES,
+    VALUES_AFTER,
+    ERASE_BODY,
+    ERASE_PLAN,
+    ERASE_VALUE,
+    END_LEASE_OF,
     SQL_COUNT_,
 };
 
@@ -126,6 +132,22 @@ struct redrive_args {
     bool ret_found, ret_redriven;
 };
 
+struct kept_args {
+    struct arena *arena;
+    struct sv shop, after;
+    enum kept_kind kind;
+    int64_t after_job;
+    struct kept *ret;
+    size_t ret_count;
+    struct sv ret_next;
+};
+
+struct erase_args {
+    struct sv shop, own;
+    const struct kept *erased;
+    size_t n;
+};
+
 verb_function verb_start;      // after opening; args: none
 verb_function verb_accept;     // struct accept_args
 verb_function verb_claim;      // struct claim_args
@@ -139,6 +161,8 @@ verb_function verb_stats;      // struct stats_args
 verb_function verb_list;       // struct list_args; sqlite_look.c
 verb_function verb_find;       // struct find_args; sqlite_look.c
 verb_function verb_redrive;    // struct redrive_args; sqlite_look.c
+verb_function verb_kept;       // struct kept_args; sqlite_erase.c
+verb_function verb_erase;      // struct erase_args; sqlite_erase.c
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // const struct purge_args
 

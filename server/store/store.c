@@ -2,12 +2,11 @@
 //
 // The purpose of a key goes into its hash, so an e-mail that names a lane and one that names a remembered value never meet.
 // What is packed is bound to shop, kind and id: a record that somebody moved to another place does not open there.
-#include "base/clock.h"
 #include "base/compress.h"
 #include "base/log.h"
 #include "server/store/seal_key.h"
 #include "server/store/spool.h"
-#include "server/store/store_engine.h"
+#include "server/store/store_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +14,6 @@
 #define WORK_LIMIT ((size_t)1 << 30)     // of the memory one call packs in
 #define UNPACKED_MOST ((size_t)64 << 20) // a body is at most 8 MiB; a plan repeats some of it
 enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 16 };
-
-struct store {
-    const struct engine_ops *ops;
-    struct engine *engine;
-    struct spool *spool;  // NULL: none
-    struct digest seal_key, hash_key;
-};
 
 static const struct row {
     const char *scheme;
@@ -36,22 +28,13 @@ static const struct row {
 
 // ---- keys
 
-enum purpose { JOB_ID = 1, DELIVERY_KEY, LANE_KEY, EVENT_KEY, STATE_KEY, MARK_KEY, FINGERPRINT };  // part of what is stored: never renumber
-
-static void hash_into(const struct store *s, enum purpose purpose, struct sv shop, struct sv key, char out[KEY_LEN + 1]) {
-    char separator = (char)purpose;
-    const struct sv parts[] = {shop, {&separator, 1}, key};
-    struct digest d = hmac_sha256((struct sv){(const char *)s->hash_key.b, SHA256_LEN}, parts, COUNTOF(parts));
-    hex_into(out, d.b, KEY_LEN / 2);
-}
-
-static struct sv hashed(const struct store *s, struct arena *a, enum purpose purpose, struct sv shop, struct sv key) {
+static struct sv hashed(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, struct sv key) {
     char *out = arena_alloc(a, KEY_LEN + 1);
-    hash_into(s, purpose, shop, key, out);
+    hash_under(&s->hash_key, purpose, shop, key, out);
     return (struct sv){out, KEY_LEN};
 }
 
-static const struct sv *hash_all(const struct store *s, struct arena *a, enum purpose purpose, struct sv shop, const struct sv *keys, size_t n) {
+static const struct sv *hash_all(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, const struct sv *keys, size_t n) {
     struct sv *out = ARENA_ARRAY(a, struct sv, n);
     for (size_t i = 0; i < n; i++)
         out[i] = hashed(s, a, purpose, shop, keys[i]);
@@ -64,15 +47,15 @@ static struct sv bound_to(struct arena *a, struct sv shop, const char *kind, str
     return arena_fmt(a, SV_FMT "|%s|" SV_FMT, SV_ARG(shop), kind, SV_ARG(id));
 }
 
-static struct sv pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {
-    return plain.p ? seal(a, &s->seal_key, bound_to(a, shop, kind, id), compress(a, plain)) : SV_NONE;
+struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {
+    return plain.p ? ring_seal(a, &s->ring, bound_to(a, shop, kind, id), compress(a, plain)) : SV_NONE;
 }
 
-static enum rc unpack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv *io, struct err *e) {
+enum rc store_unpack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv *io, struct err *e) {
     struct sv opened = SV_NONE;
     if (!io->p)
         return RC_OK;
-    enum rc rc = open_sealed(a, &s->seal_key, bound_to(a, shop, kind, id), *io, &opened, e);
+    enum rc rc = ring_open(a, &s->ring, bound_to(a, shop, kind, id), *io, &opened, e);
     return rc == RC_OK ? decompress(a, opened, UNPACKED_MOST, io, e) : rc;
 }
 
@@ -81,7 +64,7 @@ static void unpack_job(const struct store *s, struct arena *a, struct job *job) 
     struct sv id = sv_of(job->id);
     if (!job->body.p)
         err_set(&e, RC_NOT_FOUND, "the store has no body for this job");
-    else if (unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK)
+    else if (store_unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && store_unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK)
         return;
     job->unreadable = arena_dup(a, sv_of(e.text));
     job->body = job->plan = SV_NONE;
@@ -89,7 +72,7 @@ static void unpack_job(const struct store *s, struct arena *a, struct job *job) 
 
 static struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
     struct sv key = hashed(s, a, STATE_KEY, shop, r->key);
-    return (struct remembered){.key = key, .value = pack(s, a, shop, "state", key, r->value), .lifetime_ms = r->lifetime_ms};
+    return (struct remembered){.key = key, .value = store_pack(s, a, shop, "state", key, r->value), .lifetime_ms = r->lifetime_ms};
 }
 
 // ---- opening
@@ -111,59 +94,40 @@ enum rc store_url_check(struct sv url, struct err *e) {
     return rc == RC_OK ? row->ops->check_url(url, e) : rc;
 }
 
-static enum rc derive_keys(struct store *s, const struct row *row, const struct store_config *config, struct err *e) {
+// read_keys: those that are configured, or the one beside the store's file.
+static enum rc read_keys(struct store *s, const struct row *row, const struct store_config *config, struct err *e) {
     unsigned char made[SEAL_KEY_LEN] = {0};
-    struct sv master = config->seal_key;
-    enum rc rc = RC_OK;
-    if (master.p && master.n != SEAL_KEY_LEN)
-        return err_set(e, RC_INVALID, "seal_key: it must be 32 bytes, not %zu", master.n);
-    if (!master.p && !row->key_beside)
+    struct arena a;
+    if (config->seal_keys.p)
+        return ring_make(config->seal_keys, &s->ring, e);
+    if (!row->key_beside)
         return err_set(e, RC_INVALID, "seal_key: a %s store needs one, the same for every copy; make it with: openssl rand -base64 32", row->scheme);
-    if (!master.p) {
-        struct arena a;
-        arena_init(&a, 1 << 16);
-        const char *file = arena_cstr(&a, sv_sub(config->url, strlen(row->scheme) + 1, config->url.n));
-        rc = *file ? seal_key_beside(file, made, e) : err_set(e, RC_INVALID, "store: %s: what is the file?", row->scheme);
-        arena_free(&a);
-        master = (struct sv){(const char *)made, sizeof made};
-    }
-    s->seal_key = derive_key(master, "store sealing");
-    s->hash_key = derive_key(master, "store keys");
+    arena_init(&a, 1 << 16);
+    const char *file = arena_cstr(&a, sv_sub(config->url, strlen(row->scheme) + 1, config->url.n));
+    enum rc rc = *file ? seal_key_beside(file, made, e) : err_set(e, RC_INVALID, "store: %s: what is the file?", row->scheme);
+    if (rc == RC_OK)
+        rc = ring_make((struct sv){(const char *)made, sizeof made}, &s->ring, e);
+    arena_free(&a);
     wipe(made, sizeof made);
     return rc;
 }
 
-// check_key: a store keeps the fingerprint of the key it was begun with. Under another key nothing in it opens, and everything
-// that waits would be given up as unreadable. *ret_new: there was none.
-static enum rc check_key(struct store *s, bool *ret_new, struct err *e) {
-    char fingerprint[KEY_LEN + 1];
+static void tell_keys(const struct store *s) {
     struct arena a;
-    const struct sv nobody = SV("-"), key = SV("seal_key");
-    store_fingerprint(s, nobody, key, fingerprint);
-    const struct remembered own = {key, sv_of(fingerprint), DAYS_MS(36500)};
-    struct lookup seen = {.shop = nobody, .key = key};
     arena_init(&a, 1 << 16);
-    enum rc rc = s->ops->look_up(s->engine, &a, &seen, 1, e);
-    *ret_new = rc == RC_OK && !seen.ret.p;
-    if (*ret_new) {
-        rc = s->ops->state_put(s->engine, nobody, &own, e);
-        if (rc == RC_OK)
-            rc = s->ops->look_up(s->engine, &a, &seen, 1, e);  // another copy may have begun at the same moment
-    }
-    if (rc == RC_OK && !sv_eq(seen.ret, own.value))
-        rc = err_set(e, RC_DENIED, "seal_key: this store was begun with another key; put that one back, or begin a new store");
+    struct sv names = ring_names(&a, &s->ring);
+    log_info("seal_key: " SV_FMT, SV_ARG(names));
     arena_free(&a);
-    return rc;
 }
 
 // A store that was emptied (FLUSHALL, a lost volume, a replica that had nothing) cannot say what was in it; that it was is told once.
 static enum rc check_engine(void *ctx, struct err *e) {
     struct store *s = ctx;
-    bool is_new = false;
+    bool lost = false;
     enum rc rc = s->ops->check(s->engine, e);
     if (rc == RC_OK)
-        rc = check_key(s, &is_new, e);
-    if (is_new)
+        rc = hash_key_check(s->ops, s->engine, &s->ring, &s->hash_key, &lost, e);
+    if (lost)
         log_error("the store has lost everything that was in it: somebody emptied it, or it is another one now. "
                   "What waited there is lost, and what senders repeat is taken for new");
     return rc;
@@ -178,6 +142,16 @@ static enum rc open_spool(struct store *s, const struct store_config *config, co
     return spool_open(&spool, &s->spool, e);
 }
 
+// open_spool_alone: the engine keeps the key of the hashes and does not answer. The spool is bound to that key, so it says which of ours it is.
+static enum rc open_spool_alone(struct store *s, const struct store_config *config, const struct err *trouble, struct err *e) {
+    enum rc rc = RC_UNAVAILABLE;
+    for (size_t i = 0; i < s->ring.n && rc != RC_OK; i++) {
+        s->hash_key = s->ring.keys[i].hash;
+        rc = open_spool(s, config, trouble, e);
+    }
+    return rc;
+}
+
 enum rc store_open(const struct store_config *config, struct store **ret, struct err *e) {
     const struct row *row = NULL;
     enum rc rc = find_row(config->url, &row, e);
@@ -187,19 +161,22 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     s->ops = row->ops;
-    rc = derive_keys(s, row, config, e);
+    rc = read_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
-    bool is_new;
     struct err trouble = {0};
-    if (rc == RC_OK && (rc = check_key(s, &is_new, &trouble)) != RC_OK)
+    if (rc == RC_OK && (rc = hash_key_settle(s->ops, s->engine, &s->ring, &s->hash_key, &trouble)) != RC_OK)
         err_set(e, rc, "%s", trouble.text);
-    if (config->spool.p && (rc == RC_OK || (s->engine && rc == RC_UNAVAILABLE)))
-        rc = open_spool(s, config, rc == RC_OK ? NULL : &trouble, e);
+    if (config->spool.p && rc == RC_OK)
+        rc = open_spool(s, config, NULL, e);
+    else if (config->spool.p && s->engine && rc == RC_UNAVAILABLE)
+        rc = open_spool_alone(s, config, &trouble, e);
     if (rc != RC_OK) {
         store_close(s);
         return rc;
     }
+    if (s->ring.n > 1)
+        tell_keys(s);
     *ret = s;
     return RC_OK;
 }
@@ -226,7 +203,7 @@ static struct delivery pack_delivery(const struct store *s, struct arena *a, con
     struct delivery packed = *d;
     packed.keys = hash_all(s, a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
     packed.lane_keys = hash_all(s, a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
-    packed.body = pack(s, a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
+    packed.body = store_pack(s, a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
     return packed;
 }
 
@@ -242,7 +219,7 @@ enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum a
     const char **ids = ARENA_ARRAY(&a, const char *, n);
     for (size_t i = 0; i < n; i++) {
         char *id = arena_alloc(&a, JOB_ID_LEN + 1);
-        hash_into(s, JOB_ID, d[i].shop, d[i].keys[0], id);
+        hash_under(&s->hash_key, JOB_ID, d[i].shop, d[i].keys[0], id);
         ids[i] = id;
         packed[i] = pack_delivery(s, &a, &d[i], id);
     }
@@ -282,7 +259,7 @@ static enum rc check_change(const struct change *c, struct err *e) {
 static struct change pack_change(const struct store *s, struct arena *a, const struct change *c) {
     struct sv shop = c->job->shop;
     struct change packed = *c;
-    packed.plan = pack(s, a, shop, "plan", sv_of(c->job->id), c->plan);
+    packed.plan = store_pack(s, a, shop, "plan", sv_of(c->job->id), c->plan);
     packed.reserve = hash_all(s, a, EVENT_KEY, shop, c->reserve, c->reserve_count);
     struct remembered *remember = ARENA_ARRAY(a, struct remembered, c->remember_count);
     for (size_t i = 0; i < c->remember_count; i++)
@@ -343,7 +320,7 @@ enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, si
         struct lookup *one = &asked[at[i]];
         one->ret = packed[i].ret;
         one->unreadable = SV_NONE;
-        if (one->mark || unpack(s, a, one->shop, "state", packed[i].key, &one->ret, &damage) == RC_OK)
+        if (one->mark || store_unpack(s, a, one->shop, "state", packed[i].key, &one->ret, &damage) == RC_OK)
             continue;
         one->ret = SV_NONE;
         one->unreadable = arena_dup(a, sv_of(damage.text));
@@ -390,12 +367,16 @@ static enum rc update_once(struct store *s, struct arena *a, struct sv shop, con
     struct lookup packed = {.shop = shop, .key = hashed(s, a, STATE_KEY, shop, u->key)};
     enum rc rc = s->ops->look_up(s->engine, a, &packed, 1, e);
     struct sv key = packed.key, seen = packed.ret;
-    if (rc != RC_OK || (rc = unpack(s, a, shop, "state", key, &seen, e)) != RC_OK)
+    if (rc == RC_OK)
+        rc = store_unpack(s, a, shop, "state", key, &seen, e);
+    if (rc == RC_NOT_FOUND)  // sealed with a key that was taken away: nobody will read it any more
+        seen = SV_NONE;
+    else if (rc != RC_OK)
         return rc;
     struct sv next = u->next(u->ctx, a, seen);
     if (!next.p || !arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "store: a value takes more memory than its request may");
-    const struct mark m = {.key = key, .expect = packed.ret, .value = pack(s, a, shop, "state", key, next), .lifetime_ms = u->lifetime_ms};
+    const struct mark m = {.key = key, .expect = packed.ret, .value = store_pack(s, a, shop, "state", key, next), .lifetime_ms = u->lifetime_ms};
     return s->ops->state_swap(s->engine, shop, &m, e);
 }
 
@@ -410,7 +391,7 @@ enum rc store_state_update(struct store *s, struct arena *a, struct sv shop, con
 }
 
 void store_fingerprint(const struct store *s, struct sv shop, struct sv text, char ret[KEY_LEN + 1]) {
-    hash_into(s, FINGERPRINT, shop, text, ret);
+    hash_under(&s->hash_key, FINGERPRINT, shop, text, ret);
 }
 
 enum rc store_ledger(struct store *s, struct arena *a, struct sv shop, int64_t after_ms, int64_t after_n, struct ledger_line **ret,
@@ -431,7 +412,7 @@ enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, st
 
 static void unpack_view(const struct store *s, struct arena *a, struct sv shop, struct job_view *view) {
     struct err e = {0};
-    if (unpack(s, a, shop, "plan", sv_of(view->id), &view->plan, &e) == RC_OK)
+    if (store_unpack(s, a, shop, "plan", sv_of(view->id), &view->plan, &e) == RC_OK)
         return;
     view->unreadable = arena_dup(a, sv_of(e.text));
     view->plan = SV_NONE;
@@ -471,7 +452,7 @@ enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv p
     if (!is_job_id(id))
         return err_set(e, RC_NOT_FOUND, "a job's id is %d hex characters", JOB_ID_LEN);
     arena_init(&a, WORK_LIMIT);
-    enum rc rc = s->ops->redrive(s->engine, shop, id, pack(s, &a, shop, "plan", id, plan), ret_redriven, e);
+    enum rc rc = s->ops->redrive(s->engine, shop, id, store_pack(s, &a, shop, "plan", id, plan), ret_redriven, e);
     arena_free(&a);
     return rc;
 }

@@ -25,12 +25,14 @@
 #define JOB_ID_LEN 32  // hex characters
 #define KEY_LEN 32     // hex characters of a keyed hash
 #define TOKEN_LEN 16   // hex characters
+#define SEAL_KEYS_MAX 4
 
 enum job_state { JOB_PENDING, JOB_DONE, JOB_DEAD, JOB_IGNORED };
 
 struct store_config {
     struct sv url;           // "sqlite:path", "redis://...", "redis+sentinel://..." (redis_url.h)
-    struct sv seal_key;      // 32 bytes; absent: SQLite keeps one beside its file (0600)
+    struct sv seal_keys;     // 32 bytes each, one behind the other: the first seals, all open (seal_ring.h); absent: SQLite keeps one
+                             // beside its file (0600)
     bool relaxed;            // durability: relaxed
     int64_t retention_ms;    // finished bodies
     int64_t ledger_lifetime_ms;

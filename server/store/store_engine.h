@@ -3,7 +3,7 @@
 #ifndef SERVER_STORE_STORE_ENGINE_H
 #define SERVER_STORE_STORE_ENGINE_H
 
-#include "server/store/store.h"
+#include "server/store/store_erase.h"
 
 struct engine;
 
@@ -33,6 +33,10 @@ struct engine_ops {
                     struct sv *ret_next, struct err *e);
     enum rc (*find)(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e);
     enum rc (*redrive)(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
+    // kept.text is packed, as it is in the store; of a job that is to be erased it is what takes the place of its body
+    enum rc (*kept)(struct engine *s, struct arena *a, struct sv shop, enum kept_kind kind, struct sv after, struct kept **ret,
+                    size_t *ret_count, struct sv *ret_next, struct err *e);
+    enum rc (*erase)(struct engine *s, struct sv shop, const struct kept *erased, size_t n, struct sv own, struct err *e);
     enum rc (*check)(struct engine *s, struct err *e);
     enum rc (*purge)(struct engine *s, const struct sv *shops, size_t n, struct err *e);
 };

@@ -63,12 +63,12 @@ MUTANTS = [
         ("server/dispatch/dispatch_job.c", "    request.body = s->draft.body;\n",
          '    request.body = s->attempts > 0 ? arena_fmt(&t->arena, SV_FMT " ", SV_ARG(s->draft.body)) : s->draft.body;\n'),)),
     Mutant("outcome not recorded before the next step", ("event order",), ("outside.klaviyo.own_3", "sqlite", 1, "KILL", 1), (
-        ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || !lease", "    if (verdict == MARK_WAIT || !lease"),
+        ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || !task_lease", "    if (verdict == MARK_WAIT || !task_lease"),
         ("server/dispatch/dispatch_job.c", "    if (!plan_in_order(&t->recorded,", "    if (!plan_in_order(&t->plan,"))),
     Mutant("outcome dropped", ("lost",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan.c", "    if (o->kind == OUTCOME_SENT) {\n        decide", "    if (o->kind == OUTCOME_SENT || o->kind == OUTCOME_RETRY) {\n        decide"),)),
     Mutant("dead letter forgotten", ("lost",), ("", "sqlite", 1, "KILL", 0), (
-        ("server/dispatch/dispatch_job.c", "        finish(t, a->dead ? JOB_DEAD : JOB_DONE,", "        finish(t, JOB_DONE,"),)),
+        ("server/dispatch/dispatch_job.c", "        task_finish(t, a->dead ? JOB_DEAD : JOB_DONE,", "        task_finish(t, JOB_DONE,"),)),
     Mutant("replay sends everything again", ("duplicate",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan.c", "            if (p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))",
          "            if (p->events[i].steps[s].state == STEP_SENT || p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))"),)),

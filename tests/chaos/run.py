@@ -199,7 +199,7 @@ def provoke(world, needs, lanes):
         more = [workload.person(n, 100000) for n in range(2)]
         lanes += more
         threads = send_all(world, more)
-        world.destinations.wait(lambda d: any(s.event_id.startswith("chk_token10000") for s in d.seen), DEADLINE, "work to stop in")
+        world.destinations.wait(lambda d: any(s.event_id.startswith("chk_10000token") for s in d.seen), DEADLINE, "work to stop in")
         world.services[0].process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(DEADLINE)

@@ -5,9 +5,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from canary import Canaries, Tap  # noqa: E402
 from fakes import Destinations  # noqa: E402
 from service import Redis, Service  # noqa: E402
 from storefront import SHOPIFY, Storefront, browse  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def canaries(tmp_path):
+    """Every test is also a search for what it sent (canary.py). The first to begin, so the last to end: all services have stopped."""
+    c = Canaries()
+    with Tap(c):
+        yield c
+    found = c.found(tmp_path)
+    assert not found, "seen outside of the store:\n" + "\n".join(f"{c.sent[text]}: {text!r} as {form} in {file}" for text, form, file in found[:40])
 
 
 @pytest.fixture
@@ -35,16 +46,19 @@ def store(request, tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, destinations):
+def start(tmp_path, destinations, canaries):
     """start(store=..., **Service arguments): a running service that is stopped, and looked over, at the end."""
     running = []
 
     def go(store=None, **arguments):
         s = Service(tmp_path / f"service{len(running)}", destinations.url, store or f"sqlite:{tmp_path}/fireorder.db", **arguments)
         running.append(s)
+        canaries.add_service(s)
         return s
 
     yield go
+    for s in running:
+        s.survey()
     for s in running:
         s.close()
 

@@ -184,6 +184,8 @@ class Destinations:
         if path.startswith("/api/profile-subscription-bulk-"):
             profile = data["data"]["attributes"]["profiles"]["data"][0]["attributes"]
             return "list", profile.get("email") or profile.get("phone_number", ""), data["data"]["type"]
+        if path == "/api/data-privacy-deletion-jobs":
+            return "deletion", data["data"]["attributes"]["profile"]["data"]["attributes"].get("email", ""), data["data"]["type"]
         if path.startswith("/api/"):
             attributes = data["data"]["attributes"]
             return "klaviyo", attributes.get("unique_id", ""), attributes["metric"]["data"]["attributes"]["name"]

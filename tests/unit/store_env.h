@@ -21,7 +21,8 @@ struct env {
     char shop[32], other_shop[32];  // new ones for every case, so that cases may share a server
     char dir[64];
     char url[128];
-    unsigned char seal_key[SEAL_KEY_LEN];
+    unsigned char seal_key[4 * SEAL_KEY_LEN];
+    size_t seal_keys;    // of them, from the beginning
     int64_t retention_ms, ledger_lifetime_ms;
     struct store *store;
     struct arena arena;  // everything claimed lives here
@@ -49,6 +50,7 @@ static inline struct env *env_make(const char *url) {
     else
         snprintf(v->url, sizeof v->url, "sqlite:%s/test.db", v->dir);
     memset(v->seal_key, 7, sizeof v->seal_key);
+    v->seal_keys = 1;
     v->retention_ms = DAYS_MS(1);
     v->ledger_lifetime_ms = DAYS_MS(90);
     arena_init(&v->arena, (size_t)256 << 20);
@@ -57,7 +59,7 @@ static inline struct env *env_make(const char *url) {
 
 static inline enum rc env_try_open(struct env *v, struct err *e) {
     struct store_config config = {
-        .url = sv_of(v->url), .seal_key = {(const char *)v->seal_key, SEAL_KEY_LEN}, .retention_ms = v->retention_ms,
+        .url = sv_of(v->url), .seal_keys = {(const char *)v->seal_key, v->seal_keys * SEAL_KEY_LEN}, .retention_ms = v->retention_ms,
         .ledger_lifetime_ms = v->ledger_lifetime_ms};
     return store_open(&config, &v->store, e);
 }

@@ -49,7 +49,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_true(sv_is(c->admin, "127.0.0.1:9090"));
     assert_true(sv_is(c->store, "sqlite:fireorder.db"));
     assert_null(c->admin_token.p);
-    assert_null(c->seal_key.p);
+    assert_null(c->seal_keys.p);
     assert_false(c->relaxed);
     assert_int_equal(c->retention_ms, HOURS_MS(24));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(60));
@@ -109,6 +109,13 @@ static const char everything[] =
     "    mapping: default\n"
     "  other: {}\n";
 
+static void seal_keys_may_be_several(void **state) {
+    (void)state;
+    struct config *c = good("version: 1\nseal_key: [" KEY_32 ", eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=]\nshops: { a: {} }\n");
+    assert_true(sv_is(c->seal_keys, "0123456789abcdef0123456789abcdefxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
+    config_drop(c);
+}
+
 static void every_key_is_read(void **state) {
     (void)state;
     setenv("T_TOKEN", "tok", 1);
@@ -118,7 +125,7 @@ static void every_key_is_read(void **state) {
     assert_true(sv_is(c->admin, "[::1]:9091"));
     assert_true(sv_is(c->admin_token, "tok"));
     assert_true(sv_is(c->store, "redis://user:pass@host:6379/0"));
-    assert_true(sv_is(c->seal_key, "0123456789abcdef0123456789abcdef"));
+    assert_true(sv_is(c->seal_keys, "0123456789abcdef0123456789abcdef"));
     assert_true(c->relaxed);
     assert_int_equal(c->retention_ms, MINUTES_MS(90));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(1));
@@ -209,6 +216,9 @@ static const struct {
     {"redis without key", "version: 1\nstore: redis://u:" CANARY "@h\nshops: { a: {} }\n", {"f.yaml:2: a Redis store needs seal_key"}},
     {"port of redis", "version: 1\nstore: redis://h:99999/0\nshops: { a: {} }\n", {"f.yaml:2: the Redis URL needs host"}},
     {"seal key", "version: 1\nseal_key: " CANARY "\nshops: { a: {} }\n", {"f.yaml:2: seal_key must be 32 bytes in base64"}},
+    {"seal keys", "version: 1\nseal_key: [" KEY_32 ", " CANARY "]\nshops: { a: {} }\n", {"f.yaml:2: seal_key must be 32 bytes in base64"}},
+    {"no seal key", "version: 1\nseal_key: []\nshops: { a: {} }\n", {"f.yaml:2: seal_key has no value"}},
+    {"five seal keys", "version: 1\nseal_key: [a, b, c, d, e]\nshops: { a: {} }\n", {"f.yaml:2: seal_key has 5 values, at most 4"}},
     {"proxies", "version: 1\ntrusted_proxies: [10.0.0.0/33, localhost, '1.2.3.4/']\nshops: { a: {} }\n",
      {"f.yaml:2: trusted_proxies must be", "f.yaml:2: trusted_proxies must be", "f.yaml:2: trusted_proxies must be"}},
     {"durability", "version: 1\ndurability: relax\nshops: { a: {} }\n",
@@ -379,6 +389,7 @@ int main(void) {
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_fixtures_shop_is_laid_over_the_sample),
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(seal_keys_may_be_several),
         cmocka_unit_test(a_secret_comes_from_a_file),
         cmocka_unit_test(faults_name_file_line_and_remedy),
         cmocka_unit_test(many_faults_are_counted_not_all_shown),

@@ -75,7 +75,7 @@ static void count_broken(void *ctx) {
 }
 
 static enum rc open_telling(struct env *v, int *broken, struct err *e) {
-    const struct store_config config = {.url = sv_of(v->url), .seal_key = {(const char *)v->seal_key, SEAL_KEY_LEN}, .retention_ms = 1000,
+    const struct store_config config = {.url = sv_of(v->url), .seal_keys = {(const char *)v->seal_key, SEAL_KEY_LEN}, .retention_ms = 1000,
                                         .ledger_lifetime_ms = 1000, .broken = count_broken, .broken_ctx = broken};
     return store_open(&config, &v->store, e);
 }

@@ -45,7 +45,7 @@ static int64_t look(struct env *v, const char *sql) {
 static enum rc try_open(const char *url, const char *key, char *ret_text, size_t size) {
     struct err e = {0};
     struct store *s = NULL;
-    struct store_config config = {.url = sv_of(url), .seal_key = sv_of(key)};
+    struct store_config config = {.url = sv_of(url), .seal_keys = sv_of(key)};
     enum rc rc = store_open(&config, &s, &e);
     store_close(s);
     snprintf(ret_text, size, "%s", e.text);

@@ -1,0 +1,23 @@
+// store_parts.h: what the files of the store above its engines share; private to store*.c.
+//   store.c        which engine, the keys, the verbs
+//   store_erase.c  looking through all that is kept, and taking it away
+#ifndef SERVER_STORE_STORE_PARTS_H
+#define SERVER_STORE_STORE_PARTS_H
+
+#include "server/store/hash_key.h"
+#include "server/store/store_engine.h"
+
+struct spool;
+struct store {
+    const struct engine_ops *ops;
+    struct engine *engine;
+    struct spool *spool;  // NULL: none
+    struct seal_ring ring;
+    struct digest hash_key;
+};
+
+// What is packed is bound to shop, kind ("body", "plan", "state") and id.
+struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain);
+MUST_CHECK enum rc store_unpack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv *io, struct err *e);
+
+#endif
