@@ -3,7 +3,7 @@
 #ifndef SERVER_STORE_SPOOL_FILE_H
 #define SERVER_STORE_SPOOL_FILE_H
 
-#include "server/store/sqlite_writer.h"
+#include "server/store/sqlite/sqlite_writer.h"
 #include "server/store/store_engine.h"
 
 // One that waits. It lives in the arena of whoever read it.

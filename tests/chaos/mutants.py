@@ -30,9 +30,9 @@ class Mutant:
 
 MUTANTS = [
     Mutant("ack before commit", ("lost", "count"), ("accept.after_commit", "sqlite", 1, "KILL", 12), (
-        ("server/store/sqlite_writer.c", "    db_begin(db);\n    bool whole", "    if (!db_in_transaction(db))\n        db_begin(db);\n    bool whole"),
-        ("server/store/sqlite_writer.c", "    if (whole)\n        db_commit(db);", "    static int nth;\n    if (whole && ++nth % 25 == 0)\n        db_commit(db);"),
-        ("server/store/sqlite_writer.c", "    db_rollback(db);\n    if (rc != RC_OK)", "    if (rc != RC_OK)\n        db_rollback(db);\n    if (rc != RC_OK)"))),
+        ("server/store/sqlite/sqlite_writer.c", "    db_begin(db);\n    bool whole", "    if (!db_in_transaction(db))\n        db_begin(db);\n    bool whole"),
+        ("server/store/sqlite/sqlite_writer.c", "    if (whole)\n        db_commit(db);", "    static int nth;\n    if (whole && ++nth % 25 == 0)\n        db_commit(db);"),
+        ("server/store/sqlite/sqlite_writer.c", "    db_rollback(db);\n    if (rc != RC_OK)", "    if (rc != RC_OK)\n        db_rollback(db);\n    if (rc != RC_OK)"))),
     Mutant("idempotency key first", ("lost", "count"), ("accept.before_commit", "sqlite", 1, "KILL", 5), (
         ("server/ingest.c", '    FAILPOINT("accept.before_commit");\n',
          "    struct sv seen = SV_NONE;\n    const struct remembered first = {d->keys[0], SV(\"1\"), DAYS_MS(1)};\n"
@@ -46,11 +46,11 @@ MUTANTS = [
         ("server/dispatch/plan.c", "        if (p->events[event].steps[i].state == STEP_PENDING)\n            return false;",
          "        if (i > 99 && p->events[event].steps[i].state == STEP_PENDING)\n            return false;"))),
     Mutant("token not checked", ("duplicate", "event order", "lane order"), ("answered.meta", "redis", 2, "STOP", 2), (
-        ("server/store/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
+        ("server/store/redis/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"),)),
     Mutant("lease not kept", ("duplicate", "event order", "lane order"), ("", "redis", 2, "KILL", 0), (
-        ("server/store/lua/claim.lua", "    redis.call('ZADD', due, now + lease, lane)\n", "    redis.call('ZADD', due, now + 20, lane)\n"),
-        ("server/store/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
+        ("server/store/redis/lua/claim.lua", "    redis.call('ZADD', due, now + lease, lane)\n", "    redis.call('ZADD', due, now + 20, lane)\n"),
+        ("server/store/redis/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"))),
     Mutant("lane not respected", ("lane order",), ("", "sqlite", 1, "KILL", 0), (
         ("server/delivery.c", "    io->lane_keys = lane_keys;\n", "    io->lane_keys = lane_keys;\n    io->lane_key_count = 0;\n"),)),

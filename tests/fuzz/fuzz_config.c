@@ -1,7 +1,7 @@
 // The configuration file, and the address of a Redis in it. Input: its text, which is also taken for an address.
 // Either it has faults or it is a configuration; an address that is refused is never repeated with its password.
 #include "server/config/config.h"
-#include "server/store/redis_url.h"
+#include "server/store/redis/redis_url.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

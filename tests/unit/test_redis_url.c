@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "server/store/redis_error.h"
-#include "server/store/redis_url.h"
+#include "server/store/redis/redis_error.h"
+#include "server/store/redis/redis_url.h"
 
 // ---- URLs
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "faulty_disk.h"
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 #include "store_env.h"
 
 #include <signal.h>

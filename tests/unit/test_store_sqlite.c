@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 #include "store_env.h"
 
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "redis_scripts.h"
-#include "server/store/redis_parts.h"
+#include "server/store/redis/redis_parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // sqlite_verbs.c: accepting, claiming, remembering, counting and clearing up. What a change does is in sqlite_changes.c.
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"

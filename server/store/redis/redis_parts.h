@@ -7,7 +7,7 @@
 #ifndef SERVER_STORE_REDIS_PARTS_H
 #define SERVER_STORE_REDIS_PARTS_H
 
-#include "server/store/redis_pool.h"
+#include "server/store/redis/redis_pool.h"
 #include "server/store/store_engine.h"
 
 #define SCRATCH_MEMORY ((size_t)256 << 20)  // of arguments; bodies are not copied into it

@@ -1,5 +1,5 @@
 // redis_master.c: from an address to a connection that may be used.
-#include "server/store/redis_master.h"
+#include "server/store/redis/redis_master.h"
 
 #include "base/log.h"
 

@@ -1,9 +1,9 @@
 // redis_pool.c: who may use which connection, and when to try again.
-#include "server/store/redis_pool.h"
+#include "server/store/redis/redis_pool.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "server/store/redis_master.h"
+#include "server/store/redis/redis_master.h"
 
 #include <pthread.h>
 #include <signal.h>

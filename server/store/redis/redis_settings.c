@@ -1,5 +1,5 @@
 // redis_settings.c: the settings without which Redis forgets what it has acknowledged.
-#include "server/store/redis_settings.h"
+#include "server/store/redis/redis_settings.h"
 
 #include "base/log.h"
 

@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "server/store/redis_error.h"
-#include "server/store/redis_url.h"
+#include "server/store/redis/redis_error.h"
+#include "server/store/redis/redis_url.h"
 
 // A Lua script, run by its hash, or by its text where Redis does not know it (yet, or any more).
 struct redis_script {

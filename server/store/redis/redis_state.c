@@ -1,5 +1,5 @@
 // redis_state.c: what the store on Redis remembers beside its jobs: values, marks and the ledger.
-#include "server/store/redis_parts.h"
+#include "server/store/redis/redis_parts.h"
 
 #include <inttypes.h>
 

@@ -1,5 +1,5 @@
 // redis_error.c: the table of Redis' errors.
-#include "server/store/redis_error.h"
+#include "server/store/redis/redis_error.h"
 
 #define CLUSTER "this node of a Redis Cluster does not hold the shop: use a Redis without cluster mode, or a cluster proxy"
 #define RIGHTS "the Redis user lacks a permission: it needs ~fo:* +@read +@write +@scripting +@connection +info +role +time"

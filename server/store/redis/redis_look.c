@@ -1,5 +1,5 @@
 // redis_look.c: what people ask of the store on Redis: which jobs there are, and to try a dead one again.
-#include "server/store/redis_parts.h"
+#include "server/store/redis/redis_parts.h"
 
 #include <inttypes.h>
 #include <string.h>

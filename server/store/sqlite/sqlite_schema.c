@@ -1,6 +1,6 @@
 // sqlite_schema.c: the tables, and every statement that works on them.
 // Each look-up of a claim, a commit or the statistics is an index search, however much waits.
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #define PENDING "state = 0"               // JOB_PENDING, as a literal: only so the partial indexes are used
 #define FINISHED "state IN (1, 3)"        // JOB_DONE, JOB_IGNORED; the dead are kept

@@ -3,7 +3,7 @@
 #ifndef SERVER_STORE_REDIS_SETTINGS_H
 #define SERVER_STORE_REDIS_SETTINGS_H
 
-#include "server/store/redis_conn.h"
+#include "server/store/redis/redis_conn.h"
 
 struct redis_settings {
     bool relaxed;  // losing the last moments is accepted (appendonly, appendfsync); eviction and old versions never are

@@ -1,5 +1,5 @@
 // redis_erase.c: what is kept of a shop's people on Redis, looked through and taken away.
-#include "server/store/redis_parts.h"
+#include "server/store/redis/redis_parts.h"
 
 #include <stdio.h>
 #include <string.h>

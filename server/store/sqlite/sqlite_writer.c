@@ -3,7 +3,7 @@
 // Every call posts a request and waits. The writer takes what is queued into one transaction (a group commit: one sync for
 // many accepts), and nobody hears of a result before that is durable. A request that fails is undone alone; when the
 // transaction fails, everybody in it hears the error.
-#include "server/store/sqlite_writer.h"
+#include "server/store/sqlite/sqlite_writer.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"

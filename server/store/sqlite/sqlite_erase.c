@@ -1,5 +1,5 @@
 // sqlite_erase.c: what is kept of the people of a shop on SQLite, looked through and taken away.
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #include <stdio.h>
 

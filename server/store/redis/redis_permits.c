@@ -1,5 +1,5 @@
 // redis_permits.c: what went out is counted in Redis, by its clock, for all copies together.
-#include "server/store/redis_parts.h"
+#include "server/store/redis/redis_parts.h"
 
 #define FIXED_ARGS 6  // lua/permits.lua: the key and ARGV 1 to 5
 

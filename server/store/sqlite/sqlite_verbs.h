@@ -4,7 +4,7 @@
 #ifndef SERVER_STORE_SQLITE_VERBS_H
 #define SERVER_STORE_SQLITE_VERBS_H
 
-#include "server/store/sqlite_writer.h"
+#include "server/store/sqlite/sqlite_writer.h"
 #include "server/store/store_engine.h"
 
 enum sql {

@@ -1,5 +1,5 @@
 // sqlite_look.c: what people ask of the store on SQLite: which jobs there are, and to try a dead one again.
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #include "base/failpoint.h"
 

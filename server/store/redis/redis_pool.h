@@ -4,7 +4,7 @@
 #ifndef SERVER_STORE_REDIS_POOL_H
 #define SERVER_STORE_REDIS_POOL_H
 
-#include "server/store/redis_conn.h"
+#include "server/store/redis/redis_conn.h"
 
 struct redis;
 

@@ -1,7 +1,7 @@
 // sqlite.c: the verbs of the store on one SQLite file; each is posted to the thread that owns the file (sqlite_writer.h).
 #include "base/clock.h"
 #include "server/store/permits.h"
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #include <stdlib.h>
 #include <string.h>

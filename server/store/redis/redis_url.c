@@ -1,5 +1,5 @@
 // redis_url.c: taking a redis:// or redis+sentinel:// URL apart.
-#include "server/store/redis_url.h"
+#include "server/store/redis/redis_url.h"
 
 #define PORT_DEFAULT 6379
 #define SENTINEL_PORT_DEFAULT 26379

@@ -1,5 +1,5 @@
 // sqlite_changes.c: what a worker may do with the head that it holds; one function per kind of change.
-#include "server/store/sqlite_verbs.h"
+#include "server/store/sqlite/sqlite_verbs.h"
 
 #include "base/failpoint.h"
 

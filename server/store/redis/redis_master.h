@@ -4,8 +4,8 @@
 #ifndef SERVER_STORE_REDIS_MASTER_H
 #define SERVER_STORE_REDIS_MASTER_H
 
-#include "server/store/redis_conn.h"
-#include "server/store/redis_settings.h"
+#include "server/store/redis/redis_conn.h"
+#include "server/store/redis/redis_settings.h"
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
 // redis_conn.c: hiredis behind counted arguments, deadlines and replies that live in an arena.
 // hiredis 0.14 is the oldest that has to work: commands go out as counted arguments only, never as format strings.
-#include "server/store/redis_conn.h"
+#include "server/store/redis/redis_conn.h"
 
 #include "base/clock.h"
 

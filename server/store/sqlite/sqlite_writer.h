@@ -4,7 +4,7 @@
 #ifndef SERVER_STORE_SQLITE_WRITER_H
 #define SERVER_STORE_SQLITE_WRITER_H
 
-#include "server/store/sqlite_db.h"
+#include "server/store/sqlite/sqlite_db.h"
 
 typedef void verb_function(struct db *db, int64_t now, void *args);  // now: wall time in milliseconds
 
