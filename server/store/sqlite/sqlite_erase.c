@@ -1,6 +1,8 @@
 // sqlite_erase.c: what is kept of the people of a shop on SQLite, looked through and taken away.
 #include "server/store/sqlite/sqlite_verbs.h"
 
+#include "base/failpoint.h"
+
 #include <stdio.h>
 
 #define LOOK_MOST 500                  // records that one call looks at: accepts wait meanwhile
@@ -66,9 +68,11 @@ static void erase_job(struct db *db, int64_t now, const struct erase_args *e, co
 
 void verb_erase(struct db *db, int64_t now, void *args) {
     const struct erase_args *e = args;
-    for (size_t i = 0; i < e->n; i++)
+    for (size_t i = 0; i < e->n; i++) {
         if (e->erased[i].kind == KEPT_JOBS)
             erase_job(db, now, e, &e->erased[i]);
         else
             db_run(db, ERASE_VALUE, VALUES(text(sv_of(e->erased[i].id))));
+        FAILPOINT("sqlite.erase.half");
+    }
 }
