@@ -48,6 +48,18 @@ def wait_for(condition, deadline=20.0, what="the condition"):
     raise AssertionError(f"waited {deadline} s for {what}")
 
 
+def assert_clean(text):
+    """No sanitizer found anything: a leak at the end, a bad access, undefined behaviour."""
+    assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+
+
+def fireorder(*words, **more):
+    """One command, to its end."""
+    done = subprocess.run([FIREORDER, *map(str, words)], capture_output=True, text=True, timeout=120, **more)
+    assert_clean(done.stderr)
+    return done
+
+
 class Redis:
     def __init__(self, folder, *settings):
         self.folder, self.port, self.settings = Path(folder), free_port(), settings
@@ -250,19 +262,19 @@ shops:
         self.process.wait()
 
     def stop(self, deadline=20):
+        """It ends as it should: in time, with status 0, and everything freed where the build looks for that."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(deadline)
+        try:
+            status = self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"SIGTERM did not end the service:\n{self.log.read_text()[-4000:]}")
+        assert status == 0, f"exit status {status}:\n{self.log.read_text()[-6000:]}"
 
     def close(self):
         if self.process.poll() is None:
-            try:
-                status = self.stop()
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise AssertionError(f"SIGTERM did not end the service:\n{self.log.read_text()[-4000:]}")
-            assert status == 0, f"exit status {status}:\n{self.log.read_text()[-6000:]}"
-        text = self.log.read_text()
-        assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+            self.stop()
+        assert_clean(self.log.read_text())
 
     # The senders' side.
 

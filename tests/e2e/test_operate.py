@@ -1,16 +1,14 @@
 """What an operator asks of a running service: fireorder events, dead, replay; and the admin address behind them."""
 import json
-import subprocess
 
 import pytest
 
 from fakes import Answer, klaviyo_error, meta_error
-from service import FIREORDER, free_port, order, wait_for
+from service import fireorder, free_port, order, wait_for
 
 
 def run(service, *words):
-    done = subprocess.run([FIREORDER, words[0], "--config", str(service.config), *words[1:]], capture_output=True, text=True, timeout=60,
-                          env=service.environment)
+    done = fireorder(words[0], "--config", service.config, *words[1:], env=service.environment)
     return done.returncode, done.stdout, done.stderr
 
 
