@@ -78,7 +78,7 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes",
              "--appendfsync", "always", "--maxmemory-policy", "noeviction", *self.settings],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, restore_signals=False)  # a file that is too large is an error, not its end
 
     def listens(self):
         try:
