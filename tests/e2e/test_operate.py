@@ -78,6 +78,14 @@ def test_odd_questions(service, path, status):
     assert service.get(path)[0] == status
 
 
+def test_pages_that_never_ended(store, start):
+    service = start(store)
+    assert service.shopify("products/update", {"id": 1})[0] == 200
+    for state in ("pending", "done", "dead", "ignored"):
+        for after in ("9" * 26, "-1", "0x10", "abc", ":", "1e3", "1:zz", "9" * 26 + ":" + "a" * 32):
+            assert service.get(f"/events?shop=acme&state={state}&after={after}")[0] == 400, (state, after)
+
+
 def test_wrong_token_and_nobody_there(start, tmp_path):
     service = start(extra="admin_token: right")
     service.config.write_text(service.config.read_text().replace("right", "wrong"))
