@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -248,6 +249,10 @@ shops:
 
     def wait_drained(self, deadline=60.0):
         wait_for(lambda: self.get("/metrics")[0] == 200 and self.metric("fireorder_pending") == 0, deadline, "an empty store")
+
+    def logged(self, pattern, deadline=20.0):
+        """Waits until the log says so: what is durable is told a moment later. The match."""
+        return wait_for(lambda: re.search(pattern, self.log.read_text(), re.M), deadline, f"{pattern!r} in the log")
 
     def survey(self):
         """Asks for all that it tells, for whoever reads the answers (canary.py)."""
