@@ -57,6 +57,7 @@ struct shop_work {
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
+    struct task *next;           // free ones
     struct arena arena;
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
@@ -94,7 +95,6 @@ struct task {
         bool done;               // ... to the end
         size_t jobs, pending, values;  // found, since the claim
     } privacy;
-    struct task *next;           // free ones
 };
 
 struct batch {
