@@ -214,9 +214,7 @@ static void a_full_disk_is_said_and_survived(void **state) {
     enum rc rc = RC_OK;
     while (written < 100) {
         db_begin(db);
-        db_mark(db);
         db_run(db, 2, NULL, 0);
-        db_unmark(db);
         db_commit(db);
         rc = db_take_error(db, &e);
         db_rollback(db);

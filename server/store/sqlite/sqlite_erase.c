@@ -1,7 +1,6 @@
 // sqlite_erase.c: what is kept of the people of a shop on SQLite, looked through and taken away.
+#include "base/crypto.h"
 #include "server/store/sqlite/sqlite_verbs.h"
-
-#include <stdio.h>
 
 #define LOOK_MOST 500                  // records that one call looks at: accepts wait meanwhile
 #define BYTES_ENOUGH ((size_t)4 << 20)
@@ -9,7 +8,7 @@
 // The columns of JOB_BODIES and VALUES_AFTER.
 enum column { AFTER, BYTES, ID, SHOP, STATE, RECEIVED, SOURCE, TOPIC };
 
-// Marks and the ids of jobs are text; what is sealed begins with the version of its form. Whose a value is shows when it is opened.
+// Marks are text, ids and lanes numbers; what is sealed begins with the version of its form. Whose a value is shows when it is opened.
 static bool is_sealed(struct sv value) {
     return value.n > 0 && (value.p[0] == 1 || value.p[0] == 2);
 }
@@ -18,13 +17,13 @@ static struct kept read_job(struct arena *a, struct query *q) {
     struct kept k = {.kind = KEPT_JOBS, .state = (enum job_state)db_number(q, STATE), .received_ms = db_number(q, RECEIVED),
                      .source = arena_dup(a, db_bytes(q, SOURCE)), .topic = arena_dup(a, db_bytes(q, TOPIC)),
                      .text = arena_dup(a, db_bytes(q, BYTES))};
-    snprintf(k.id, sizeof k.id, SV_FMT, SV_ARG(db_bytes(q, ID)));
+    db_hex(q, ID, k.id, sizeof k.id);
     return k;
 }
 
 static struct kept read_value(struct arena *a, struct query *q) {
     struct kept k = {.kind = KEPT_VALUES, .text = arena_dup(a, db_bytes(q, BYTES))};
-    snprintf(k.id, sizeof k.id, SV_FMT, SV_ARG(db_bytes(q, AFTER)));
+    db_hex(q, AFTER, k.id, sizeof k.id);
     return k;
 }
 
@@ -32,7 +31,7 @@ void verb_kept(struct db *db, int64_t now, void *args) {
     (void)now;
     struct kept_args *k = args;
     bool jobs = k->kind == KEPT_JOBS;
-    struct value after = jobs ? number(k->after_job) : text(sv_first(k->after, SV("")));
+    struct value after = jobs ? number(k->after_job) : hex(sv_first(k->after, SV("")));
     struct query *q = db_query(db, jobs ? JOB_BODIES : VALUES_AFTER, VALUES(after, number(LOOK_MOST)));
     size_t looked = 0, room = BYTES_ENOUGH;
     k->ret = ARENA_ARRAY(k->arena, struct kept, LOOK_MOST);
@@ -40,7 +39,8 @@ void verb_kept(struct db *db, int64_t now, void *args) {
         struct sv bytes = db_bytes(q, BYTES);
         bool wanted = jobs ? sv_eq(db_bytes(q, SHOP), k->shop) : is_sealed(bytes);
         looked++;
-        k->ret_next = arena_dup(k->arena, db_bytes(q, AFTER));
+        struct sv at = db_bytes(q, AFTER);
+        k->ret_next = jobs ? arena_dup(k->arena, at) : hex_of(k->arena, at.p, at.n);
         if (!wanted)
             continue;
         k->ret[k->ret_count++] = jobs ? read_job(k->arena, q) : read_value(k->arena, q);
@@ -51,17 +51,17 @@ void verb_kept(struct db *db, int64_t now, void *args) {
 }
 
 static void erase_job(struct db *db, int64_t now, const struct erase_args *e, const struct kept *job) {
-    struct query *q = db_query(db, FIND_JOB, VALUES(text(sv_of(job->id)), text(e->shop)));
-    enum { SEQ = 0, LANE = 9 };
-    char lane[KEY_LEN + 1];
+    struct sv id = sv_of(job->id);
+    int64_t seq = seq_of(db, now, id);
+    struct query *q = db_query(db, FIND_JOB, VALUES(number(seq), hex(id), text(e->shop)));
+    enum { LANE = 9 };
     if (!db_step(q))
         return;
-    int64_t seq = db_number(q, SEQ);
-    snprintf(lane, sizeof lane, SV_FMT, SV_ARG(db_bytes(q, LANE)));
+    int64_t lane = db_number(q, LANE);
     db_run(db, ERASE_BODY, VALUES(number(seq), bytes(job->text)));
     db_run(db, ERASE_PLAN, VALUES(number(seq)));
-    if (!sv_eq(e->own, sv_of(job->id)))
-        db_run(db, END_LEASE_OF, VALUES(text(sv_of(lane)), number(seq), number(now)));
+    if (!sv_eq(e->own, id))
+        db_run(db, END_LEASE_OF, VALUES(number(lane), number(seq), number(now)));
 }
 
 void verb_erase(struct db *db, int64_t now, void *args) {
@@ -70,5 +70,5 @@ void verb_erase(struct db *db, int64_t now, void *args) {
         if (e->erased[i].kind == KEPT_JOBS)
             erase_job(db, now, e, &e->erased[i]);
         else
-            db_run(db, ERASE_VALUE, VALUES(text(sv_of(e->erased[i].id))));
+            erase_key(db, sv_of(e->erased[i].id));
 }
