@@ -39,8 +39,8 @@ const char sqlite_schema[] = SCHEMA;
 // Where in `late` a key is, and how far moving them into keyed is: only in memory, made anew at the start.
 const char sqlite_temporary[] =
     "CREATE TEMP TABLE late_at(key BLOB PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TEMP TABLE moving(last INTEGER NOT NULL, up_to INTEGER NOT NULL, after BLOB) STRICT;"
-    "INSERT INTO temp.moving VALUES(0, 0, NULL)";
+    "CREATE TEMP TABLE moving(one INTEGER PRIMARY KEY, last INTEGER NOT NULL, up_to INTEGER NOT NULL, after BLOB) STRICT;"
+    "INSERT INTO temp.moving VALUES(1, 0, 0, NULL)";
 
 // Until version 2 hashes were text, a lane had the name of the key that began it, and a first key was another hash than its job's id.
 // A value that is a lane's name is a number now, and one that is a job's id is its seq; a lane that nobody waits in is known by the key
@@ -71,8 +71,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [NOTE_LATE] = "INSERT INTO temp.late_at(key, n) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET n = ?2",
     [DROP_LATE] = "DELETE FROM late WHERE n = ?1",
     [NOTE_ALL_LATE] = "INSERT INTO temp.late_at(key, n) SELECT key, n FROM late ORDER BY key",
-    [HOW_LATE] = "SELECT last, up_to, after, (SELECT min(n) FROM late), (SELECT max(n) FROM late) FROM temp.moving",
-    [NOTE_MOVING] = "UPDATE temp.moving SET last = ?1, up_to = ?2, after = ?3",
+    [HOW_LATE] = "SELECT last, up_to, after, (SELECT min(n) FROM late), (SELECT max(n) FROM late) FROM temp.moving WHERE one = 1",
+    [NOTE_MOVING] = "UPDATE temp.moving SET last = ?1, up_to = ?2, after = ?3 WHERE one = 1",
     [NTH_LATE] = "SELECT key FROM temp.late_at WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
     [COPY_LATE] = "INSERT INTO keyed SELECT late.key, late.value, late.expires_ms FROM temp.late_at AS at CROSS JOIN late ON late.n = at.n"
                   " WHERE at.key > ?1 AND (?2 IS NULL OR at.key <= ?2) AND at.n <= ?3"
