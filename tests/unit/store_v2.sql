@@ -1,4 +1,4 @@
--- A store as version 2 of the tables left it (test_store_sqlite.c), under the seal key of store_env.h: one done, one dead, three in lane "c", the
+-- A store as version 2 of the tables left it (test_store_upgrade.c), under the seal key of store_env.h: one done, one dead, three in lane "c", the
 -- first of them moved aside, one alone; an event id, a mark and a value.
 CREATE TABLE job(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, shop TEXT NOT NULL, source TEXT NOT NULL, topic TEXT NOT NULL, lane TEXT, state INTEGER NOT NULL, received_ms INTEGER NOT NULL, wanted_ms INTEGER NOT NULL, finished_ms INTEGER, finished_by TEXT, reason TEXT) STRICT;
 INSERT INTO job VALUES(1,'aabc37c8ab9c04b697fa7b96fdbde375','shop','shopify','orders/create','4307c5a581f2af93a6d162443a6bed25',1,1795268826612,1795268886612,1795268826619,'a6e3d1ebb4328cc9','test');

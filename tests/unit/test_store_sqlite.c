@@ -235,87 +235,6 @@ static void a_full_disk_is_said_and_survived(void **state) {
     db_close(db);
 }
 
-static char *read_text(const char *path) {
-    static char text[32 << 10];
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    text[n] = 0;
-    fclose(f);
-    return text;
-}
-
-// make_older: the file as the tables of version 2 left it (store_v2.sql).
-static void make_older(struct env *v) {
-    struct err e = {0};
-    struct db *db = NULL;
-    struct db_config config = {.path = file_of(v), .schema_version = 2, .schema = read_text(SOURCE_DIR "/tests/unit/store_v2.sql")};
-    MUST(db_open(&config, &db, &e));
-    db_close(db);
-    snprintf(v->shop, sizeof v->shop, "shop");
-}
-
-static enum accepted accept_between(struct env *v, const char *key, const char *a, const char *b) {
-    struct sv keys[] = {sv_of(key)}, lanes[] = {sv_of(a), sv_of(b)};
-    struct delivery d = hook(v, sv_of(key));
-    d.keys = keys;
-    d.key_count = 1;
-    d.lane_keys = lanes;
-    d.lane_key_count = 2;
-    return take(v, d);
-}
-
-static void what_an_older_version_left_goes_on(void **state) {
-    struct env *v = *state;
-    static const char *const known[] = {"done", "dead", "aside", "second", "third", "alone"};
-    make_older(v);
-    env_open(v);
-    for (size_t i = 0; i < COUNTOF(known); i++)
-        assert_int_equal(accept_in(v, known[i], NULL), ACCEPTED_DUPLICATE);
-    assert_int_equal(stats_of(v, v->shop).pending, 4);
-    struct job *jobs = NULL;
-    int64_t next;
-    assert_int_equal(claim_many(v, 9, LONG_MS, &jobs, &next), 3);  // "third" is behind "second"
-    for (size_t i = 0; i < 3; i++) {
-        bool second = sv_is(jobs[i].body, "second");
-        assert_true(second || sv_is(jobs[i].body, "aside") || sv_is(jobs[i].body, "alone"));
-        assert_true(second != sv_is(sv_of(jobs[i].lane), jobs[i].id));
-        assert_int_equal(finish_as(v, &jobs[i], JOB_DONE), RC_OK);
-        assert_int_equal(finish_as(v, &jobs[i], JOB_DONE), RC_OK);  // said before
-    }
-    assert_int_equal(finish_as(v, claim_body(v, "third"), JOB_DONE), RC_OK);
-    assert_string_equal(get_state(v, v->shop, "state"), "value");
-}
-
-static void what_an_older_version_bound_stays_bound(void **state) {
-    struct env *v = *state;
-    struct err e = {0};
-    struct job_view dead = {0};
-    const struct sv event = SV("event:done");
-    const struct mark mark = {SV("mark"), SV("seen"), SV("again"), LONG_MS};
-    bool redriven = false;
-    make_older(v);
-    env_open(v);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(finish_as(v, i < 3 ? claim_soon(v, LONG_MS) : claim_body(v, "third"), JOB_DONE), RC_OK);
-    assert_int_equal(accept_between(v, "of a", "a", "new"), ACCEPTED_NEW);
-    assert_int_equal(accept_between(v, "of b", "other", "b"), ACCEPTED_NEW);  // a and b were one person's
-    struct job *job = claim_body(v, "of a");
-    assert_null(claim_now(v, LONG_MS));
-    struct change c = {.kind = CHANGE_RECORD, .job = job, .lease_ms = LONG_MS, .reserve = &event, .reserve_count = 1, .reserve_lifetime_ms = LONG_MS,
-                       .marks = &mark, .mark_count = 1};
-    assert_int_equal(commit(v, &c), RC_OK);
-    assert_true(c.taken[0]);
-    struct sv id = SV("ff7cbca6d3ad9c6ae39aa5ee1439cd2a");
-    MUST(store_find(v->store, &v->arena, sv_of(v->shop), id, &dead, &e));
-    assert_int_equal(dead.state, JOB_DEAD);
-    MUST(store_redrive(v->store, sv_of(v->shop), id, SV_NONE, &redriven, &e));
-    assert_true(redriven);
-    claim_body(v, "dead");
-    env_close(v);
-    assert_int_equal(look(v, "PRAGMA user_version"), SCHEMA_VERSION);
-}
-
 static void old_lines_go_in_slices(void **state) {
     struct env *v = *state;
     struct err e = {0};
@@ -478,8 +397,7 @@ static void every_statement_searches_an_index(void **state) {
         assert_non_null(sqlite_queries[i]);
         explained[i] = arena_fmt(&v->arena, "EXPLAIN QUERY PLAN %s", sqlite_queries[i]).p;
     }
-    struct db_config config = {.path = file_of(v), .schema_version = SCHEMA_VERSION, .schema = sqlite_schema,
-                               .temporary = sqlite_temporary, .queries = explained, .query_count = SQL_COUNT_};
+    struct db_config config = {.path = file_of(v), .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .queries = explained, .query_count = SQL_COUNT_};
     MUST(db_open(&config, &db, &e));
     for (size_t i = 0; i < SQL_COUNT_; i++) {
         struct query *q = db_query(db, i, NULL, 0);
@@ -487,7 +405,7 @@ static void every_statement_searches_an_index(void **state) {
             const char *step = arena_cstr(&v->arena, db_bytes(q, 3));
             bool scans = strstr(step, "SCAN") || strstr(step, "TEMP B-TREE");
             bool subquery = strstr(step, "SCAN (subquery") != NULL;  // of 32 rows
-            if (scans && !subquery && i != END_LEASES && i != NOTE_ALL_LATE)
+            if (scans && !subquery && i != END_LEASES && i != ALL_LATE)
                 fail_msg("%s: %s", sqlite_queries[i], step);
         }
     }
@@ -505,8 +423,6 @@ int main(void) {
         CASE(a_bad_request_is_undone_alone),
         CASE(after_a_failed_write_nothing_is_promised),
         CASE(a_full_disk_is_said_and_survived),
-        CASE(what_an_older_version_left_goes_on),
-        CASE(what_an_older_version_bound_stays_bound),
         CASE(old_lines_go_in_slices),
         CASE(strange_files_are_refused),
         CASE(the_key_is_made_once_and_asked_for),

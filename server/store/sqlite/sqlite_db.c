@@ -58,6 +58,7 @@ struct db {
     char *path;
     struct query *queries;  // those of the configuration, then those of control_sql
     size_t query_count;
+    void *memory;
     struct query *used;     // the last one used since the last db_rest
     int wal_pages;
     bool broken;
@@ -97,15 +98,21 @@ enum rc db_take_error(struct db *db, struct err *e) {
     return rc;
 }
 
+void *db_memory(const struct db *db) {
+    return db->memory;
+}
+
+void db_no_memory(struct db *db) {
+    fail(db, SQLITE_NOMEM);
+}
+
 // ---- queries
 
 static int digit_of(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// pack: room is for PACKED_MOST bytes; what is returned is there, or s itself.
-enum { PACKED_MOST = 32 };
-static struct sv pack(struct sv s, unsigned char *room) {
+struct sv packed(struct sv s, unsigned char room[PACKED_MOST]) {
     if (s.n % 2 != 0 || s.n / 2 > PACKED_MOST)
         return s;
     for (size_t i = 0; i < s.n / 2; i++) {
@@ -119,8 +126,8 @@ static struct sv pack(struct sv s, unsigned char *room) {
 
 static int bind_hex(sqlite3_stmt *stmt, int at, struct sv s) {
     unsigned char room[PACKED_MOST];
-    struct sv packed = pack(s, room);
-    return sqlite3_bind_blob64(stmt, at, packed.p, packed.n, SQLITE_TRANSIENT);
+    struct sv kept = packed(s, room);
+    return sqlite3_bind_blob64(stmt, at, kept.p, kept.n, SQLITE_TRANSIENT);
 }
 
 static void packed_of_text(sqlite3_context *context, int count, sqlite3_value **values) {
@@ -129,8 +136,8 @@ static void packed_of_text(sqlite3_context *context, int count, sqlite3_value **
     const char *text = (const char *)sqlite3_value_text(values[0]);
     if (!text)
         return;  // NULL
-    struct sv packed = pack((struct sv){text, (size_t)sqlite3_value_bytes(values[0])}, room);
-    sqlite3_result_blob64(context, packed.p, packed.n, SQLITE_TRANSIENT);
+    struct sv kept = packed((struct sv){text, (size_t)sqlite3_value_bytes(values[0])}, room);
+    sqlite3_result_blob64(context, kept.p, kept.n, SQLITE_TRANSIENT);
 }
 
 static int bind(sqlite3_stmt *stmt, int at, const struct value *v) {
@@ -347,16 +354,13 @@ enum rc db_open(const struct db_config *config, struct db **ret, struct err *e) 
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     }
     db->path = path;
+    db->memory = config->memory;
     int code = connect_file(db);
     if (code != SQLITE_OK)
         fail(db, code);
     enum rc rc = db_take_error(db, e);
     if (rc == RC_OK)
         rc = check_version(db, config, e);
-    if (rc == RC_OK && config->temporary && (code = sqlite3_exec(db->connection, config->temporary, NULL, NULL, NULL)) != SQLITE_OK) {
-        fail(db, code);
-        rc = db_take_error(db, e);
-    }
     if (rc == RC_OK)
         rc = prepare_all(db, config, e);
     if (rc != RC_OK) {

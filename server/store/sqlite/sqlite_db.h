@@ -36,12 +36,16 @@ static inline struct value hex(struct sv s) {
     return (struct value){.type = VALUE_HEX, .bytes = s};
 }
 
+// packed: what hex() keeps; in room, or s itself.
+#define PACKED_MOST 32
+struct sv packed(struct sv s, unsigned char room[PACKED_MOST]);
+
 struct db_config {
     const char *path;
     int64_t schema_version;      // written into a new file; a file of a higher version is refused
     const char *schema;          // run once in a new file
     const char *upgrade;         // run once in a file of an older version, where packed(text) is what hex() makes of it; NULL: the schema
-    const char *temporary;       // run each time: tables that are only in memory; NULL: none
+    void *memory;                // what the owner keeps of the file in memory
     const char *const *queries;  // prepared at once; db_query names them by index
     size_t query_count;
 };
@@ -67,6 +71,9 @@ void db_begin(struct db *db);
 void db_commit(struct db *db);    // durable when it did not fail
 void db_rollback(struct db *db);  // also when there is none any more; works after a failure too
 bool db_in_transaction(const struct db *db);  // some failures end it
+
+void *db_memory(const struct db *db);
+void db_no_memory(struct db *db);  // a failure of the caller's: it stands as one of SQLite's does
 
 bool db_ok(const struct db *db);
 // db_take_error: what failed since the last call, RC_OK when nothing did. RC_UNAVAILABLE: disk full, try again later.

@@ -36,12 +36,6 @@ _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED
 
 const char sqlite_schema[] = SCHEMA;
 
-// Where in `late` a key is, and how far moving them into keyed is: only in memory, made anew at the start.
-const char sqlite_temporary[] =
-    "CREATE TEMP TABLE late_at(key BLOB PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TEMP TABLE moving(one INTEGER PRIMARY KEY, last INTEGER NOT NULL, up_to INTEGER NOT NULL, after BLOB) STRICT;"
-    "INSERT INTO temp.moving VALUES(1, 0, 0, NULL)";
-
 // Until version 2 hashes were text, a lane had the name of the key that began it, and a first key was another hash than its job's id.
 // A value that is a lane's name is a number now, and one that is a job's id is its seq; a lane that nobody waits in is known by the key
 // that is bound to itself. What is neither (marks, sealed values) stays.
@@ -64,20 +58,14 @@ const char sqlite_upgrade[] =
 #define OLD_JOBS PURGED " AND seq < (SELECT max(seq) FROM job)"  // the last one stays: no seq is given twice
 
 const char *const sqlite_queries[SQL_COUNT_] = {
-    [FIND_KEY] = "SELECT late.value, late.expires_ms FROM temp.late_at AS at CROSS JOIN late ON late.n = at.n WHERE at.key = ?1"
-                 " UNION ALL SELECT value, expires_ms FROM keyed WHERE key = ?1",
-    [FIND_LATE] = "SELECT n FROM temp.late_at WHERE key = ?1",
+    [FIND_KEY] = "SELECT value, expires_ms FROM keyed WHERE key = ?1",
+    [FIND_LATE] = "SELECT value, expires_ms FROM late WHERE n = ?1 AND key = ?2",
     [ADD_LATE] = "INSERT INTO late(key, value, expires_ms) VALUES(?1, ?2, ?3)",
-    [NOTE_LATE] = "INSERT INTO temp.late_at(key, n) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET n = ?2",
     [DROP_LATE] = "DELETE FROM late WHERE n = ?1",
-    [NOTE_ALL_LATE] = "INSERT INTO temp.late_at(key, n) SELECT key, n FROM late ORDER BY key",
-    [HOW_LATE] = "SELECT last, up_to, after, (SELECT min(n) FROM late), (SELECT max(n) FROM late) FROM temp.moving WHERE one = 1",
-    [NOTE_MOVING] = "UPDATE temp.moving SET last = ?1, up_to = ?2, after = ?3 WHERE one = 1",
-    [NTH_LATE] = "SELECT key FROM temp.late_at WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
-    [COPY_LATE] = "INSERT INTO keyed SELECT late.key, late.value, late.expires_ms FROM temp.late_at AS at CROSS JOIN late ON late.n = at.n"
-                  " WHERE at.key > ?1 AND (?2 IS NULL OR at.key <= ?2) AND at.n <= ?3"
+    [ALL_LATE] = "SELECT n, key FROM late",
+    [SOME_LATE] = "SELECT n, key FROM late WHERE n <= ?1 ORDER BY n LIMIT ?2",
+    [COPY_LATE] = "INSERT INTO keyed SELECT key, value, expires_ms FROM late WHERE n = ?1"
                   " ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
-    [FORGET_LATE] = "DELETE FROM temp.late_at WHERE key IN (SELECT key FROM late WHERE n <= ?1) AND n <= ?1",
     [DROP_LATES] = "DELETE FROM late WHERE n <= ?1",
     [NTH_KEY] = "SELECT key FROM keyed WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
     [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) AND expires_ms <= ?3",
@@ -134,12 +122,12 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                    " dead = dead + ?5, ignored = ignored + ?6",
     [JOB_BODIES] = "SELECT job.seq, body.bytes, job.id, job.shop, job.state, job.received_ms, job.source, job.topic FROM job CROSS JOIN body ON body.job = job.seq"
                    " WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
-    [VALUES_AFTER] = "SELECT at.key, late.value, 0 FROM temp.late_at AS at CROSS JOIN late ON late.n = at.n WHERE at.key > ?1"
-                     " UNION ALL SELECT key, value, 1 FROM keyed WHERE key > ?1 ORDER BY 1, 3 LIMIT ?2",
+    [VALUES_AFTER] = "SELECT key, value FROM keyed WHERE key > ?1 ORDER BY key LIMIT ?2",
+    [LATE_VALUES_AFTER] = "SELECT n, value, key FROM late WHERE n > ?1 ORDER BY n LIMIT ?2",
     [ERASE_BODY] = "UPDATE body SET bytes = ?2 WHERE job = ?1",
     [ERASE_PLAN] = "DELETE FROM plan WHERE job = ?1",
     [ERASE_VALUE] = "DELETE FROM keyed WHERE key = ?1",
-    [ERASE_LATE] = "UPDATE late SET value = x'', expires_ms = 0 WHERE n = (SELECT n FROM temp.late_at WHERE key = ?1)",
+    [ERASE_LATE] = "UPDATE late SET value = x'', expires_ms = 0 WHERE n = ?1",
     [END_LEASE_OF] = "UPDATE lane SET due = ?3, token = NULL WHERE name = ?1 AND head = ?2 AND token IS NOT NULL",
     [COUNTS] = "SELECT accepted, pending, done, dead, ignored FROM counter WHERE shop = ?1",
 };

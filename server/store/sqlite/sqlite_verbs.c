@@ -24,7 +24,6 @@ void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t b
 // verb_start: the process that held the leases is gone, since there is only one at a time; its claims stay counted.
 void verb_start(struct db *db, int64_t now, void *args) {
     (void)args;
-    note_late_keys(db);
     db_run(db, END_LEASES, VALUES(number(now), number(later(now, WAIT_MOST_MS))));
 }
 

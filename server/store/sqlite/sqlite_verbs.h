@@ -11,14 +11,10 @@ enum sql {
     FIND_KEY,
     FIND_LATE,
     ADD_LATE,
-    NOTE_LATE,
     DROP_LATE,
-    NOTE_ALL_LATE,
-    HOW_LATE,
-    NOTE_MOVING,
-    NTH_LATE,
+    ALL_LATE,
+    SOME_LATE,
     COPY_LATE,
-    FORGET_LATE,
     DROP_LATES,
     NTH_KEY,
     PURGE_KEYS,
@@ -58,6 +54,7 @@ enum sql {
     COUNTS,
     JOB_BODIES,
     VALUES_AFTER,
+    LATE_VALUES_AFTER,
     ERASE_BODY,
     ERASE_PLAN,
     ERASE_VALUE,
@@ -67,7 +64,7 @@ enum sql {
 };
 
 #define SCHEMA_VERSION 3
-extern const char sqlite_schema[], sqlite_temporary[], sqlite_upgrade[];
+extern const char sqlite_schema[], sqlite_upgrade[];
 extern const char *const sqlite_queries[SQL_COUNT_];
 
 struct accept_args {
@@ -179,13 +176,15 @@ verb_function verb_kept;       // struct kept_args; sqlite_erase.c
 verb_function verb_erase;      // struct erase_args; sqlite_erase.c
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // struct purge_args
+verb_function verb_read_keys;  // at the start and when a transaction came to nothing; args: none; sqlite_keys.c
 verb_function verb_move_keys;  // at the end of each transaction; args: none; sqlite_keys.c
 
-// What is known under a key (sqlite_keys.c). Keys are hex.
+// What is known under a key (sqlite_keys.c). Keys are hex. The index of the late ones is the memory of the db.
+struct late_keys *late_keys_new(void);  // NULL: out of memory
+void late_keys_free(struct late_keys *k);
 struct query *find_key(struct db *db, int64_t now, struct sv key);  // value and expires_ms of what has not expired; NULL: nothing
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms);
 void erase_key(struct db *db, struct sv key);
-void note_late_keys(struct db *db);  // once, at the start
 void purge_keys(struct db *db, int64_t now, char after[64]);
 // seq_of: of the job with that id; 0: it is not there any more.
 int64_t seq_of(struct db *db, int64_t now, struct sv id);

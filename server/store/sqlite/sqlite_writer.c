@@ -27,7 +27,8 @@ struct request {
 
 struct writer {
     struct db *db;  // the thread's, after opening
-    verb_function *end;
+    verb_function *renew, *end;
+    bool stale;   // renew is due
     void (*broken)(void *ctx);
     void *broken_ctx;
     int64_t wall_minus_mono_ms;
@@ -52,6 +53,13 @@ static void fail_all(struct request *const *batch, size_t n, enum rc rc, const s
     }
 }
 
+static bool renewed(struct writer *w, int64_t now) {
+    if (w->stale && w->renew)
+        w->renew(w->db, now, NULL);
+    w->stale = w->stale && !db_ok(w->db);
+    return db_ok(w->db);
+}
+
 static bool run_one(struct db *db, int64_t now, struct request *r) {
     r->verb(db, now, r->args);
     db_rest(db);
@@ -65,7 +73,7 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     struct err e = {0};
     int64_t now = now_ms(w);
     db_begin(db);
-    bool whole = db_ok(db);
+    bool whole = renewed(w, now);
     for (size_t i = 0; whole && i < n; i++) {
         whole = run_one(db, now, batch[i]);
         if (!whole)
@@ -82,6 +90,7 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     if (rc == RC_OK && !whole)
         rc = e.code;
     db_rollback(db);
+    w->stale = w->stale || rc != RC_OK;
     if (rc != RC_OK)
         fail_all(batch, n, rc, &e);
     return !again;
@@ -153,6 +162,8 @@ static enum rc begin(struct writer *w, const struct writer_config *config, struc
     if (rc != RC_OK)
         return rc;
     db_begin(w->db);
+    if (w->renew)
+        w->renew(w->db, now_ms(w), NULL);
     config->begin(w->db, now_ms(w), config->begin_args);
     db_commit(w->db);
     return db_take_error(w->db, e);
@@ -162,6 +173,7 @@ enum rc writer_open(const struct writer_config *config, struct writer **ret, str
     struct writer *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
+    w->renew = config->renew;
     w->end = config->end;
     w->broken = config->broken;
     w->broken_ctx = config->broken_ctx;
