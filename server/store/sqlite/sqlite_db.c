@@ -3,12 +3,13 @@
 #include "base/crypto.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WAL_PAGES_MOST = 2048 };  // 8 MiB at 4 KiB a page
+enum { WAL_PAGES_MOST = 512 };  // 8 MiB at 4 KiB a page
 
 enum control { BEGIN, COMMIT, ROLLBACK, CONTROL_COUNT };
 
@@ -274,7 +275,14 @@ static void make_private(const char *path) {
         close(fd);
 }
 
+// SQLite would count its memory, under a lock that each allocation takes. Without effect, and harmless, when it is in use already.
+static void count_no_memory(void) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int connect_file(struct db *db) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, count_no_memory);
     make_private(db->path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     int code = sqlite3_open_v2(db->path, &db->connection, flags, NULL);
