@@ -186,6 +186,27 @@ static void an_order_joins_the_lane_of_a_moved_key(void **state) {
     must_be_bound(v, 5);
 }
 
+// Where little comes nothing is moved for years: what has expired is not to wait for that.
+static void what_expired_goes_before_it_moves(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    const char *left = "SELECT count(*) FROM late WHERE length(value) > 0 AND key IN (SELECT key FROM late ORDER BY n DESC LIMIT 2)";
+    accept_some(v, 0);  // more rows than one purge looks at
+    put_state(v, v->shop, "short", "somebody", 1);
+    put_state(v, v->shop, "long", "somebody else", DAYS_MS(30));
+    while (get_state(v, v->shop, "short"))
+        ;
+    for (int i = 0; i < 10; i++)
+        MUST(store_purge(v->store, NULL, 0, &e));
+    assert_string_equal(get_state(v, v->shop, "long"), "somebody else");
+    env_close(v);
+    assert_int_equal(count_in(v, left), 1);
+    env_open(v);
+    assert_null(get_state(v, v->shop, "short"));
+    assert_string_equal(get_state(v, v->shop, "long"), "somebody else");
+    must_be_known(v, TOGETHER);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
@@ -193,6 +214,7 @@ int main(void) {
         CASE(moved_keys_are_known),
         CASE(a_move_may_be_cut_short_anywhere),
         CASE(an_order_joins_the_lane_of_a_moved_key),
+        CASE(what_expired_goes_before_it_moves),
     };
     return cmocka_run_group_tests_name("store_keys", tests, NULL, NULL);
 }

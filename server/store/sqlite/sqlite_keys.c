@@ -21,7 +21,7 @@ enum {
 // The index: where in late a key is. A key's place follows its first bytes, so the order of the slots is about that of the keys, and
 // nothing but a drop takes one out of its slot: a walk over the slots meets all that was there when it began.
 struct slot {
-    uint64_t start;  // the first bytes of the key
+    uint64_t start;  // the first bytes of the key, a hash under a secret: no two share them
     int64_t n;       // 0: free
 };
 
@@ -208,14 +208,23 @@ void verb_move_keys(struct db *db, int64_t now, void *args) {
 
 // ---- clearing up
 
-// Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more. The keys of `late` come
-// later; there are never many.
-void purge_keys(struct db *db, int64_t now, char after[64]) {
-    struct sv from = sv_of(after);
+// What is late may be so for years where little comes, so its value goes at once; the row goes with a move.
+static void empty_late(struct db *db, int64_t now, int64_t *after) {
+    struct query *q = db_query(db, NTH_LATE, VALUES(number(*after), number(PURGE_LOOK)));
+    int64_t last = db_step(q) ? db_number(q, 0) : 0;  // NULL, none is left: 0
+    if (last != 0)
+        db_run(db, EMPTY_LATES, VALUES(number(*after), number(last), number(now)));
+    *after = last;
+}
+
+// Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more.
+void purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
+    struct sv from = sv_of(after->key);
     struct query *q = db_query(db, NTH_KEY, VALUES(hex(from), number(PURGE_LOOK - 1)));
     struct sv last = db_step(q) ? db_bytes(q, 0) : SV_NONE;
     db_run(db, PURGE_KEYS, VALUES(hex(from), bytes(last), number(now)));
-    after[0] = 0;
+    after->key[0] = 0;
     if (last.p && last.n < 32)
-        hex_into(after, last.p, last.n);
+        hex_into(after->key, last.p, last.n);
+    empty_late(db, now, &after->late);
 }

@@ -127,6 +127,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [ERASE_BODY] = "UPDATE body SET bytes = ?2 WHERE job = ?1",
     [ERASE_PLAN] = "DELETE FROM plan WHERE job = ?1",
     [ERASE_VALUE] = "DELETE FROM keyed WHERE key = ?1",
+    [NTH_LATE] = "SELECT max(n) FROM (SELECT n FROM late WHERE n > ?1 ORDER BY n LIMIT ?2)",
+    [EMPTY_LATES] = "UPDATE late SET value = x'' WHERE n > ?1 AND n <= ?2 AND expires_ms <= ?3 AND length(value) > 0",
     [ERASE_LATE] = "UPDATE late SET value = x'', expires_ms = 0 WHERE n = ?1",
     [END_LEASE_OF] = "UPDATE lane SET due = ?3, token = NULL WHERE name = ?1 AND head = ?2 AND token IS NOT NULL",
     [COUNTS] = "SELECT accepted, pending, done, dead, ignored FROM counter WHERE shop = ?1",

@@ -266,6 +266,6 @@ void verb_purge(struct db *db, int64_t now, void *args) {
     FAILPOINT("sqlite.purge.half");
     db_run(db, PURGE_PLANS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
-    purge_keys(db, now, a->after);
+    purge_keys(db, now, &a->after);
     db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));
 }

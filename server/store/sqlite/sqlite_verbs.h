@@ -59,6 +59,8 @@ enum sql {
     ERASE_PLAN,
     ERASE_VALUE,
     ERASE_LATE,
+    NTH_LATE,
+    EMPTY_LATES,
     END_LEASE_OF,
     SQL_COUNT_,
 };
@@ -109,7 +111,10 @@ struct ledger_args {
 
 struct purge_args {
     int64_t retention_ms, ledger_lifetime_ms;
-    char after[64];       // the last key that the purge before looked at, in hex; ""; it begins anew
+    struct purged_keys {
+        char key[64];     // the last one in keyed that the purge before looked at, in hex; "": it begins anew
+        int64_t late;     // ... and in late; 0
+    } after;
 };
 
 struct state_swap_args {
@@ -185,7 +190,7 @@ void late_keys_free(struct late_keys *k);
 struct query *find_key(struct db *db, int64_t now, struct sv key);  // value and expires_ms of what has not expired; NULL: nothing
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms);
 void erase_key(struct db *db, struct sv key);
-void purge_keys(struct db *db, int64_t now, char after[64]);
+void purge_keys(struct db *db, int64_t now, struct purged_keys *after);
 // seq_of: of the job with that id; 0: it is not there any more.
 int64_t seq_of(struct db *db, int64_t now, struct sv id);
 
