@@ -26,6 +26,8 @@ void dispatch_change(struct task *t, struct change c) {
     c.job = &t->job;
     b->tasks[b->n] = t;
     b->changes[b->n++] = c;
+    if (c.kind == CHANGE_FINISH || c.kind == CHANGE_ASIDE)
+        t->dispatch->claim_at_ms = 0;  // the lane goes on: its next one is claimed in the same round
 }
 
 void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t)) {
@@ -51,7 +53,6 @@ void dispatch_ended(struct task *t) {
     *t = (struct task){.dispatch = d, .arena = arena, .next = d->free};
     d->free = t;
     d->active--;
-    d->claim_at_ms = 0;  // a place is free, and the lane may have more
 }
 
 void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms) {

@@ -108,9 +108,6 @@ struct batch {
     size_t n;
 };
 
-// How far a round got.
-enum round_done { ROUND_BEGUN, ROUND_COMMITTED, ROUND_TOLD };
-
 // Between round_begin and round_end it belongs to its thread.
 struct round {
     pthread_t thread;
@@ -120,18 +117,11 @@ struct round {
     struct http_client *http;    // to be woken when it ended
     struct arena arena;
     int64_t begun_ms;            // monotonic
-    struct change *changes;      // those of dispatch.sent
+    struct store_round wanted;   // the changes of dispatch.sent, the questions of the tasks in dispatch.telling, a claim
+    size_t task_count;           // of those
     struct sv *wakes;            // shops
-    struct lookup *asked;        // of the tasks in dispatch.telling
-    struct claim *claims;
-    size_t change_count, wake_count, asked_count, task_count, claim_count;
-    // out
-    enum round_done done;
-    enum rc rc;                  // of the first that failed; what comes after it was not tried
-    struct err err;
-    struct job *jobs;
-    size_t job_count;
-    int64_t next_due_ms;
+    size_t wake_count;
+    enum rc woken;               // out
 };
 
 struct dispatch {
