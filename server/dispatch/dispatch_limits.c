@@ -48,14 +48,14 @@ void limit_permit(struct task *t) {
 }
 
 // One question to the store, and whose it is.
-struct round {
+struct permit_round {
     struct permit *permits;
     struct limit **limits;      // of each
     struct shop_work **shops;
     size_t n;
 };
 
-static void ask(struct round *r, struct shop_work *w, size_t step, int64_t want, int64_t shut_ms) {
+static void ask(struct permit_round *r, struct shop_work *w, size_t step, int64_t want, int64_t shut_ms) {
     struct limit *l = &w->limits[step];
     r->limits[r->n] = l;
     r->shops[r->n] = w;
@@ -64,9 +64,9 @@ static void ask(struct round *r, struct shop_work *w, size_t step, int64_t want,
 }
 
 // ask_all: for those that want a permit, one question for each kind; before that, which accounts said how long they take nothing.
-static struct round ask_all(struct dispatch *d) {
+static struct permit_round ask_all(struct dispatch *d) {
     size_t most = d->wanting_count + d->shop_count * PLAN_STEPS;
-    struct round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
+    struct permit_round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
                       ARENA_ARRAY(&d->arena, struct shop_work *, most), 0};
     for (size_t i = 0; i < d->shop_count; i++)
         for (size_t s = 0; s < PLAN_STEPS; s++) {
@@ -86,7 +86,7 @@ static struct round ask_all(struct dispatch *d) {
     return r;
 }
 
-static void hear(const struct round *r) {
+static void hear(const struct permit_round *r) {
     for (size_t i = 0; i < r->n; i++) {
         const struct permit *p = &r->permits[i];
         struct limit *l = r->limits[i];
@@ -105,7 +105,7 @@ void limits_take(struct dispatch *d) {
     if ((d->wanting_count == 0 && !d->tell_shut) || clock_mono_ms() < d->retry_at_ms)
         return;
     struct err e = {0};
-    struct round r = ask_all(d);
+    struct permit_round r = ask_all(d);
     d->tell_shut = false;
     if (r.n > 0 && store_answered(d, store_permits(d->given.store, r.permits, r.n, &e), &e)) {
         struct task **told = d->wanting;

@@ -1,7 +1,9 @@
 // dispatch_parts.h: what the files of the dispatcher share; private to dispatch*.c. Everything here belongs to its one thread,
 // but for the three flags.
-//   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
+//   dispatch.c        the thread: what happened, what is due, sleep
+//   dispatch_round.c  what is wanted of the store, on a thread beside it
 //   dispatch_job.c    the way of one job through its plan
+//   dispatch_keep.c   the memory of a job
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
@@ -20,6 +22,7 @@
 #include "server/store/store_erase.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 enum gate_state { GATE_OPEN, GATE_THROTTLED, GATE_PAUSED };
@@ -47,7 +50,7 @@ struct shop_work {
     size_t held;                 // tasks of this shop
     size_t asked, got;           // in the claim just made
     bool wants_more;             // it filled its share of the last claim
-    bool wake;                   // a pause ended: its lanes are to be due at once
+    bool wake, waking;           // a pause ended: its lanes are to be due at once; the round under way makes them so
     struct gate gates[PLAN_STEPS];  // at the first step of each account
     struct limit limits[PLAN_STEPS];
 };
@@ -58,14 +61,16 @@ struct shop_work {
 struct task {
     struct dispatch *dispatch;
     struct task *next;           // free ones
-    struct arena arena;
+    struct arena arena;          // large until its plan is recorded, then small
+    struct arena small;          // meanwhile
+    bool is_large;
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
     struct shop_work *work;
     struct job job;
     struct decoded decoded;
     struct plan plan;
-    struct plan recorded;        // as the store has it
+    struct recorded_plan recorded;    // as the store has it
     bool dirty;                  // plan is ahead of recorded
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
@@ -103,6 +108,22 @@ struct batch {
     size_t n;
 };
 
+// Between round_begin and round_end it belongs to its thread.
+struct round {
+    pthread_t thread;
+    sem_t begun, ended;
+    bool open, under_way, closing;
+    struct store *store;
+    struct http_client *http;    // to be woken when it ended
+    struct arena arena;
+    int64_t begun_ms;            // monotonic
+    struct store_round wanted;   // the changes of dispatch.sent, the questions of the tasks in dispatch.telling, a claim
+    size_t task_count;           // of those
+    struct sv *wakes;            // shops
+    size_t wake_count;
+    enum rc woken;               // out
+};
+
 struct dispatch {
     struct dispatch_config given;
     pthread_t thread;
@@ -120,14 +141,17 @@ struct dispatch {
     size_t claim_most;           // jobs in one claim
 
     struct task *tasks, *free;   // given.in_flight of them
+    struct arena *large;         // free ones; room for given.in_flight
+    size_t large_count;
     size_t active;
-    struct batch queued, sent;   // changes to be committed; the ones being committed
-    struct task **asking, **telling;  // those that want to know something; those that are being told
+    struct round round;
+    struct batch queued, sent;   // changes to be committed; the ones in the round
+    struct task **asking, **telling;  // those that want to know something; those whose questions are in the round
     size_t asking_count;
     struct task **wanting, **granting;  // those that want a permit; those that are being told
     size_t wanting_count;
     bool tell_shut;              // some gate is to be told to the other copies
-    struct arena arena;          // of one claim, or of one round of answers
+    struct arena arena;          // of one round of permits
     int64_t claim_at_ms;         // monotonic: when to look for work again
     enum rc store_rc;            // its last answer
     int64_t retry_at_ms, retry_delay_ms;  // after the store failed; delay 0: it works
@@ -160,6 +184,13 @@ struct lookup *marks_wanted(struct task *t, size_t *ret_count);   // what decide
 bool marks_settle(struct task *t, const struct lookup *known);    // false: a later state is known, they are out of date
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
 
+// dispatch_keep.c
+void keep_init(struct task *t);
+void keep_begin(struct task *t);                                  // gives it large memory
+void keep_plan(struct task *t);                                   // its plan is recorded and settled: what it still needs, in small memory
+struct arena keep_end(struct task *t);                            // takes back what is large; the other, empty
+void keep_free(struct dispatch *d);
+
 // dispatch_ledger.c
 void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish
 void ledger_count(struct task *t);                                // the same, once it is there, in the metrics
@@ -173,12 +204,19 @@ MUST_CHECK enum rc wait_answer(struct task *t, struct err *e);    // these; t->w
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit
-// dispatch_ask: joins the next round of look-ups; `told` is called with the answers in `asked`. With nothing to ask, at once.
+// dispatch_ask: joins the next round; `told` is called with the answers in `asked`. With nothing to ask, at once.
 void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t));
-void dispatch_look_up(struct dispatch *d);                        // a round of look-ups, and those that follow from it
+void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms);  // a job that was claimed
 void dispatch_ended(struct task *t);                              // the job is out of our hands
 bool dispatch_stopping(const struct dispatch *d);
 bool store_answered(struct dispatch *d, enum rc rc, const struct err *e);  // what a call of the store gave; false: it waits until the store is back
+
+// dispatch_round.c
+MUST_CHECK enum rc round_open(struct dispatch *d, struct err *e);
+void round_close(struct dispatch *d);                             // none is under way
+void round_begin(struct dispatch *d);                             // with all that is wanted, if there is anything, none is under way and the store is not away
+bool round_end(struct dispatch *d, bool wait);                    // it has ended: the tasks go on. Otherwise false, or wait for it
+bool round_here(struct dispatch *d);                              // a whole one in the calling thread; false: there was nothing to do, or the store failed
 
 // dispatch_shops.c
 void shops_refresh(struct dispatch *d);                           // takes over a new configuration

@@ -1,5 +1,6 @@
 // plan.h: what is to be done for one webhook, and how far it is: the events it became and a step per destination, in order.
-// A plan is plain data that the store keeps as JSON; deciding what comes next is a pure function of plan, time and policy.
+// A plan is plain data that the store keeps as JSON: whole, with all that is to be sent, when that was made, and from then on only its
+// progress. Deciding what comes next is a pure function of plan, time and policy.
 #ifndef SERVER_PLAN_H
 #define SERVER_PLAN_H
 
@@ -20,6 +21,7 @@ struct step {
     enum step_state state;
     struct sv reason;
     struct draft draft;       // rendered when planned; kept until the step is over, so that each attempt sends the same bytes
+    struct disposition told;  // what the body was told of the first destination; absent: nothing yet
     bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
@@ -47,6 +49,13 @@ struct plan {
     bool aside;               // what is left is retried in a lane of its own; the lane went on
     bool replayed;            // it was over before, and the ledger has its lines
     bool reserved;            // whose the events are is settled: those that belong to another job are skipped
+    bool redrafted;           // what is to be sent is not what the store has: the plan has to be written whole
+};
+
+// What is looked back at of a plan that was recorded.
+struct recorded_plan {
+    size_t event_count;
+    bool pending[PLAN_EVENTS_MAX][PLAN_STEPS];
 };
 
 // Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open.
@@ -76,7 +85,9 @@ struct action {
 // At most PLAN_EVENTS_MAX events: the caller refuses more.
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret);
 struct sv plan_write(struct arena *a, const struct plan *p);                                        // to JSON
-MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e);
+struct sv plan_write_progress(struct arena *a, const struct plan *p);                               // without what is to be sent
+// plan_read: progress: what was written since; absent: nothing.
+MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct sv progress, struct plan *ret, struct err *e);
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
 // configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);
@@ -99,8 +110,9 @@ struct action plan_next(const struct plan *p, const struct closed *closed, int64
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random);
 // plan_disposition: what the first destination made of the event, as the others are to tell it.
 struct disposition plan_disposition(const struct plan *p, size_t event);
-// plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
-bool plan_in_order(const struct plan *p, size_t event, size_t step);
+// plan_in_order: the order holds for sending this step now: every earlier step has an outcome, in what was recorded.
+void plan_note(const struct plan *p, struct recorded_plan *ret);
+bool plan_in_order(const struct recorded_plan *r, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed
 // step_perishes: it is worth nothing once a later step has been sent, and there is one.
 bool step_perishes(const struct planned_event *e, size_t step);

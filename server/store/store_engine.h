@@ -8,7 +8,7 @@
 struct engine;
 
 // The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters,
-// as are remembered.key, mark.key and lookup.key; body, plan and remembered.value are packed. look_up reads both kinds of value,
+// as are remembered.key, mark.key and lookup.key; body, plan, progress and remembered.value are packed. look_up reads both kinds of value,
 // state_swap changes a remembered one as a mark is changed: expect and value are packed.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"
@@ -20,6 +20,8 @@ struct engine_ops {
     enum rc (*claim)(struct engine *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
                      struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
     enum rc (*commit)(struct engine *s, struct change *changes, size_t n, struct err *e);
+    // round: commit, then look_up, then claim, each as far as it is asked for; what fails keeps what follows from being tried, or not.
+    void (*round)(struct engine *s, struct arena *a, struct store_round *r);
     enum rc (*wake)(struct engine *s, struct sv shop, struct err *e);
     enum rc (*look_up)(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
     enum rc (*state_put)(struct engine *s, struct sv shop, const struct remembered *r, struct err *e);

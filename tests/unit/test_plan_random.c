@@ -27,6 +27,7 @@ struct run {
     uint64_t seed, random;
     struct shop shop;
     struct plan plan;
+    struct sv stored;                                // the plan, as it was last written whole
     struct closed closed;
     int64_t now_ms, hurry_ms;
     int turn;
@@ -80,8 +81,12 @@ static bool storm(const struct run *r) {
 static void crash(struct run *r) {
     struct plan again;
     struct err e = {0};
-    enum rc rc = plan_read(&arena, plan_write(&arena, &r->plan), &again, &e);
+    struct sv progress = r->plan.redrafted ? SV_NONE : plan_write_progress(&arena, &r->plan);
+    if (r->plan.redrafted)
+        r->stored = plan_write(&arena, &r->plan);
+    enum rc rc = plan_read(&arena, r->stored, progress, &again, &e);
     HOLDS(r, rc == RC_OK);
+    HOLDS(r, sv_eq(plan_write(&arena, &again), plan_write(&arena, &r->plan)));
     r->plan = again;
 }
 
@@ -156,7 +161,9 @@ static void send(struct run *r, const struct action *a) {
     HOLDS(r, r->closed.until_ms[a->step] <= r->now_ms);
     HOLDS(r, a->worth_ms >= SECONDS_MS(1));
     check_order(r, e, a->step);
-    HOLDS(r, plan_in_order(&r->plan, a->event, a->step));
+    struct recorded_plan recorded = {0};
+    plan_note(&r->plan, &recorded);
+    HOLDS(r, plan_in_order(&recorded, a->event, a->step));
     bool told = plan_tell(&arena, &r->plan, a->event, a->step);
     HOLDS(r, !told || !r->sent[a->event][a->step].p);
     if (told && one_in(r, 4))

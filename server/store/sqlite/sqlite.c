@@ -93,6 +93,30 @@ static enum rc sqlite_commit(struct engine *s, struct change *changes, size_t n,
     return writer_perform(s->writer, verb_commit, &(struct commit_args){.changes = changes, .n = n}, e);
 }
 
+static void sqlite_round(struct engine *s, struct arena *a, struct store_round *r) {
+    struct commit_args commit = {.changes = r->changes, .n = r->change_count};
+    struct look_up_args look_up = {.arena = a, .asked = r->asked, .n = r->asked_count};
+    struct claim_args claim = {.arena = a, .claims = r->claims, .n = r->claim_count, .lease_ms = r->lease_ms};
+    struct writer_call calls[3];
+    enum rc *results[3];
+    size_t n = 0;
+    if (commit.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_commit, .args = &commit}, results[n++] = &r->committed;
+    if (look_up.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_look_up, .args = &look_up}, results[n++] = &r->told;
+    if (claim.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_claim, .args = &claim}, results[n++] = &r->claimed;
+    writer_perform_all(s->writer, calls, n);
+    for (size_t i = n; i-- > 0;) {
+        *results[i] = calls[i].rc;
+        if (calls[i].rc != RC_OK)
+            r->err = calls[i].err;
+    }
+    r->jobs = claim.ret;
+    r->job_count = claim.ret_count;
+    r->next_due_ms = claim.ret_next_due_ms;
+}
+
 // In slices, so that accepts get their turn while a million lanes are woken.
 static enum rc sqlite_wake(struct engine *s, struct sv shop, struct err *e) {
     struct wake_args args = {.shop = shop};
@@ -207,6 +231,7 @@ const struct engine_ops engine_sqlite = {
     .accept = sqlite_accept,
     .claim = sqlite_claim,
     .commit = sqlite_commit,
+    .round = sqlite_round,
     .wake = sqlite_wake,
     .look_up = sqlite_look_up,
     .state_put = sqlite_state_put,

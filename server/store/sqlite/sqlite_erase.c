@@ -74,12 +74,13 @@ static void erase_job(struct db *db, int64_t now, const struct erase_args *e, co
     struct sv id = sv_of(job->id);
     int64_t seq = seq_of(db, now, id);
     struct query *q = db_query(db, FIND_JOB, VALUES(number(seq), hex(id), text(e->shop)));
-    enum { LANE = 9 };
+    enum { LANE = 10 };
     if (!db_step(q))
         return;
     int64_t lane = db_number(q, LANE);
     db_run(db, ERASE_BODY, VALUES(number(seq), bytes(job->text)));
     db_run(db, ERASE_PLAN, VALUES(number(seq)));
+    db_run(db, DROP_PROGRESS, VALUES(number(seq)));
     if (!sv_eq(e->own, id))
         db_run(db, END_LEASE_OF, VALUES(number(lane), number(seq), number(now)));
 }

@@ -22,6 +22,8 @@ enum sql {
     ADD_JOB,
     ADD_BODY,
     PUT_PLAN,
+    PUT_PROGRESS,
+    DROP_PROGRESS,
     FINISH_JOB,
     FINISHED_BY,
     MOVE_JOB,
@@ -30,6 +32,7 @@ enum sql {
     OLDEST_PENDING,
     PURGE_BODIES,
     PURGE_PLANS,
+    PURGE_PROGRESS,
     PURGED_IDS,
     PURGE_JOBS,
     JOIN_LANE,
@@ -202,6 +205,8 @@ static inline int64_t own_lane(int64_t seq) {
     return 2 * seq + 1;
 }
 
+// put_plan: a plan, which takes away the progress of the one before, or the progress of the one that is there; absent: unchanged.
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress);
 // count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]);
 

@@ -128,24 +128,46 @@ static void *write_batches(void *arg) {
     return NULL;
 }
 
-enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
-    struct request r = {.verb = verb, .args = args};
-    sem_init(&r.done, 0, 0);
+// post: they outlive their places in the queue: nobody leaves before the writer is done with them.
+static void post(struct writer *w, struct request *requests, size_t n) {
     pthread_mutex_lock(&w->lock);
-    // r outlives its place in the queue: nobody leaves before the writer is done with it.
-    if (w->first)
-        w->last->next = &r;
-    else
-        w->first = &r;  // cppcheck-suppress autoVariables
-    w->last = &r;  // cppcheck-suppress autoVariables
+    for (size_t i = 0; i < n; i++) {
+        sem_init(&requests[i].done, 0, 0);
+        if (w->first)
+            w->last->next = &requests[i];
+        else
+            w->first = &requests[i];
+        w->last = &requests[i];
+    }
     pthread_cond_signal(&w->posted);
     pthread_mutex_unlock(&w->lock);
-    while (sem_wait(&r.done) != 0 && errno == EINTR)
+}
+
+static void await(struct request *r) {
+    while (sem_wait(&r->done) != 0 && errno == EINTR)
         ;
-    sem_destroy(&r.done);
+    sem_destroy(&r->done);
+}
+
+enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
+    struct request r = {.verb = verb, .args = args};
+    post(w, &r, 1);
+    await(&r);
     if (r.rc != RC_OK && e)
         *e = r.err;
     return r.rc;
+}
+
+void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n) {
+    struct request requests[WRITER_CALLS_MOST] = {0};
+    for (size_t i = 0; i < n; i++)
+        requests[i] = (struct request){.verb = calls[i].verb, .args = calls[i].args};
+    post(w, requests, n);
+    for (size_t i = 0; i < n; i++) {
+        await(&requests[i]);
+        calls[i].rc = requests[i].rc;
+        calls[i].err = requests[i].err;
+    }
 }
 
 // ---- opening and closing

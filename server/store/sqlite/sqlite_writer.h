@@ -24,5 +24,14 @@ MUST_CHECK enum rc writer_open(const struct writer_config *config, struct writer
 void writer_close(struct writer *w);  // what was posted before is still carried out; NULL is fine
 // writer_perform: any thread; waits until it is done. e may be NULL.
 MUST_CHECK enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e);
+// writer_perform_all: at once, in their order and mostly in one transaction; each has a result of its own.
+#define WRITER_CALLS_MOST 4
+struct writer_call {
+    verb_function *verb;
+    void *args;
+    enum rc rc;      // out
+    struct err err;
+};
+void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n);
 
 #endif
