@@ -70,6 +70,7 @@ struct sv compress(struct arena *a, struct sv plain) {
         die(ZSTD_getErrorName(n));
     if (!pool_keep(&packers, packer))
         ZSTD_freeCCtx(packer);
+    arena_shrink(a, out, room, n);
     return (struct sv){out, n};
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MEMORY = 16 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
+enum { CONFIG_MEMORY = 128 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
 #define LONGEST_DURATION DAYS_MS(3650)
 
 struct loader {

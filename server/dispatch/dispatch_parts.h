@@ -60,6 +60,7 @@ struct shop_work {
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
+    struct task *next;           // free ones
     struct arena arena;          // large until its plan is recorded, then small
     struct arena small;          // meanwhile
     bool is_large;
@@ -99,7 +100,6 @@ struct task {
         bool done;               // ... to the end
         size_t jobs, pending, values;  // found, since the claim
     } privacy;
-    struct task *next;           // free ones
 };
 
 struct batch {

@@ -187,11 +187,12 @@ static enum rc check_delivery(const struct delivery *d, struct err *e) {
     return RC_OK;
 }
 
-static struct delivery pack_delivery(const struct store *s, struct arena *a, const struct delivery *d, const char *id) {
+static struct delivery pack_delivery(const struct store *s, struct arena *a, const struct delivery *d) {
+    _Static_assert(JOB_ID_LEN == KEY_LEN, "a job's id is its first key");
     struct delivery packed = *d;
     packed.keys = hash_all(s, a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
     packed.lane_keys = hash_all(s, a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
-    packed.body = store_pack(s, a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
+    packed.body = store_pack(s, a, d->shop, "body", packed.keys[0], d->body.p ? d->body : SV(""));
     return packed;
 }
 
@@ -206,10 +207,8 @@ enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum a
     struct delivery *packed = ARENA_ARRAY(&a, struct delivery, n);
     const char **ids = ARENA_ARRAY(&a, const char *, n);
     for (size_t i = 0; i < n; i++) {
-        char *id = arena_alloc(&a, JOB_ID_LEN + 1);
-        hash_under(&s->hash_key, JOB_ID, d[i].shop, d[i].keys[0], id);
-        ids[i] = id;
-        packed[i] = pack_delivery(s, &a, &d[i], id);
+        packed[i] = pack_delivery(s, &a, &d[i]);
+        ids[i] = packed[i].keys[0].p;
     }
     enum rc rc = s->spool ? spool_accept(s->spool, packed, ids, n, ret, e) : s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);

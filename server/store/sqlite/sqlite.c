@@ -10,6 +10,7 @@ struct engine {
     struct writer *writer;
     struct purge_args purge;
     struct permits *permits;
+    struct late_keys *late;  // the writer's
 };
 
 // ---- the engine
@@ -34,8 +35,11 @@ static enum rc open_writer(struct engine *s, const struct store_config *store, s
     if (!file)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     const struct writer_config config = {
-        .db = {.path = file, .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .queries = sqlite_queries, .query_count = SQL_COUNT_},
+        .db = {.path = file, .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .upgrade = sqlite_upgrade, .memory = s->late,
+               .queries = sqlite_queries, .query_count = SQL_COUNT_},
         .begin = verb_start,
+        .renew = verb_read_keys,
+        .end = verb_move_keys,
         .broken = store->broken,
         .broken_ctx = store->broken_ctx,
     };
@@ -44,30 +48,32 @@ static enum rc open_writer(struct engine *s, const struct store_config *store, s
     return rc;
 }
 
+static void sqlite_close(struct engine *s) {
+    writer_close(s->writer);
+    permits_free(s->permits);
+    late_keys_free(s->late);
+    free(s);
+}
+
 static enum rc sqlite_open(const struct store_config *config, struct engine **ret, struct err *e) {
     struct engine *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
-    s->purge = (struct purge_args){config->retention_ms, config->ledger_lifetime_ms};
+    s->purge = (struct purge_args){.retention_ms = config->retention_ms, .ledger_lifetime_ms = config->ledger_lifetime_ms};
     s->permits = permits_new();
-    enum rc rc = s->permits ? open_writer(s, config, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
+    s->late = late_keys_new();
+    enum rc rc = s->permits && s->late ? open_writer(s, config, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
     if (rc != RC_OK) {
-        permits_free(s->permits);
-        free(s);
+        sqlite_close(s);
         return rc;
     }
     *ret = s;
     return RC_OK;
 }
 
-static void sqlite_close(struct engine *s) {
-    writer_close(s->writer);
-    permits_free(s->permits);
-    free(s);
-}
-
 static enum rc sqlite_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
-    struct accept_args args = {.deliveries = d, .ids = ids, .n = n, .ret = ret};
+    (void)ids;  // they are the first keys
+    struct accept_args args = {.deliveries = d, .n = n, .ret = ret};
     return writer_perform(s->writer, verb_accept, &args, e);
 }
 

@@ -13,6 +13,9 @@ struct writer_config {
     struct db_config db;
     verb_function *begin;         // runs alone, before writer_open returns
     void *begin_args;
+    verb_function *renew;         // reads anew what is kept in memory of the file: before begin, and in the first transaction after one that
+                                  // came to nothing; NULL: nothing is
+    verb_function *end;           // runs at the end of each transaction, before the commit; NULL: nothing
     void (*broken)(void *ctx);    // once, when the disk failed (db_broken): all that is left is to end; NULL: nobody asks
     void *broken_ctx;
 };
