@@ -136,6 +136,15 @@ static struct head find_head(struct db *db, int64_t now, const struct job *job, 
     return h;
 }
 
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
+    if (plan.p) {
+        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
+        db_run(db, DROP_PROGRESS, VALUES(number(seq)));
+    }
+    if (progress.p)
+        db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
+}
+
 static enum rc change(struct db *db, int64_t now, struct change *c, struct tally *tally) {
     struct head h = find_head(db, now, c->job, tally);
     if (h.seq == 0)

@@ -116,7 +116,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                   " FROM job LEFT JOIN plan ON plan.job = job.seq LEFT JOIN progress ON progress.job = job.seq"
                   " WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
     [FIND_JOB] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes, progress.bytes,"
-                 " job.lane FROM job LEFT JOIN plan ON plan.job = job.seq LEFT JOIN progress ON progress.job = job.seq"
+                 " job.lane"
+                 " FROM job LEFT JOIN plan ON plan.job = job.seq LEFT JOIN progress ON progress.job = job.seq"
                  " WHERE job.seq = ?1 AND job.id = ?2 AND job.shop = ?3",
     [REOPEN_JOB] = "UPDATE job SET state = 0, lane = ?2, reason = NULL, finished_ms = NULL, finished_by = NULL WHERE seq = ?1",
     [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",

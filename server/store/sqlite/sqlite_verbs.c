@@ -16,15 +16,6 @@ enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000 };
 // Seeing a lane key again moves its expiry only this coarsely: most deliveries of a known person then write nothing for it.
 #define LANE_REFRESH_MS DAYS_MS(1)
 
-void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
-    if (plan.p) {
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
-        db_run(db, DROP_PROGRESS, VALUES(number(seq)));
-    }
-    if (progress.p)
-        db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
-}
-
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]) {
     db_run(db, COUNT_JOBS, VALUES(text(shop), number(accepted), number(by_state[JOB_PENDING]), number(by_state[JOB_DONE]),
                                   number(by_state[JOB_DEAD]), number(by_state[JOB_IGNORED])));

@@ -187,6 +187,8 @@ verb_function verb_purge;      // struct purge_args
 verb_function verb_read_keys;  // at the start and when a transaction came to nothing; args: none; sqlite_keys.c
 verb_function verb_move_keys;  // at the end of each transaction; args: none; sqlite_keys.c
 
+// put_plan: a plan, which takes away the progress of the one before, or the progress of the one that is there; absent: unchanged.
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress);
 // What is known under a key (sqlite_keys.c). Keys are hex. The index of the late ones is the memory of the db.
 struct late_keys *late_keys_new(void);  // NULL: out of memory
 void late_keys_free(struct late_keys *k);
@@ -205,8 +207,6 @@ static inline int64_t own_lane(int64_t seq) {
     return 2 * seq + 1;
 }
 
-// put_plan: a plan, which takes away the progress of the one before, or the progress of the one that is there; absent: unchanged.
-void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress);
 // count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]);
 
