@@ -65,12 +65,12 @@ def script(destinations, seed, share):
 
     def answer(destination, event_id, n):
         delay = dice.uniform(0, 0.03)
-        kind = "klaviyo" if destination == "klaviyo" else "meta"
+        kind = "meta" if destination == "meta" else "klaviyo"
         if destination == "meta" and event_id.startswith("dead_") and not destinations.forgiving:
             return meta_error(100, 2804003)
         if destination == "meta" and away(destinations, event_id, n):
             return Answer(500, b"down")
-        if destination in ("meta", "klaviyo") and n <= 4 and dice.random() < share:
+        if destination in ("meta", "klaviyo", "bulk") and n <= 4 and dice.random() < share:
             failure = dice.choice(AGAIN[kind])()
             failure.delay = delay
             return failure
