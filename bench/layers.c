@@ -88,7 +88,7 @@ static void do_plan_write(struct subject *s) {
 static void do_plan_read(struct subject *s) {
     struct plan *plan = ARENA_NEW(&s->a, struct plan);
     struct err e;
-    s->check += plan_read(&s->a, s->plan_json, plan, &e) == RC_OK ? plan->event_count : 0;
+    s->check += plan_read(&s->a, s->plan_json, SV_NONE, plan, &e) == RC_OK ? plan->event_count : 0;
 }
 
 // Each group has two doors: what goes through the warm one (first calls, caches, libraries that make themselves ready) is not counted.

@@ -89,7 +89,7 @@ static void write_plan(struct jw *w, struct arena *a, const struct job_view *job
     struct plan plan = {0};
     struct err e;
     struct sv unreadable = job->unreadable;
-    if (job->plan.p && plan_read(a, job->plan, &plan, &e))
+    if (job->plan.p && plan_read(a, job->plan, job->progress, &plan, &e))
         unreadable = sv_of(e.text);
     jw_member(w, "unreadable", unreadable);
     jw_key(w, "events");
@@ -152,7 +152,7 @@ static enum rc redrive_one(struct admin *admin, struct arena *a, struct sv shop,
     *ret_status = "unknown";
     enum rc rc = store_find(admin->store, a, shop, id, &job, e);
     if (rc == RC_OK) {
-        bool planned = job.plan.p && plan_read(a, job.plan, &plan, e) == RC_OK;
+        bool planned = job.plan.p && plan_read(a, job.plan, job.progress, &plan, e) == RC_OK;
         plan_reopen(&plan);
         FAILPOINT("redrive.before");
         rc = store_redrive(admin->store, shop, id, planned ? plan_write(a, &plan) : SV_NONE, &redriven, e);

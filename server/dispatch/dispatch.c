@@ -74,7 +74,7 @@ static void begin(struct dispatch *d, const struct job *job, int64_t lease_from_
     t->config = config_take(d->config);
     t->shop = config_shop(t->config, job->shop);
     t->job = *job;
-    struct sv *texts[] = {&t->job.shop, &t->job.source, &t->job.topic, &t->job.body, &t->job.plan, &t->job.unreadable};
+    struct sv *texts[] = {&t->job.shop, &t->job.source, &t->job.topic, &t->job.body, &t->job.plan, &t->job.progress, &t->job.unreadable};
     for (size_t i = 0; i < COUNTOF(texts); i++)
         *texts[i] = arena_dup(&t->arena, *texts[i]);
     task_begin(t);

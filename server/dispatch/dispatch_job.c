@@ -29,8 +29,11 @@ static void add_marks(struct task *t, struct change *c) {
 }
 
 void task_change(struct task *t, struct change c) {
-    if (t->dirty)
+    bool whole = t->plan.redrafted || c.kind == CHANGE_FINISH;  // what is over has nothing left to send
+    if (t->dirty && whole)
         c.plan = plan_write(&t->arena, &t->plan);
+    else if (t->dirty)
+        c.progress = plan_write_progress(&t->arena, &t->plan);
     add_marks(t, &c);
     if (!arena_ok(&t->arena))  // then the plan may be anything
         c = (struct change){.kind = CHANGE_FINISH, .state = JOB_DEAD, .reason = SV("it needs more memory than a webhook may have")};
@@ -183,7 +186,7 @@ void task_begin(struct task *t) {
         task_finish(t, JOB_IGNORED, SV("redacted"));
     } else if (t->job.claims > CLAIMS_MOST) {
         task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "poison: begun %lld times without a result", (long long)(t->job.claims - 1)));
-    } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, &t->plan, &e)) {
+    } else if (t->job.plan.p && plan_read(&t->arena, t->job.plan, t->job.progress, &t->plan, &e)) {
         t->plan = (struct plan){0};
         task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "unreadable: %s", e.text));
     } else {
@@ -396,7 +399,7 @@ static void count_dropped(struct task *t) {
 
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->lease_from_ms = sent_ms;
-    t->dirty = false;
+    t->dirty = t->plan.redrafted = false;
     t->intended = t->intending;
     t->intending = false;
     t->mark_count = 0;

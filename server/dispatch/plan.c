@@ -8,6 +8,7 @@ static void decide(struct step *s, enum step_state state, struct sv reason) {
     s->state = state;
     s->reason = reason;
     s->draft = (struct draft){.identity = state == STEP_SKIPPED ? SV_NONE : s->draft.identity};
+    s->told = (struct disposition){0};
     s->next_ms = 0;
 }
 
@@ -77,8 +78,8 @@ bool plan_tell(struct arena *a, struct plan *p, size_t event, size_t step) {
     struct draft *draft = &p->events[event].steps[step].draft;
     if (draft->tell_at == 0 || !destinations[step]->tell)
         return false;
-    struct disposition before = plan_disposition(p, event);
-    draft->body = destinations[step]->tell(a, *draft, &before);
+    p->events[event].steps[step].told = plan_disposition(p, event);
+    draft->body = destinations[step]->tell(a, *draft, &p->events[event].steps[step].told);
     draft->tell_at = 0;
     return true;
 }
@@ -124,7 +125,7 @@ static void plan_event(struct arena *a, const struct shop *shop, struct event *e
 }
 
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret) {
-    *ret = (struct plan){.event_count = d->count < PLAN_EVENTS_MAX ? d->count : PLAN_EVENTS_MAX};
+    *ret = (struct plan){.event_count = d->count < PLAN_EVENTS_MAX ? d->count : PLAN_EVENTS_MAX, .redrafted = true};
     for (size_t i = 0; i < ret->event_count; i++)
         plan_event(a, shop, &d->events[i], now_ms, &ret->events[i]);
     plan_expire(ret, now_ms);
@@ -181,6 +182,7 @@ bool plan_redraft(struct arena *a, const struct shop *shop, struct plan *p, int6
             step->draft = drafted(a, destinations[s], p->events[i].event, shop, now_ms);
             changed |= step->draft.body.p != NULL;
         }
+    p->redrafted |= changed;
     return changed;
 }
 
@@ -237,8 +239,10 @@ int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step,
         decide(s, STEP_SENT, SV_NONE);
         return 0;
     }
-    if (o->kind == OUTCOME_REJECT && o->amend && amend(a, s, step, o))
+    if (o->kind == OUTCOME_REJECT && o->amend && amend(a, s, step, o)) {
+        p->redrafted = true;
         return 0;
+    }
     if (o->kind == OUTCOME_REJECT) {
         decide(s, STEP_FAILED, arena_dup(a, o->reason));
         stop_after(e, step, arena_fmt(a, "%s failed", destinations[step]->name));

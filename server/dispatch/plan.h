@@ -1,5 +1,6 @@
 // plan.h: what is to be done for one webhook, and how far it is: the events it became and a step per destination, in order.
-// A plan is plain data that the store keeps as JSON; deciding what comes next is a pure function of plan, time and policy.
+// A plan is plain data that the store keeps as JSON: whole, with all that is to be sent, when that was made, and from then on only its
+// progress. Deciding what comes next is a pure function of plan, time and policy.
 #ifndef SERVER_PLAN_H
 #define SERVER_PLAN_H
 
@@ -20,6 +21,7 @@ struct step {
     enum step_state state;
     struct sv reason;
     struct draft draft;       // rendered when planned; kept until the step is over, so that each attempt sends the same bytes
+    struct disposition told;  // what the body was told of the first destination; absent: nothing yet
     bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
@@ -47,6 +49,7 @@ struct plan {
     bool aside;               // what is left is retried in a lane of its own; the lane went on
     bool replayed;            // it was over before, and the ledger has its lines
     bool reserved;            // whose the events are is settled: those that belong to another job are skipped
+    bool redrafted;           // what is to be sent is not what the store has: the plan has to be written whole
 };
 
 // Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open.
@@ -76,7 +79,9 @@ struct action {
 // At most PLAN_EVENTS_MAX events: the caller refuses more.
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret);
 struct sv plan_write(struct arena *a, const struct plan *p);                                        // to JSON
-MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e);
+struct sv plan_write_progress(struct arena *a, const struct plan *p);                               // without what is to be sent
+// plan_read: progress: what was written since; absent: nothing.
+MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct sv progress, struct plan *ret, struct err *e);
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
 // configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);

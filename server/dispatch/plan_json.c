@@ -1,6 +1,7 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","amended","attempts","first","asked","last","next"}}}]}
-// A body is kept as a string, so that it comes back byte for byte.
+// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","told","told_why","amended","attempts","first","asked","last","next"}}}]}
+// A body is kept as a string, so that it comes back byte for byte. Progress is the same without what is to be sent, which is most of it and
+// stays as it is; what a body was told stands in it, and is put into the body again.
 #include "server/dispatch/plan.h"
 
 #define PLAN_BYTES_MOST ((size_t)64 << 20)
@@ -21,15 +22,22 @@ static void write_moment(struct jw *w, const char *key, int64_t n) {
     jw_int(w, n);
 }
 
-static void write_step(struct jw *w, const struct step *s) {
+static void write_draft(struct jw *w, const struct draft *d) {
+    jw_member(w, "body", d->body);
+    write_moment(w, "tell_at", (int64_t)d->tell_at);
+    jw_member(w, "essence", d->essence);
+    jw_member(w, "identity", d->identity);
+    write_moment(w, "undoes", d->undoes);
+}
+
+static void write_step(struct jw *w, const struct step *s, bool whole) {
     jw_open(w, '{');
     jw_member(w, "state", sv_of(states[s->state]));
     jw_member(w, "reason", s->reason);
-    jw_member(w, "body", s->draft.body);
-    write_moment(w, "tell_at", (int64_t)s->draft.tell_at);
-    jw_member(w, "essence", s->draft.essence);
-    jw_member(w, "identity", s->draft.identity);
-    write_moment(w, "undoes", s->draft.undoes);
+    if (whole)
+        write_draft(w, &s->draft);
+    jw_member(w, "told", s->told.status);
+    jw_member(w, "told_why", s->told.reason);
     write_moment(w, "amended", s->amended);
     write_moment(w, "attempts", s->attempts);
     write_moment(w, "first", s->first_ms);
@@ -39,7 +47,7 @@ static void write_step(struct jw *w, const struct step *s) {
     jw_close(w, '}');
 }
 
-static void write_event(struct jw *w, const struct planned_event *e) {
+static void write_event(struct jw *w, const struct planned_event *e, bool whole) {
     jw_open(w, '{');
     jw_member(w, "id", e->id);
     jw_member(w, "name", e->name);
@@ -53,13 +61,13 @@ static void write_event(struct jw *w, const struct planned_event *e) {
     jw_open(w, '{');
     for (size_t i = 0; i < PLAN_STEPS; i++) {
         jw_key(w, destinations[i]->name);
-        write_step(w, &e->steps[i]);
+        write_step(w, &e->steps[i], whole);
     }
     jw_close(w, '}');
     jw_close(w, '}');
 }
 
-struct sv plan_write(struct arena *a, const struct plan *p) {
+static struct sv write(struct arena *a, const struct plan *p, bool whole) {
     struct buf out;
     struct jw w;
     buf_init(&out, PLAN_BYTES_MOST);
@@ -73,10 +81,18 @@ struct sv plan_write(struct arena *a, const struct plan *p) {
     jw_key(&w, "events");
     jw_open(&w, '[');
     for (size_t i = 0; i < p->event_count; i++)
-        write_event(&w, &p->events[i]);
+        write_event(&w, &p->events[i], whole);
     jw_close(&w, ']');
     jw_close(&w, '}');
     return buf_take(&out, a);
+}
+
+struct sv plan_write(struct arena *a, const struct plan *p) {
+    return write(a, p, true);
+}
+
+struct sv plan_write_progress(struct arena *a, const struct plan *p) {
+    return write(a, p, false);
 }
 
 // Sums and differences of what is read cannot overflow.
@@ -93,7 +109,7 @@ static bool read_step(const struct json *node, struct step *ret) {
     struct sv state = json_str(node, "state");
     int64_t tell_at = 0, undoes = 0, amended = 0;
     *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence"),
-                          .draft.identity = json_str(node, "identity")};
+                          .draft.identity = json_str(node, "identity"), .told = {json_str(node, "told"), json_str(node, "told_why")}};
     if (!node) {  // a destination that did not exist when this was planned
         *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
         return true;
@@ -129,7 +145,7 @@ static bool read_event(const struct json *node, struct planned_event *ret) {
     return true;
 }
 
-enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err *e) {
+static enum rc read(struct arena *a, struct sv json, struct plan *ret, struct err *e) {
     struct json *root;
     *ret = (struct plan){0};
     if (json_parse(a, json, &root, e))
@@ -143,5 +159,29 @@ enum rc plan_read(struct arena *a, struct sv json, struct plan *ret, struct err 
     JSON_EACH(item, events)
         if (!read_event(item, &ret->events[ret->event_count++]))
             return err_set(e, RC_INVALID, "stored plan: event %zu cannot be understood", ret->event_count);
+    return RC_OK;
+}
+
+// rejoin: a step that came with the progress, and what it is to send.
+static void rejoin(struct arena *a, size_t step, struct draft whole, struct step *s) {
+    s->draft = step_decided(s) ? (struct draft){.identity = s->state == STEP_SKIPPED ? SV_NONE : whole.identity} : whole;
+    if (s->draft.tell_at == 0 || !s->told.status.p || !destinations[step]->tell)
+        return;
+    s->draft.body = destinations[step]->tell(a, s->draft, &s->told);
+    s->draft.tell_at = 0;
+}
+
+enum rc plan_read(struct arena *a, struct sv json, struct sv progress, struct plan *ret, struct err *e) {
+    enum rc rc = read(a, json, ret, e);
+    if (rc != RC_OK || !progress.p)
+        return rc;
+    struct plan whole = *ret;
+    if ((rc = read(a, progress, ret, e)) != RC_OK)
+        return rc;
+    if (ret->event_count != whole.event_count)
+        return err_set(e, RC_INVALID, "stored plan: its progress is another one's");
+    for (size_t i = 0; i < ret->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            rejoin(a, s, whole.events[i].steps[s].draft, &ret->events[i].steps[s]);
     return RC_OK;
 }

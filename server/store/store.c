@@ -64,10 +64,11 @@ static void unpack_job(const struct store *s, struct arena *a, struct job *job) 
     struct sv id = sv_of(job->id);
     if (!job->body.p)
         err_set(&e, RC_NOT_FOUND, "the store has no body for this job");
-    else if (store_unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && store_unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK)
+    else if (store_unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && store_unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK &&
+             store_unpack(s, a, job->shop, "progress", id, &job->progress, &e) == RC_OK)
         return;
     job->unreadable = arena_dup(a, sv_of(e.text));
-    job->body = job->plan = SV_NONE;
+    job->body = job->plan = job->progress = SV_NONE;
 }
 
 static struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
@@ -249,6 +250,8 @@ enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims
 static enum rc check_change(const struct change *c, struct err *e) {
     if (c->reserve_count > RESERVE_MAX)
         return err_set(e, RC_INVALID, "store: a change reserves at most %d event ids", RESERVE_MAX);
+    if (c->plan.p && c->progress.p)
+        return err_set(e, RC_INVALID, "store: a new plan has no progress yet");
     if (c->kind == CHANGE_FINISH && c->state == JOB_PENDING)
         return err_set(e, RC_INVALID, "store: a finished job cannot be pending");
     if (c->ledger_count > LEDGER_MAX || (c->ledger_count > 0 && c->kind != CHANGE_FINISH))
@@ -260,6 +263,7 @@ static struct change pack_change(const struct store *s, struct arena *a, const s
     struct sv shop = c->job->shop;
     struct change packed = *c;
     packed.plan = store_pack(s, a, shop, "plan", sv_of(c->job->id), c->plan);
+    packed.progress = store_pack(s, a, shop, "progress", sv_of(c->job->id), c->progress);
     packed.reserve = hash_all(s, a, EVENT_KEY, shop, c->reserve, c->reserve_count);
     struct remembered *remember = ARENA_ARRAY(a, struct remembered, c->remember_count);
     for (size_t i = 0; i < c->remember_count; i++)
@@ -412,10 +416,11 @@ enum rc store_stats(struct store *s, struct sv shop, struct store_stats *ret, st
 
 static void unpack_view(const struct store *s, struct arena *a, struct sv shop, struct job_view *view) {
     struct err e = {0};
-    if (store_unpack(s, a, shop, "plan", sv_of(view->id), &view->plan, &e) == RC_OK)
+    struct sv id = sv_of(view->id);
+    if (store_unpack(s, a, shop, "plan", id, &view->plan, &e) == RC_OK && store_unpack(s, a, shop, "progress", id, &view->progress, &e) == RC_OK)
         return;
     view->unreadable = arena_dup(a, sv_of(e.text));
-    view->plan = SV_NONE;
+    view->plan = view->progress = SV_NONE;
 }
 
 enum rc store_list(struct store *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,

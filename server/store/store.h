@@ -1,7 +1,7 @@
 // store.h: where webhooks wait, durably and in order. One interface; sqlite.c and redis.c are its rows.
 //
 // Words. A *job* is one accepted webhook: its body, and later its plan (what its events became at each destination; opaque
-// here). Jobs of one *lane* run one after another in accept order: only the head can be claimed. A *lease* is the right to
+// here) and the plan's progress, which is small and changes often. Jobs of one *lane* run one after another in accept order: only the head can be claimed. A *lease* is the right to
 // work on a head until it ends; its random *token* is checked on every change. One number per lane, `due`, is ready time,
 // back-off and lease end at once, so nothing has to be reaped.
 //
@@ -65,8 +65,9 @@ struct job {
     int64_t received_ms;
     int64_t claims;               // claims of this head since its last recorded outcome, this one included
     struct sv body, plan;         // plan: absent until one was recorded
+    struct sv progress;           // of the plan, since it was recorded; absent: none
     int64_t hurry_ms;             // earliest moment (wall) at which somebody behind wants the head out of the way; 0: nobody
-    struct sv unreadable;         // body or plan cannot be opened (reason); both are absent then
+    struct sv unreadable;         // body, plan or progress cannot be opened (reason); all are absent then
 };
 
 struct claim {
@@ -75,10 +76,10 @@ struct claim {
 };
 
 enum change_kind {
-    CHANGE_RECORD,   // keep the lease and extend it; write plan, reserve and remember
+    CHANGE_RECORD,   // keep the lease and extend it; reserve and remember
     CHANGE_RETRY,    // give the lease back; the lane is due after delay_ms
     CHANGE_HOLD,     // like RETRY, but the lane wakes earlier when a delivery behind it wants so (delivery.max_wait_ms)
-    CHANGE_ASIDE,    // write plan; the job leaves its lane for one of its own, due after delay_ms; the lane goes on
+    CHANGE_ASIDE,    // the job leaves its lane for one of its own, due after delay_ms; the lane goes on
     CHANGE_FINISH,   // state (DONE, DEAD, IGNORED) and reason; the lane goes on
     CHANGE_RELEASE,  // give the lease back as if it had never been claimed; due now
 };
@@ -118,7 +119,7 @@ struct state_update {
 struct change {
     enum change_kind kind;
     const struct job *job;
-    struct sv plan;               // absent: unchanged
+    struct sv plan, progress;     // absent: unchanged; one of them at most: a plan takes away the progress of the one before
     int64_t delay_ms;
     int64_t lease_ms;             // RECORD
     enum job_state state;         // FINISH
@@ -168,8 +169,8 @@ struct job_view {
     struct sv source, topic;
     int64_t received_ms;
     struct sv reason;        // of DEAD and IGNORED
-    struct sv plan;          // absent: none was recorded
-    struct sv unreadable;    // the plan cannot be opened (reason); it is absent then
+    struct sv plan, progress;  // absent: none was recorded
+    struct sv unreadable;    // plan or progress cannot be opened (reason); both are absent then
 };
 
 struct job_query {

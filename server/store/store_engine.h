@@ -8,7 +8,7 @@
 struct engine;
 
 // The same structs as in store.h, with these differences: delivery.keys, lane_keys and change.reserve are KEY_LEN hex characters,
-// as are remembered.key, mark.key and lookup.key; body, plan and remembered.value are packed. look_up reads both kinds of value,
+// as are remembered.key, mark.key and lookup.key; body, plan, progress and remembered.value are packed. look_up reads both kinds of value,
 // state_swap changes a remembered one as a mark is changed: expect and value are packed.
 struct engine_ops {
     const char *scheme;  // "sqlite", "redis"

@@ -47,12 +47,12 @@ static bool could_be_ours(const struct plan *p) {
 static void check_plan(struct arena *a, struct sv input) {
     struct plan *plan = ARENA_NEW(a, struct plan), *again = ARENA_NEW(a, struct plan);
     struct err e = {0};
-    if (plan_read(a, input, plan, &e) != RC_OK) {
+    if (plan_read(a, input, SV_NONE, plan, &e) != RC_OK) {
         CHECK(e.text[0] != '\0');
         return;
     }
     struct sv stored = plan_write(a, plan);
-    CHECK(plan_read(a, stored, again, NULL) == RC_OK && sv_eq(plan_write(a, again), stored));
+    CHECK(plan_read(a, stored, SV_NONE, again, NULL) == RC_OK && sv_eq(plan_write(a, again), stored));
     if (could_be_ours(plan))
         run(a, plan, choice(input, 97));
 }

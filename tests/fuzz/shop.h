@@ -41,7 +41,7 @@ static inline void checked_plan(struct arena *a, const struct shop *shop, const 
                 (void)checked_json(a, step->draft.body);
         }
     struct sv stored = plan_write(a, plan);
-    CHECK(plan_read(a, stored, again, NULL) == RC_OK);
+    CHECK(plan_read(a, stored, SV_NONE, again, NULL) == RC_OK);
     CHECK(sv_eq(plan_write(a, again), stored));
 }
 

@@ -183,6 +183,10 @@ static inline enum rc record_plan(struct env *v, const struct job *job, const ch
     return commit(v, &(struct change){.kind = CHANGE_RECORD, .job = job, .plan = sv_of(plan), .lease_ms = lease_ms});
 }
 
+static inline enum rc record_progress(struct env *v, const struct job *job, const char *progress, int64_t lease_ms) {
+    return commit(v, &(struct change){.kind = CHANGE_RECORD, .job = job, .progress = sv_of(progress), .lease_ms = lease_ms});
+}
+
 // ---- look
 
 static inline struct store_stats stats_of(struct env *v, const char *shop) {

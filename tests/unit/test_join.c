@@ -106,7 +106,7 @@ static void denial_between_plan_and_request(void **state) {
     arena_free(&t.arena);
     keep("context:checkout:k1", "{\"consent\":{\"marketing\":\"denied\",\"at\":1795255300000}}");
     claim(&t, "shopify", "orders/create", ORDER(""));
-    MUST(plan_read(&t.arena, stored, &again, &e));
+    MUST(plan_read(&t.arena, stored, SV_NONE, &again, &e));
     assert_true(plan_resume(&t.arena, &shop, &t.decoded, &again));
     assert_int_equal(again.events[0].steps[META].state, STEP_SKIPPED);
     expect_text(again.events[0].steps[META].reason, "consent denied", 0);

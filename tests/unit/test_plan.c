@@ -131,7 +131,7 @@ static void a_body_that_cannot_be_made(void **state) {
     struct err err = {0};
     assert_null(p.events[0].steps[EVENT].draft.body.p);
     assert_int_equal(p.events[0].steps[EVENT].state, STEP_PENDING);
-    if (plan_read(&arena, plan_write(&arena, &p), &again, &err) != RC_OK)
+    if (plan_read(&arena, plan_write(&arena, &p), SV_NONE, &again, &err) != RC_OK)
         fail_msg("%s", err.text);
     assert_non_null(again.events[0].steps[META].draft.body.p);
 }
@@ -210,7 +210,7 @@ static void amended_once(void **state) {
     assert_int_equal(s->attempts, 1);
     assert_true(s->amended && !has_phone(s) && sv_contains_nocase(s->draft.body, SV("ava@klaviyo-demo.com")));
     struct sv body = s->draft.body;  // a stored plan goes on with what was left
-    assert_int_equal(plan_read(&arena, plan_write(&arena, &p), &again, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, plan_write(&arena, &p), SV_NONE, &again, NULL), RC_OK);
     p = again;
     plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("503")}, T0 + 6, 0);
     assert_true(sv_eq(s->draft.body, body));
@@ -239,6 +239,7 @@ static void told_once(void **state) {
         struct plan p = full_plan_for(EVENT_SIGN_UP), again;
         struct step *s = p.events[0].steps;
         struct json *json;
+        struct sv planned = plan_write(&arena, &p);
         assert_false(sv_contains_nocase(s[EVENT].draft.body, SV("capi_status")));
         plan_outcome(&arena, &p, 0, META, &(struct outcome){.kind = rows[i].meta, .reason = SV("why \"so\"")}, T0, 0);
         for (size_t step = 0; step < PLAN_STEPS; step++)
@@ -250,9 +251,16 @@ static void told_once(void **state) {
         plan_outcome(&arena, &p, 0, EVENT, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("503")}, T0 + 1, 0);
         if (!step_decided(&s[META]))
             plan_outcome(&arena, &p, 0, META, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("later")}, T0 + 2, 0);
-        assert_int_equal(plan_read(&arena, plan_write(&arena, &p), &again, NULL), RC_OK);
+        assert_int_equal(plan_read(&arena, plan_write(&arena, &p), SV_NONE, &again, NULL), RC_OK);
         assert_false(plan_tell(&arena, &again, 0, EVENT));
         assert_true(sv_eq(again.events[0].steps[EVENT].draft.body, body));
+        struct sv progress = plan_write_progress(&arena, &p);
+        assert_false(sv_contains_nocase(progress, SV("capi_event_id")));
+        assert_int_equal(plan_read(&arena, planned, progress, &again, NULL), RC_OK);
+        assert_true(sv_eq(again.events[0].steps[EVENT].draft.body, body));
+        assert_false(plan_tell(&arena, &again, 0, EVENT));
+        assert_true(sv_eq(plan_write(&arena, &again), plan_write(&arena, &p)));
+        assert_int_equal(plan_read(&arena, planned, SV("{\"events\":[]}"), &again, NULL), RC_INVALID);
     }
 }
 

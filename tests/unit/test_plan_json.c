@@ -62,7 +62,7 @@ static void written_and_read(void **state) {
         p.aside = flags & 1;
         p.reserved = flags & 2;
         struct sv json = plan_write(&arena, &p);
-        assert_int_equal(plan_read(&arena, json, &again, &e), RC_OK);
+        assert_int_equal(plan_read(&arena, json, SV_NONE, &again, &e), RC_OK);
         assert_true(sv_eq(plan_write(&arena, &again), json));
         assert_int_equal(again.event_count, p.event_count);
         assert_true(again.aside == p.aside && again.reserved == p.reserved);
@@ -102,29 +102,29 @@ static void hostile_plans_are_refused(void **state) {
     for (size_t i = 0; i < COUNTOF(bad); i++) {
         struct plan p;
         struct err e = {0};
-        if (plan_read(&arena, sv_of(bad[i]), &p, &e) == RC_OK)
+        if (plan_read(&arena, sv_of(bad[i]), SV_NONE, &p, &e) == RC_OK)
             fail_msg("taken: %s", bad[i]);
         assert_non_null(strstr(e.text, "stored plan"));
         assert_true(p.event_count <= PLAN_EVENTS_MAX);
     }
     struct plan p;
-    assert_int_equal(plan_read(&arena, SV(TELL("\"body\":\"abc\",\"tell_at\":3")), &p, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, SV(TELL("\"body\":\"abc\",\"tell_at\":3")), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].steps[0].draft.tell_at, 3);
     assert_false(plan_tell(&arena, &p, 0, 0));  // Meta is told nothing
-    assert_int_equal(plan_read(&arena, SV(PATIENT("\"on_fail\":2,\"max_wait\":10000")), &p, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, SV(PATIENT("\"on_fail\":2,\"max_wait\":10000")), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_STOP);
     assert_int_equal(p.events[0].patience.max_wait_ms, 10000);
-    assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", STEP("\"state\":\"sent\""))), &p, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", STEP("\"state\":\"sent\""))), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_CONTINUE);
     struct sv full = plan_write(&arena, &(struct plan){.event_count = 1, .events = {{.id = SV("a")}}}), one, rest;
     assert_true(sv_cut(full, '[', &one, &rest));
     rest = sv_sub(rest, 0, rest.n - 2);
     struct sv nine = arena_fmt(&arena, SV_FMT "[" SV_FMT, SV_ARG(one), SV_ARG(rest));
-    assert_int_equal(plan_read(&arena, arena_fmt(&arena, SV_FMT "]}", SV_ARG(nine)), &p, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, arena_fmt(&arena, SV_FMT "]}", SV_ARG(nine)), SV_NONE, &p, NULL), RC_OK);
     for (int i = 0; i < PLAN_EVENTS_MAX; i++)
         nine = arena_fmt(&arena, SV_FMT "," SV_FMT, SV_ARG(nine), SV_ARG(rest));
-    assert_int_equal(plan_read(&arena, arena_fmt(&arena, SV_FMT "]}", SV_ARG(nine)), &p, NULL), RC_INVALID);
-    assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", "{\"klaviyo.event\":{\"state\":\"pending\"}}")), &p, NULL), RC_OK);
+    assert_int_equal(plan_read(&arena, arena_fmt(&arena, SV_FMT "]}", SV_ARG(nine)), SV_NONE, &p, NULL), RC_INVALID);
+    assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", "{\"klaviyo.event\":{\"state\":\"pending\"}}")), SV_NONE, &p, NULL), RC_OK);
     assert_true(sv_is(p.events[0].steps[0].reason, "not planned"));  // a destination that is newer than the plan
     assert_int_equal(p.events[0].steps[0].state, STEP_SKIPPED);
 }

@@ -27,6 +27,7 @@ struct run {
     uint64_t seed, random;
     struct shop shop;
     struct plan plan;
+    struct sv stored;                                // the plan, as it was last written whole
     struct closed closed;
     int64_t now_ms, hurry_ms;
     int turn;
@@ -80,8 +81,12 @@ static bool storm(const struct run *r) {
 static void crash(struct run *r) {
     struct plan again;
     struct err e = {0};
-    enum rc rc = plan_read(&arena, plan_write(&arena, &r->plan), &again, &e);
+    struct sv progress = r->plan.redrafted ? SV_NONE : plan_write_progress(&arena, &r->plan);
+    if (r->plan.redrafted)
+        r->stored = plan_write(&arena, &r->plan);
+    enum rc rc = plan_read(&arena, r->stored, progress, &again, &e);
     HOLDS(r, rc == RC_OK);
+    HOLDS(r, sv_eq(plan_write(&arena, &again), plan_write(&arena, &r->plan)));
     r->plan = again;
 }
 

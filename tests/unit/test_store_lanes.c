@@ -108,9 +108,10 @@ static void a_plan_comes_back_and_record_extends(void **state) {
     assert_int_equal(record_plan(v, job, "{\"plan\":1}", LONG_MS), RC_OK);
     assert_null(claim_now(v, LONG_MS));
     assert_int_equal(record_plan(v, job, "{\"plan\":2}", LONG_MS), RC_OK);
+    assert_int_equal(record_progress(v, job, "{\"step\":1}", LONG_MS), RC_OK);
     assert_int_equal(record_plan(v, job, NULL, SHORT_MS), RC_OK);  // absent: unchanged
     job = claim_body(v, "1");
-    assert_true(sv_is(job->plan, "{\"plan\":2}"));
+    assert_true(sv_is(job->plan, "{\"plan\":2}") && sv_is(job->progress, "{\"step\":1}"));
     assert_int_equal(job->claims, 1);  // since the outcome that was recorded
 }
 

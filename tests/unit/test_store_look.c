@@ -91,6 +91,10 @@ static void a_dead_job_takes_its_place_again(void **state) {
         accept_in(v, arena_cstr(&v->arena, arena_fmt(&v->arena, "%d", i)), "lane");
     struct job *first = claim_body(v, "1");
     record_plan(v, first, "old plan", LONG_MS);
+    record_progress(v, first, "a bit", LONG_MS);
+    record_progress(v, first, "half way", LONG_MS);
+    struct job_view half = find(v, first->id);
+    assert_true(sv_is(half.plan, "old plan") && sv_is(half.progress, "half way"));
     assert_int_equal(finish_as(v, first, JOB_DEAD), RC_OK);
     struct job *second = claim_body(v, "2");
     assert_int_equal(finish_as(v, second, JOB_DEAD), RC_OK);
@@ -103,7 +107,7 @@ static void a_dead_job_takes_its_place_again(void **state) {
     assert_false(redrive(v, first->id, SV("another plan")));  // it is pending already
     assert_false(redrive(v, third->id, SV("another plan")));
     struct job_view view = find(v, first->id);
-    assert_true(view.state == JOB_PENDING && !sv_present(view.reason) && sv_is(view.plan, "new plan"));
+    assert_true(view.state == JOB_PENDING && !sv_present(view.reason) && sv_is(view.plan, "new plan") && !view.progress.p);
     struct store_stats s = stats_of(v, v->shop);
     assert_true(s.dead == 0 && s.pending == 5);
 
@@ -112,7 +116,7 @@ static void a_dead_job_takes_its_place_again(void **state) {
     for (const char *const *body = (const char *const[]){"1", "2", "4", "5", NULL}; *body; body++) {
         struct job *job = claim_body(v, *body);
         if (**body == '1')
-            assert_true(sv_is(job->plan, "new plan"));
+            assert_true(sv_is(job->plan, "new plan") && !job->progress.p);
         assert_int_equal(job->claims, 1);
         assert_int_equal(finish_as(v, job, JOB_DONE), RC_OK);
     }

@@ -194,7 +194,7 @@ static bool copy_text(char *to, size_t len, const struct redis_reply *from) {
 
 // The order of the fields is that of lua/claim.lua.
 static bool read_job(const struct redis_reply *reply, struct sv shop, struct job *job) {
-    enum { LANE, ID, TOKEN, RECEIVED, SOURCE, TOPIC, CLAIMS, HURRY, BODY, PLAN, FIELDS };
+    enum { LANE, ID, TOKEN, RECEIVED, SOURCE, TOPIC, CLAIMS, HURRY, BODY, PLAN, PROGRESS, FIELDS };
     const struct redis_reply *field = reply->items;
     if (reply->kind != REPLY_LIST || reply->count != FIELDS)
         return false;
@@ -207,6 +207,7 @@ static bool read_job(const struct redis_reply *reply, struct sv shop, struct job
         .hurry_ms = field[HURRY].kind == REPLY_NIL ? 0 : clock_wall_ms() + redis_integer(&field[HURRY]),
         .body = field[BODY].text,
         .plan = field[PLAN].text,
+        .progress = field[PROGRESS].text,
     };
     return copy_text(job->lane, KEY_LEN, &field[LANE]) && copy_text(job->id, JOB_ID_LEN, &field[ID]) &&
            copy_text(job->token, TOKEN_LEN, &field[TOKEN]);
@@ -285,8 +286,8 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
     argv[n++] = c->reason;
     argv[n++] = s->retention_ms;
     argv[n++] = redis_lifetime(a, c->reserve_lifetime_ms);
-    argv[n++] = c->plan.p ? SV("1") : SV("0");
-    argv[n++] = c->plan;
+    argv[n++] = c->plan.p ? SV("plan") : c->progress.p ? SV("progress") : SV("");
+    argv[n++] = sv_first(c->plan, c->progress);
     argv[n++] = redis_number(a, (int64_t)c->reserve_count);
     argv[n++] = redis_number(a, (int64_t)c->mark_count);
     argv[n++] = redis_number(a, (int64_t)c->ledger_count);

@@ -6,9 +6,10 @@
 
 // view_of: false for an answer of another form.
 static bool view_of(struct sv id, enum job_state state, const struct redis_reply *source, struct job_view *ret) {
-    enum { SOURCE, TOPIC, RECEIVED, REASON, PLAN };
+    enum { SOURCE, TOPIC, RECEIVED, REASON, PLAN, PROGRESS };
     *ret = (struct job_view){.state = state, .source = source[SOURCE].text, .topic = source[TOPIC].text,
-                             .received_ms = redis_integer(&source[RECEIVED]), .reason = source[REASON].text, .plan = source[PLAN].text};
+                             .received_ms = redis_integer(&source[RECEIVED]), .reason = source[REASON].text, .plan = source[PLAN].text,
+                             .progress = source[PROGRESS].text};
     if (id.n != JOB_ID_LEN)
         return false;
     memcpy(ret->id, id.p, JOB_ID_LEN);
@@ -25,7 +26,7 @@ static bool is_cursor(struct sv s) {
 
 enum rc redis_list(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
                    struct sv *ret_next, struct err *e) {
-    enum { FIELDS = 6 };
+    enum { FIELDS = 7 };
     if (!is_cursor(q->after))
         return err_set(e, RC_INVALID, "no page ended there");
     const struct sv argv[] = {redis_shop_key(a, q->shop), sv_of(redis_state_letters[q->state]), sv_first(q->after, SV("")),
@@ -56,11 +57,12 @@ enum job_state redis_state(struct sv letter) {
 }
 
 enum rc redis_find(struct engine *s, struct arena *a, struct sv shop, struct sv id, struct job_view *ret, struct err *e) {
-    enum { STATE = 5 };
+    enum { STATE = 6 };
     struct sv key = redis_shop_key(a, shop);
     const struct sv job[] = {SV("HMGET"), arena_fmt(a, SV_FMT "e:" SV_FMT, SV_ARG(key), SV_ARG(id)), SV("src"), SV("tp"), SV("rx"), SV("rs"),
-                             SV("-"), SV("st")};
-    const struct sv plan[] = {SV("GET"), arena_fmt(a, SV_FMT "p:" SV_FMT, SV_ARG(key), SV_ARG(id))};
+                             SV("-"), SV("-"), SV("st")};
+    const struct sv plan[] = {SV("MGET"), arena_fmt(a, SV_FMT "p:" SV_FMT, SV_ARG(key), SV_ARG(id)),
+                              arena_fmt(a, SV_FMT "g:" SV_FMT, SV_ARG(key), SV_ARG(id))};
     struct redis_reply fields, packed;
     enum rc rc = redis_run_one(s, a, NULL, job, COUNTOF(job), &fields, e);
     if (!rc)
@@ -72,7 +74,10 @@ enum rc redis_find(struct engine *s, struct arena *a, struct sv shop, struct sv 
     struct sv state = fields.items[STATE].text;
     if (!state.p)
         return err_set(e, RC_NOT_FOUND, "there is no such job");
-    fields.items[STATE - 1] = packed;
+    if (packed.kind != REPLY_LIST || packed.count != 2)
+        return redis_odd_answer("MGET", e);
+    fields.items[STATE - 2] = packed.items[0];
+    fields.items[STATE - 1] = packed.items[1];
     return view_of(id, redis_state(state), fields.items, ret) ? RC_OK : redis_odd_answer("HMGET", e);
 }
 

@@ -122,8 +122,7 @@ static enum rc change(struct db *db, int64_t now, struct change *c) {
         return RC_CONFLICT;
     for (size_t i = 0; i < c->mark_count; i++)
         put_mark(db, now, &c->marks[i]);
-    if (c->plan.p)
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(c->plan)));
+    put_plan(db, seq, c->plan, c->progress);
     for (size_t i = 0; i < c->remember_count; i++)
         put_key(db, c->remember[i].key, c->remember[i].value, later(now, c->remember[i].lifetime_ms));
     kinds[c->kind](db, now, seq, c);

@@ -52,7 +52,7 @@ void verb_kept(struct db *db, int64_t now, void *args) {
 
 static void erase_job(struct db *db, int64_t now, const struct erase_args *e, const struct kept *job) {
     struct query *q = db_query(db, FIND_JOB, VALUES(text(sv_of(job->id)), text(e->shop)));
-    enum { SEQ = 0, LANE = 9 };
+    enum { SEQ = 0, LANE = 10 };
     char lane[KEY_LEN + 1];
     if (!db_step(q))
         return;
@@ -60,6 +60,7 @@ static void erase_job(struct db *db, int64_t now, const struct erase_args *e, co
     snprintf(lane, sizeof lane, SV_FMT, SV_ARG(db_bytes(q, LANE)));
     db_run(db, ERASE_BODY, VALUES(number(seq), bytes(job->text)));
     db_run(db, ERASE_PLAN, VALUES(number(seq)));
+    db_run(db, DROP_PROGRESS, VALUES(number(seq)));
     if (!sv_eq(e->own, sv_of(job->id)))
         db_run(db, END_LEASE_OF, VALUES(text(sv_of(lane)), number(seq), number(now)));
 }

@@ -8,7 +8,7 @@
 #define LOOK_MOST 2000  // jobs that one call looks at: accepts wait meanwhile
 
 // The columns of LIST_JOBS and FIND_JOB.
-enum column { SEQ, ID, SHOP, STATE, SOURCE, TOPIC, RECEIVED, REASON, PLAN, LANE };
+enum column { SEQ, ID, SHOP, STATE, SOURCE, TOPIC, RECEIVED, REASON, PLAN, PROGRESS, LANE };
 
 static struct job_view read_view(struct arena *a, struct query *q) {
     struct job_view view = {
@@ -18,6 +18,7 @@ static struct job_view read_view(struct arena *a, struct query *q) {
         .received_ms = db_number(q, RECEIVED),
         .reason = arena_dup(a, db_bytes(q, REASON)),
         .plan = arena_dup(a, db_bytes(q, PLAN)),
+        .progress = arena_dup(a, db_bytes(q, PROGRESS)),
     };
     snprintf(view.id, sizeof view.id, SV_FMT, SV_ARG(db_bytes(q, ID)));
     return view;
@@ -62,7 +63,6 @@ void verb_redrive(struct db *db, int64_t now, void *args) {
     db_run(db, REOPEN_JOB, VALUES(number(seq), text(sv_of(lane))));
     FAILPOINT("sqlite.redrive.half");
     db_run(db, JOIN_LANE, VALUES(text(sv_of(lane)), text(r->shop), number(seq), number(now), number(INT64_MAX)));
-    if (r->plan.p)
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(r->plan)));
+    put_plan(db, seq, r->plan, SV_NONE);
     count_jobs(db, r->shop, 0, (const int64_t[4]){[JOB_PENDING] = 1, [JOB_DEAD] = -1});
 }

@@ -7,7 +7,7 @@
 #define SLICE "500"                       // rows that a purge may touch
 _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED == 3, "the numbers are in the file");
 
-// job.seq is the accept order. Body and plan have tables of their own, because SQLite writes a whole row when one column changes.
+// job.seq is the accept order. Body, plan and progress have tables of their own, because SQLite writes a whole row when one column changes.
 // lane: there is a row as long as a job waits in it. due is when its head may be claimed: ready time, back-off or end of lease;
 // held: a back-off that somebody behind may cut short. keyed: what is known under a key until it expires. ledger: lines of finished
 // jobs, only ever added; n tells those of one millisecond apart. A file of an older version gets the tables that it lacks.
@@ -20,6 +20,7 @@ const char sqlite_schema[] =
     "CREATE INDEX IF NOT EXISTS job_finished ON job(finished_ms) WHERE " FINISHED ";"
     "CREATE TABLE IF NOT EXISTS body(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS plan(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS progress(job INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS lane(name TEXT PRIMARY KEY, shop TEXT NOT NULL, head INTEGER NOT NULL, due INTEGER NOT NULL, token TEXT,"
     " claims INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS lane_due ON lane(shop, due);"
@@ -43,6 +44,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(id) DO NOTHING",
     [ADD_BODY] = "INSERT INTO body(job, bytes) VALUES(?1, ?2)",
     [PUT_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
+    [PUT_PROGRESS] = "INSERT INTO progress(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
+    [DROP_PROGRESS] = "DELETE FROM progress WHERE job = ?1",
     [FINISH_JOB] = "UPDATE job SET state = ?2, reason = ?3, finished_ms = ?4, finished_by = ?5 WHERE seq = ?1",
     [FIND_FINISHED_BY] = "SELECT seq FROM job WHERE id = ?1 AND finished_by = ?2",
     [MOVE_JOB] = "UPDATE job SET lane = ?2 WHERE seq = ?1",
@@ -52,14 +55,16 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [OLDEST_PENDING] = "SELECT received_ms FROM job WHERE shop = ?1 AND " PENDING " ORDER BY received_ms LIMIT 1",
     [PURGE_BODIES] = "DELETE FROM body WHERE job IN " PURGED,
     [PURGE_PLANS] = "DELETE FROM plan WHERE job IN " PURGED,
+    [PURGE_PROGRESS] = "DELETE FROM progress WHERE job IN " PURGED,
     [PURGE_JOBS] = "DELETE FROM job WHERE seq IN " PURGED,
 
     // A newcomer shortens a hold, and nothing else: neither a back-off nor a lease.
     [JOIN_LANE] = "INSERT INTO lane(name, shop, head, due) VALUES(?1, ?2, ?3, ?4)"
                   " ON CONFLICT(name) DO UPDATE SET due = min(due, ?5) WHERE held",
-    [DUE_LANES] = "SELECT lane.name, lane.claims, job.seq, job.id, job.source, job.topic, job.received_ms, body.bytes, plan.bytes"
+    [DUE_LANES] = "SELECT lane.name, lane.claims, job.seq, job.id, job.source, job.topic, job.received_ms, body.bytes, plan.bytes, progress.bytes"
                   " FROM lane CROSS JOIN job ON job.seq = lane.head"
                   " LEFT JOIN body ON body.job = job.seq LEFT JOIN plan ON plan.job = job.seq"
+                  " LEFT JOIN progress ON progress.job = job.seq"
                   " WHERE lane.shop = ?1 AND lane.due <= ?2 ORDER BY lane.due LIMIT ?3",
     [NEXT_DUE] = "SELECT due FROM lane WHERE shop = ?1 AND (due <> ?2 OR token IS NULL) ORDER BY due LIMIT 1",
     [LEASE_LANE] = "UPDATE lane SET due = ?2, token = ?3, claims = claims + 1, held = 0 WHERE name = ?1",
@@ -74,11 +79,13 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                    " (SELECT name FROM lane WHERE shop = ?1 AND due > ?2 AND token IS NULL LIMIT ?3)",
     [END_LEASES] = "UPDATE lane SET due = min(due, ?1), token = NULL WHERE token IS NOT NULL OR due > ?2",
 
-    [LIST_JOBS] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes"
-                  " FROM job LEFT JOIN plan ON plan.job = job.seq WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
-    [FIND_JOB] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes,"
+    [LIST_JOBS] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes, progress.bytes"
+                  " FROM job LEFT JOIN plan ON plan.job = job.seq LEFT JOIN progress ON progress.job = job.seq"
+                  " WHERE job.seq > ?1 ORDER BY job.seq LIMIT ?2",
+    [FIND_JOB] = "SELECT job.seq, job.id, job.shop, job.state, job.source, job.topic, job.received_ms, job.reason, plan.bytes, progress.bytes,"
                  " coalesce(job.lane, job.id)"
-                 " FROM job LEFT JOIN plan ON plan.job = job.seq WHERE job.id = ?1 AND job.shop = ?2",
+                 " FROM job LEFT JOIN plan ON plan.job = job.seq LEFT JOIN progress ON progress.job = job.seq"
+                 " WHERE job.id = ?1 AND job.shop = ?2",
     [REOPEN_JOB] = "UPDATE job SET state = 0, lane = ?2, reason = NULL, finished_ms = NULL, finished_by = NULL WHERE seq = ?1",
     [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",
     [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",

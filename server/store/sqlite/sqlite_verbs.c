@@ -20,6 +20,15 @@ void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms) 
     db_run(db, PUT_KEY, VALUES(text(key), bytes(value), number(expires_ms)));
 }
 
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
+    if (plan.p) {
+        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
+        db_run(db, DROP_PROGRESS, VALUES(number(seq)));
+    }
+    if (progress.p)
+        db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
+}
+
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]) {
     db_run(db, COUNT_JOBS, VALUES(text(shop), number(accepted), number(by_state[JOB_PENDING]), number(by_state[JOB_DONE]),
                                   number(by_state[JOB_DEAD]), number(by_state[JOB_IGNORED])));
@@ -140,7 +149,8 @@ static struct claimed **read_due(struct db *db, int64_t now, struct arena *a, co
         one->job.received_ms = db_number(q, 6);
         one->job.body = arena_dup(a, db_bytes(q, 7));
         one->job.plan = arena_dup(a, db_bytes(q, 8));
-        size_t size = one->job.body.n + one->job.plan.n;
+        one->job.progress = arena_dup(a, db_bytes(q, 9));
+        size_t size = one->job.body.n + one->job.plan.n + one->job.progress.n;
         *room = size < *room ? *room - size : 0;
         *tail = one;
         tail = &one->next;
@@ -256,6 +266,7 @@ void verb_purge(struct db *db, int64_t now, void *args) {
     db_run(db, PURGE_BODIES, &before, 1);
     FAILPOINT("sqlite.purge.half");
     db_run(db, PURGE_PLANS, &before, 1);
+    db_run(db, PURGE_PROGRESS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
     db_run(db, PURGE_KEYS, VALUES(number(now)));
     db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));

@@ -14,6 +14,8 @@ enum sql {
     ADD_JOB,
     ADD_BODY,
     PUT_PLAN,
+    PUT_PROGRESS,
+    DROP_PROGRESS,
     FINISH_JOB,
     FIND_FINISHED_BY,
     MOVE_JOB,
@@ -22,6 +24,7 @@ enum sql {
     OLDEST_PENDING,
     PURGE_BODIES,
     PURGE_PLANS,
+    PURGE_PROGRESS,
     PURGE_JOBS,
     JOIN_LANE,
     DUE_LANES,
@@ -52,7 +55,7 @@ enum sql {
     SQL_COUNT_,
 };
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 extern const char sqlite_schema[];
 extern const char *const sqlite_queries[SQL_COUNT_];
 
@@ -166,6 +169,8 @@ verb_function verb_erase;      // struct erase_args; sqlite_erase.c
 verb_function verb_check;      // args: none
 verb_function verb_purge;      // const struct purge_args
 
+// put_plan: a plan, which takes away the progress of the one before, or the progress of the one that is there; absent: unchanged.
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress);
 // put_key: what is stored under that key from now on.
 void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms);
 // count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.

@@ -6,7 +6,7 @@
 --   e:<id> hash: st state (p, d, x, i), ln lane, rx received, hw the moment it hurries the head before it,
 --          src source, tp topic; later rs reason, ft token that finished it
 --          (rx is by the clock of who accepted it; every moment that decides something is by the clock of Redis)
---   b:<id> p:<id> its body and its plan       k:<key> id of the webhook known under it
+--   b:<id> p:<id> g:<id> body, plan, progress  k:<key> id of the webhook known under it
 --   n:<key> lane named by it                  r:<key> id of the job that reserved it       s:<key> remembered value
 --   l:<lane> list of job ids, the head may run
 --   due zset lane -> when it may be claimed: a lane is in it exactly while its list is not empty

@@ -3,7 +3,7 @@
 -- KEYS[1] "fo:{shop}:"; ARGV lease ms, at most so many, their tokens in one string of 16 characters each, and after how
 -- many bytes of bodies and plans it is enough (one job is always brought).
 -- Returns {ms until a lane that was not claimed here is due or -1, job, job ...};
--- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan}; hurry: ms until somebody behind wants it out
+-- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan, progress}; hurry: ms until somebody behind wants it out
 -- of the way, nil: nobody does.
 local shop = KEYS[1]
 local lease, most, tokens, room = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -47,9 +47,9 @@ local function claim(lane, id, token)
     redis.call('SREM', shop .. 'held', lane)
     local claims = redis.call('HINCRBY', shop .. 'tries', lane, 1)
     local job = redis.call('HMGET', shop .. 'e:' .. id, 'rx', 'src', 'tp')
-    local body, plan = redis.call('GET', shop .. 'b:' .. id), redis.call('GET', shop .. 'p:' .. id)
-    room = room - #(body or '') - #(plan or '')
-    return {lane, id, token, job[1], job[2], job[3], claims, hurry_behind(lane), body, plan}
+    local body, plan, progress = unpack(redis.call('MGET', shop .. 'b:' .. id, shop .. 'p:' .. id, shop .. 'g:' .. id))
+    room = room - #(body or '') - #(plan or '') - #(progress or '')
+    return {lane, id, token, job[1], job[2], job[3], claims, hurry_behind(lane), body, plan, progress}
 end
 
 local reply, claimed = {-1}, {}

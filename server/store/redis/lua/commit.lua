@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- commit: one change to a claimed job. allow-oom: finishing is what frees memory.
 -- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, state (d, x, i), reason, retention ms,
--- lifetime ms of reservations, "1" and plan or "0" and "", number of reservations, number of marks, number of lines for the
+-- lifetime ms of reservations, "plan" or "progress" and its bytes or "" and "", number of reservations, number of marks, number of lines for the
 -- ledger, their lifetime ms, the reservations, for each mark (key, "1" and what it must be or "0" and "" where there must be none,
 -- value, lifetime ms), the lines, then for each value to remember (key, value, lifetime ms).
 -- Returns {0}: stale, {2}: a mark is not as expected, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether
 -- another job has it.
 local shop = KEYS[1]
-local kind, lane, id, token, delay, lease, state, reason, retention, reserve_lifetime, has_plan, plan = unpack(ARGV, 1, 12)
+local kind, lane, id, token, delay, lease, state, reason, retention, reserve_lifetime, written, bytes = unpack(ARGV, 1, 12)
 local due, own, held, list = shop .. 'due', shop .. 'own', shop .. 'held', shop .. 'l:' .. lane
 local job = shop .. 'e:' .. id
 
@@ -116,7 +116,7 @@ function changes.finish()
         return
     end
     redis.call('HINCRBY', shop .. 'cnt', state == 'd' and 'done' or 'ignored', 1)
-    for _, part in ipairs({'e:', 'b:', 'p:'}) do
+    for _, part in ipairs({'e:', 'b:', 'p:', 'g:'}) do
         redis.call('PEXPIRE', shop .. part .. id, retention)
     end
 end
@@ -135,8 +135,11 @@ end
 for i = last_reservation + 1, last_mark, 5 do
     redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 3], 'PX', ARGV[i + 4])
 end
-if has_plan == '1' then
-    redis.call('SET', shop .. 'p:' .. id, plan)
+if written == 'plan' then
+    redis.call('SET', shop .. 'p:' .. id, bytes)
+    redis.call('DEL', shop .. 'g:' .. id)
+elseif written == 'progress' then
+    redis.call('SET', shop .. 'g:' .. id, bytes)
 end
 for i = last_line + 1, #ARGV, 3 do
     redis.call('SET', shop .. 's:' .. ARGV[i], ARGV[i + 1], 'PX', ARGV[i + 2])

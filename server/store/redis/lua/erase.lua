@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- erase: jobs without their body and plan, values gone. allow-oom: it frees memory.
+-- erase: jobs without their body, plan and progress, values gone. allow-oom: it frees memory.
 -- KEYS[1] "fo:{shop}:"; ARGV id of the job whose lease stays, or "", then for each: "b", id and what stands for its body, or "s", key and "".
 local shop, own = KEYS[1], ARGV[1]
 local time = redis.call('TIME')
@@ -19,7 +19,7 @@ for i = 2, #ARGV, 3 do
         redis.call('UNLINK', shop .. 's:' .. id)
     elseif redis.call('EXISTS', shop .. 'e:' .. id) == 1 then
         redis.call('SET', shop .. 'b:' .. id, body, 'KEEPTTL')
-        redis.call('UNLINK', shop .. 'p:' .. id)
+        redis.call('UNLINK', shop .. 'p:' .. id, shop .. 'g:' .. id)
         if id ~= own then
             end_lease(id)
         end

@@ -2,14 +2,15 @@
 -- list: a page of one shop's jobs in one state.
 -- KEYS[1] "fo:{shop}:"; ARGV state (p, x: by time; d, i: as Redis finds them, maybe one twice), where the last page ended or "",
 -- at most so many (of p and x).
--- Returns {where this page ends or "" when that was all, job, job ...}; a job is {id, source, topic, received, reason, plan}.
+-- Returns {where this page ends or "" when that was all, job, job ...}; a job is {id, source, topic, received, reason, plan, progress}.
 local shop, state, cursor, most = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local reply = {''}
 
 local function show(id)
     local job = redis.call('HMGET', shop .. 'e:' .. id, 'st', 'src', 'tp', 'rx', 'rs')
     if job[1] == state then
-        reply[#reply + 1] = {id, job[2], job[3], job[4], job[5], redis.call('GET', shop .. 'p:' .. id)}
+        local planned = redis.call('MGET', shop .. 'p:' .. id, shop .. 'g:' .. id)
+        reply[#reply + 1] = {id, job[2], job[3], job[4], job[5], planned[1], planned[2]}
     end
 end
 

@@ -36,5 +36,6 @@ redis.call('HSET', job, 'st', 'p')
 redis.call('HDEL', job, 'rs', 'ft')
 if has_plan == '1' then
     redis.call('SET', shop .. 'p:' .. id, plan)
+    redis.call('DEL', shop .. 'g:' .. id)
 end
 return 1
