@@ -131,6 +131,10 @@ static struct sv body(struct arena *a, struct bulk_event *events, size_t n) {
     return buf_take(&out, a);
 }
 
+static int64_t when_behind_ms(const struct shop *shop) {
+    return shop->klaviyo.bulk_when_behind_ms;
+}
+
 static void address(struct arena *a, const struct shop *shop, struct request *ret) {
     klaviyo_address(a, shop, "/api/event-bulk-create-jobs", ret);
 }
@@ -186,6 +190,7 @@ static struct outcome outcome(struct arena *a, const struct answer *answer, int6
 const struct bulk klaviyo_bulk = {
     .name = "klaviyo.bulk",
     .most = KLAVIYO_BULK_MOST,
+    .when_behind_ms = when_behind_ms,
     .quota = klaviyo_bulk_quota,
     .body = body,
     .address = address,

@@ -222,6 +222,8 @@ static int64_t sleep_ms(const struct dispatch *d) {
         return 0;
     else if (room && d->claim_at_ms < until)
         until = d->claim_at_ms;
+    if (d->retry_at_ms == 0 && bulk_due_ms(d) < until)
+        until = bulk_due_ms(d);
     return until > now ? until - now : 0;
 }
 
@@ -238,14 +240,16 @@ static void turn(struct dispatch *d) {
         claim(d);
     dispatch_look_up(d);
     commit(d);
-    limits_take(d);
     wake(d);
+    limits_take(d);
+    bulk_look(d);
 }
 
 // give_up: the grace is over; requests that are still open may or may not have arrived, so their events are sent again, with the
 // same ids, by whoever comes next.
 static void give_up(struct dispatch *d) {
     d->asking_count = d->wanting_count = 0;
+    bulk_forget(d);
     for (size_t i = 0; i < d->given.in_flight; i++)
         if (d->tasks[i].sending || d->tasks[i].told || d->tasks[i].wants_permit) {
             d->tasks[i].sending = d->tasks[i].wants_permit = false;
@@ -284,6 +288,7 @@ static void batch_free(struct batch *b) {
 
 static void dispatch_free(struct dispatch *d) {
     http_client_free(d->http);
+    bulk_forget(d);
     for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
         arena_free(&d->tasks[i].arena);
         config_drop(d->tasks[i].config);

@@ -1,17 +1,24 @@
 // dispatch_limits.c: no more requests than a destination takes in a time, all copies together. A request of a kind that has a quota
 // asks the store for a permit, those of one turn in one round trip and just as many as are about to go out, so none is left over.
 // Without one its job goes back to the store. It comes back in its turn: the jobs that wait are spread over the time in which
-// the quota will take them, so that a hundred thousand of them do not come back together, again and again, for the few that may go.
+// the quota will take them, so that a hundred thousand of them do not come back together, again and again, for the few that may go. What came
+// lately has turns of its own, before all others.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
 
+#include <stdlib.h>
+
+#define LATELY_MS MINUTES_MS(1)     // so long a webhook goes before those that wait for longer
 #define TURN_MOST_MS MINUTES_MS(5)  // the quota may grow meanwhile, or others may need less of it
 
 void limits_begin(struct shop_work *w, const struct shop *shop) {
     for (size_t i = 0; i < PLAN_STEPS; i++)
         if (destinations[i]->quota)
             w->limits[i].quota = destinations[i]->quota(shop, NULL, &w->limits[i].quota);
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (destinations[i]->bulk)
+            w->bulk.limit.quota = destinations[i]->bulk->quota(shop, NULL, &w->bulk.limit.quota);
 }
 
 void limits_heard(struct task *t, const struct answer *answer) {
@@ -22,21 +29,29 @@ void limits_heard(struct task *t, const struct answer *answer) {
 
 // ---- the turn of those that wait
 
-bool limit_reached(const struct shop_work *w, size_t step) {
-    return w->limits[step].until_ms > clock_mono_ms();
+struct limit *limit_of(const struct task *t, size_t step) {
+    return bulk_takes(t, step) ? &t->work->bulk.limit : &t->work->limits[step];
 }
 
-int64_t limit_turn_ms(const struct shop_work *w, size_t step) {
-    const struct limit *l = &w->limits[step];
-    int64_t turn_ms = l->turn_us / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
+bool task_came_lately(const struct task *t, size_t step) {
+    int64_t behind_ms = destinations[step]->bulk ? destinations[step]->bulk->when_behind_ms(t->shop) : 0;
+    int64_t lately_ms = behind_ms > 0 && behind_ms < LATELY_MS ? behind_ms : LATELY_MS;
+    return clock_wall_ms() - t->job.received_ms < lately_ms;
+}
+
+bool limit_reached(const struct limit *l) {
+    return l->until_ms > clock_mono_ms();
+}
+
+int64_t limit_turn_ms(const struct limit *l, bool lately) {
+    int64_t turn_ms = l->turns_us[lately] / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
     turn_ms = turn_ms < l->until_ms ? l->until_ms : turn_ms;
     return turn_ms < most_ms ? turn_ms : most_ms;
 }
 
-void limit_queue(struct shop_work *w, size_t step) {
-    struct limit *l = &w->limits[step];
-    int64_t from_us = l->until_ms * 1000;
-    l->turn_us = (l->turn_us < from_us ? from_us : l->turn_us) + l->each_us;
+void limit_queue(struct limit *l, bool lately) {
+    int64_t from_us = l->until_ms * 1000, *turn_us = &l->turns_us[lately];
+    *turn_us = (*turn_us < from_us ? from_us : *turn_us) + l->each_us;
 }
 
 // ---- permits
@@ -63,9 +78,16 @@ static void ask(struct round *r, struct shop_work *w, size_t step, int64_t want,
                                          .account = sv_of(destinations[step]->account), .want = want, .shut_ms = shut_ms};
 }
 
+static void ask_bulk(struct round *r, struct shop_work *w, size_t step) {
+    ask(r, w, step, 1, 0);
+    r->limits[r->n - 1] = &w->bulk.limit;
+    r->permits[r->n - 1].kind = sv_of(destinations[step]->bulk->name);
+    r->permits[r->n - 1].quota = &w->bulk.limit.quota;
+}
+
 // ask_all: for those that want a permit, one question for each kind; before that, which accounts said how long they take nothing.
 static struct round ask_all(struct dispatch *d) {
-    size_t most = d->wanting_count + d->shop_count * PLAN_STEPS;
+    size_t most = d->wanting_count + d->shop_count * (PLAN_STEPS + 1);
     struct round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
                       ARENA_ARRAY(&d->arena, struct shop_work *, most), 0};
     for (size_t i = 0; i < d->shop_count; i++)
@@ -73,6 +95,8 @@ static struct round ask_all(struct dispatch *d) {
             int64_t shut_ms = gate_to_tell(d->shops[i], s);
             if (shut_ms > 0 && destinations[s]->quota)
                 ask(&r, d->shops[i], s, 0, shut_ms);
+            if (destinations[s]->bulk && bulk_ready(d, d->shops[i]))
+                ask_bulk(&r, d->shops[i], s);
         }
     for (size_t i = 0; i < d->wanting_count; i++)
         d->wanting[i]->work->limits[d->wanting[i]->step].wanted++;
@@ -86,11 +110,14 @@ static struct round ask_all(struct dispatch *d) {
     return r;
 }
 
-static void hear(const struct round *r) {
+// hear: true: some have to wait.
+static bool hear(const struct round *r) {
+    bool refused = false;
     for (size_t i = 0; i < r->n; i++) {
         const struct permit *p = &r->permits[i];
         struct limit *l = r->limits[i];
         l->granted = p->granted;
+        refused |= p->granted < p->want;
         if (p->ret_shut_ms > 0) {
             gates_shut(r->shops[i], p->account, p->ret_shut_ms);
         } else if (p->granted < p->want) {
@@ -99,10 +126,31 @@ static void hear(const struct round *r) {
             l->each_us = full->span_ms * 1000 / full->most;
         }
     }
+    return refused;
+}
+
+static int by_arrival(const void *a, const void *b) {
+    const struct task *const *x = a, *const *y = b;
+    return ((*x)->job.received_ms < (*y)->job.received_ms) - ((*x)->job.received_ms > (*y)->job.received_ms);
+}
+
+static void tell(struct task **told, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        int64_t *granted = &told[i]->work->limits[told[i]->step].granted;
+        told[i]->wants_permit = false;
+        task_permitted(told[i], *granted > 0);
+        *granted -= *granted > 0;
+    }
+}
+
+static void tell_bulk(struct dispatch *d, const struct round *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (r->limits[i] == &r->shops[i]->bulk.limit)
+            bulk_permitted(d, r->shops[i], r->limits[i]->granted > 0);
 }
 
 void limits_take(struct dispatch *d) {
-    if ((d->wanting_count == 0 && !d->tell_shut) || clock_mono_ms() < d->retry_at_ms)
+    if ((d->wanting_count == 0 && d->bulk_count == 0 && !d->tell_shut) || clock_mono_ms() < d->retry_at_ms)
         return;
     struct err e = {0};
     struct round r = ask_all(d);
@@ -110,16 +158,13 @@ void limits_take(struct dispatch *d) {
     if (r.n > 0 && store_answered(d, store_permits(d->given.store, r.permits, r.n, &e), &e)) {
         struct task **told = d->wanting;
         size_t count = d->wanting_count;
-        hear(&r);
+        if (hear(&r))
+            qsort(told, count, sizeof *told, by_arrival);  // where not all may go, those that came last go first
         d->wanting = d->granting;
         d->granting = told;
         d->wanting_count = 0;
-        for (size_t i = 0; i < count; i++) {
-            int64_t *granted = &told[i]->work->limits[told[i]->step].granted;
-            told[i]->wants_permit = false;
-            task_permitted(told[i], *granted > 0);
-            *granted -= *granted > 0;
-        }
+        tell(told, count);
+        tell_bulk(d, &r);
     }
     arena_reset(&d->arena);
 }

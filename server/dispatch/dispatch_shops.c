@@ -24,6 +24,7 @@ static void *must(void *p) {
 static struct shop_work *add(struct dispatch *d, struct sv name) {
     struct shop_work *w = must(calloc(1, sizeof *w));
     w->name = must(strndup(name.p, name.n));
+    w->bulk.waiting = must(calloc(d->given.in_flight, sizeof *w->bulk.waiting));
     d->shops = must(realloc(d->shops, (d->shop_count + 1) * sizeof *d->shops));
     d->shops[d->shop_count++] = w;
     return w;
@@ -51,6 +52,7 @@ void shops_refresh(struct dispatch *d) {
 void shops_free(struct dispatch *d) {
     for (size_t i = 0; i < d->shop_count; i++) {
         free(d->shops[i]->name);
+        free(d->shops[i]->bulk.waiting);
         free(d->shops[i]);
     }
     free(d->shops);
