@@ -1,7 +1,6 @@
-// dispatch.c: the dispatcher's thread. A turn takes what has happened (answers, fresh jobs), looks up
-// what they want to know in one go, makes one commit of it, starts the
-// requests that this allows, and sleeps until the next thing happens. While the store is away, nothing is claimed and
-// nothing new is sent; the changes wait and are committed as they are when it is back.
+// dispatch.c: the dispatcher's thread. A turn takes what has happened (answers of destinations, a round with the store that has ended),
+// starts the requests that this allows and the next round, and sleeps until the next thing happens. While the store is away, nothing
+// is claimed and nothing new is sent; the changes wait and are committed as they are when it is back.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
@@ -12,10 +11,8 @@
 #include <string.h>
 
 #define TASK_BYTES_MOST ((size_t)256 << 20)
-#define CLAIM_BYTES_MOST ((size_t)1 << 30)
-#define IDLE_MS 1000              // how long work that only another process knows of may wait
-#define IDLE_SHARED_MS 100        // ... where several processes share a store
-#define EMPTY_CLAIM_MS 5
+#define PERMIT_BYTES_MOST ((size_t)1 << 30)
+#define SLEEP_MOST_MS 1000
 #define STORE_RETRY_LEAST_MS 50
 #define STORE_RETRY_MOST_MS 2000
 
@@ -59,7 +56,7 @@ void dispatch_ended(struct task *t) {
     d->claim_at_ms = 0;  // a place is free, and the lane may have more
 }
 
-static void begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms) {
+void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms) {
     struct task *t = d->free;
     struct shop_work *w = shops_find(d, job->shop);
     if (!t || !w)  // a store that gives more than was asked for; the lease ends by itself
@@ -100,130 +97,24 @@ bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
     return false;
 }
 
-static void claim(struct dispatch *d) {
-    struct job *jobs = NULL;
-    size_t count = 0, n = shops_share(d);
-    int64_t next_due_ms = INT64_MAX, now = clock_mono_ms();
-    int64_t idle = sv_starts(d->config->store, SV("redis")) ? IDLE_SHARED_MS : IDLE_MS;
-    struct err e = {0};
-    d->claim_at_ms = now + idle;
-    if (n == 0)
-        return;
-    FAILPOINT("claim.before");
-    enum rc rc = store_claim(d->given.store, &d->arena, d->claims, n, LEASE_MS, &jobs, &count, &next_due_ms, &e);
-    d->claim_most = rc == RC_OK ? d->given.in_flight : rc == RC_TOO_LARGE ? d->claim_most / 4 + 1 : d->claim_most;
-    if (store_answered(d, rc, &e)) {
-        for (size_t i = 0; i < count; i++) {
-            FAILPOINT("claim.after");
-            begin(d, &jobs[i], now);
-        }
-        shops_claimed(d, n);
-        int64_t least = count == 0 ? EMPTY_CLAIM_MS : 0;
-        d->claim_at_ms = now + (next_due_ms < least ? least : next_due_ms > idle ? idle : next_due_ms);
-    }
-    arena_reset(&d->arena);
-}
-
-static void batch_reached(const struct batch *b, const char *when) {
-    static const char *const kinds[] = {
-        [CHANGE_RECORD] = "record", [CHANGE_RETRY] = "retry",   [CHANGE_HOLD] = "hold",
-        [CHANGE_ASIDE] = "aside",   [CHANGE_FINISH] = "finish", [CHANGE_RELEASE] = "release",
-    };
-    for (size_t i = 0; i < b->n; i++)
-        FAILPOINT_OF(kinds[b->changes[i].kind], when);
-}
-
-// gather and spread: the questions of all tasks in one array, and back with their answers.
-static struct lookup *gather(struct dispatch *d, size_t *ret_count) {
-    size_t n = 0;
-    for (size_t i = 0; i < d->asking_count; i++)
-        n += d->asking[i]->asked_count;
-    struct lookup *all = ARENA_ARRAY(&d->arena, struct lookup, n);
-    *ret_count = n;
-    n = 0;
-    for (size_t i = 0; i < d->asking_count; i++)
-        for (size_t k = 0; k < d->asking[i]->asked_count; k++)
-            all[n++] = d->asking[i]->asked[k];
-    return all;
-}
-
-static void spread(struct dispatch *d, const struct lookup *all) {
-    for (size_t i = 0; i < d->asking_count; i++) {
-        struct task *t = d->asking[i];
-        for (size_t k = 0; k < t->asked_count; k++)
-            t->asked[k].ret = arena_dup(&t->arena, (all++)->ret);
-    }
-}
-
-// What the tasks want to know, in one go, until nobody wants to know more. While the store is away they wait.
-void dispatch_look_up(struct dispatch *d) {
-    bool works = true;
-    while (d->asking_count > 0 && works) {
-        size_t n;
-        struct err e = {0};
-        struct lookup *all = gather(d, &n);
-        works = store_answered(d, store_look_up(d->given.store, &d->arena, all, n, &e), &e);
-        if (works) {
-            struct task **told = d->asking;
-            size_t count = d->asking_count;
-            spread(d, all);
-            d->asking = d->telling;
-            d->telling = told;
-            d->asking_count = 0;
-            for (size_t i = 0; i < count; i++) {
-                void (*go_on)(struct task *t) = told[i]->told;
-                told[i]->told = NULL;
-                go_on(told[i]);
-            }
-        }
-        arena_reset(&d->arena);
-    }
-}
-
-// commit: what happened, in one go; the tasks go on from what is now durable. Their next changes are for the next turn.
-static void commit(struct dispatch *d) {
-    struct batch batch = d->queued;
-    struct err e = {0};
-    int64_t sent_ms = clock_mono_ms();
-    batch_reached(&batch, "before");
-    if (batch.n == 0 || !store_answered(d, store_commit(d->given.store, batch.changes, batch.n, &e), &e))
-        return;
-    batch_reached(&batch, "after");
-    d->queued = d->sent;
-    d->sent = batch;
-    for (size_t i = 0; i < batch.n; i++)
-        task_confirmed(batch.tasks[i], &batch.changes[i], sent_ms);
-    d->sent.n = 0;
-}
-
-// wake: after the commit, so that lanes which were put back only now are woken too.
-static void wake(struct dispatch *d) {
-    struct err e = {0};
-    for (size_t i = 0; i < d->shop_count; i++) {
-        struct shop_work *w = d->shops[i];
-        if (!w->wake || !store_answered(d, store_wake(d->given.store, sv_of(w->name), &e), &e))
-            continue;
-        w->wake = false;
-        d->claim_at_ms = 0;
-    }
-}
-
 // ---- the thread
 
 static int64_t sleep_ms(const struct dispatch *d) {
-    int64_t now = clock_mono_ms(), until = now + IDLE_MS;
+    int64_t now = clock_mono_ms(), until = now + SLEEP_MOST_MS;
     bool room = d->active < d->given.in_flight && !dispatch_stopping(d);
     int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
     if (stop_at_ms != 0 && stop_at_ms < until)
         until = stop_at_ms;
-    if (d->retry_at_ms > 0)
+    if (d->retry_at_ms == 0 && bulk_due_ms(d) < until)
+        until = bulk_due_ms(d);
+    if (d->round.under_way)
+        return until > now ? until - now : 0;
+    if (d->retry_at_ms > now)
         until = d->retry_at_ms < until ? d->retry_at_ms : until;
     else if (d->queued.n > 0 || d->asking_count > 0 || d->wanting_count > 0)
         return 0;
     else if (room && d->claim_at_ms < until)
         until = d->claim_at_ms;
-    if (d->retry_at_ms == 0 && bulk_due_ms(d) < until)
-        until = bulk_due_ms(d);
     return until > now ? until - now : 0;
 }
 
@@ -231,23 +122,20 @@ static void turn(struct dispatch *d) {
     http_client_run(d->http, sleep_ms(d));
     if (atomic_exchange(&d->woken, false))
         d->claim_at_ms = 0;
-    shops_refresh(d);
+    round_end(d, false);
     if (atomic_exchange(&d->reloaded, false))
         gates_probe(d);
-    if (clock_mono_ms() < d->retry_at_ms)
-        return;
-    if (!dispatch_stopping(d) && d->active < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms)
-        claim(d);
-    dispatch_look_up(d);
-    commit(d);
-    wake(d);
     limits_take(d);
     bulk_look(d);
+    if (!d->round.under_way)
+        shops_refresh(d);  // a claim is of the shops that it was made for
+    round_begin(d);
 }
 
 // give_up: the grace is over; requests that are still open may or may not have arrived, so their events are sent again, with the
 // same ids, by whoever comes next.
 static void give_up(struct dispatch *d) {
+    round_end(d, true);
     d->asking_count = d->wanting_count = 0;
     bulk_forget(d);
     for (size_t i = 0; i < d->given.in_flight; i++)
@@ -257,8 +145,8 @@ static void give_up(struct dispatch *d) {
             task_give_back(&d->tasks[i]);
         }
     d->retry_delay_ms = 0;
-    while (d->queued.n > 0 && d->retry_delay_ms == 0)
-        commit(d);
+    while (d->queued.n > 0 && round_here(d))
+        ;
 }
 
 static void *run(void *ctx) {
@@ -266,11 +154,12 @@ static void *run(void *ctx) {
     shops_refresh(d);
     for (;;) {
         int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
-        if (stop_at_ms != 0 && (d->active == 0 || clock_mono_ms() >= stop_at_ms))
+        bool idle = d->active == 0 && !d->round.under_way;
+        if (stop_at_ms != 0 && (idle || clock_mono_ms() >= stop_at_ms))
             break;
         turn(d);
     }
-    if (d->active > 0)
+    if (d->active > 0 || d->round.under_way)
         give_up(d);
     return NULL;
 }
@@ -287,6 +176,7 @@ static void batch_free(struct batch *b) {
 }
 
 static void dispatch_free(struct dispatch *d) {
+    round_close(d);
     http_client_free(d->http);
     bulk_forget(d);
     for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
@@ -310,8 +200,7 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     if (!d)
         return err_set(e, RC_IO, "out of memory");
     d->given = *config;
-    d->claim_most = config->in_flight;
-    arena_init(&d->arena, CLAIM_BYTES_MOST);
+    arena_init(&d->arena, PERMIT_BYTES_MOST);
     d->tasks = calloc(config->in_flight, sizeof *d->tasks);
     for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
         d->tasks[i] = (struct task){.dispatch = d, .next = d->free};
@@ -327,6 +216,8 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);
+    if (rc == RC_OK)
+        rc = round_open(d, e);
     if (rc == RC_OK && pthread_create(&d->thread, NULL, run, d) != 0)
         rc = err_set(e, RC_IO, "the dispatcher's thread cannot be started");
     if (rc != RC_OK) {

@@ -91,7 +91,7 @@ void bulk_join(struct task *t) {
 // settled: nobody else joins before something comes from outside.
 static bool settled(const struct dispatch *d, int64_t now) {
     bool claims = d->active < d->given.in_flight && d->claim_at_ms <= now;
-    return d->queued.n == 0 && d->asking_count == 0 && d->wanting_count == 0 && !claims;
+    return !d->round.under_way && d->queued.n == 0 && d->asking_count == 0 && d->wanting_count == 0 && !claims;
 }
 
 static int64_t due_ms(const struct bulk_work *b) {
@@ -292,7 +292,7 @@ void bulk_permitted(struct dispatch *d, struct shop_work *w, bool granted) {
 
 void bulk_look(struct dispatch *d) {
     int64_t now = clock_mono_ms();
-    for (size_t i = 0; i < d->shop_count; i++) {
+    for (size_t i = 0; i < d->shop_count && now >= d->retry_at_ms; i++) {
         struct shop_work *w = d->shops[i];
         struct bulk_work *b = &w->bulk;
         if (b->count > 0 && (dispatch_stopping(d) || b->limit.until_ms - now > GATHER_MS || gate_shut(w, b->waiting[0]->step)))

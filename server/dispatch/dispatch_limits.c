@@ -63,14 +63,14 @@ void limit_permit(struct task *t) {
 }
 
 // One question to the store, and whose it is.
-struct round {
+struct permit_round {
     struct permit *permits;
     struct limit **limits;      // of each
     struct shop_work **shops;
     size_t n;
 };
 
-static void ask(struct round *r, struct shop_work *w, size_t step, int64_t want, int64_t shut_ms) {
+static void ask(struct permit_round *r, struct shop_work *w, size_t step, int64_t want, int64_t shut_ms) {
     struct limit *l = &w->limits[step];
     r->limits[r->n] = l;
     r->shops[r->n] = w;
@@ -78,7 +78,7 @@ static void ask(struct round *r, struct shop_work *w, size_t step, int64_t want,
                                          .account = sv_of(destinations[step]->account), .want = want, .shut_ms = shut_ms};
 }
 
-static void ask_bulk(struct round *r, struct shop_work *w, size_t step) {
+static void ask_bulk(struct permit_round *r, struct shop_work *w, size_t step) {
     ask(r, w, step, 1, 0);
     r->limits[r->n - 1] = &w->bulk.limit;
     r->permits[r->n - 1].kind = sv_of(destinations[step]->bulk->name);
@@ -86,9 +86,9 @@ static void ask_bulk(struct round *r, struct shop_work *w, size_t step) {
 }
 
 // ask_all: for those that want a permit, one question for each kind; before that, which accounts said how long they take nothing.
-static struct round ask_all(struct dispatch *d) {
+static struct permit_round ask_all(struct dispatch *d) {
     size_t most = d->wanting_count + d->shop_count * (PLAN_STEPS + 1);
-    struct round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
+    struct permit_round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
                       ARENA_ARRAY(&d->arena, struct shop_work *, most), 0};
     for (size_t i = 0; i < d->shop_count; i++)
         for (size_t s = 0; s < PLAN_STEPS; s++) {
@@ -111,7 +111,7 @@ static struct round ask_all(struct dispatch *d) {
 }
 
 // hear: true: some have to wait.
-static bool hear(const struct round *r) {
+static bool hear(const struct permit_round *r) {
     bool refused = false;
     for (size_t i = 0; i < r->n; i++) {
         const struct permit *p = &r->permits[i];
@@ -143,7 +143,7 @@ static void tell(struct task **told, size_t count) {
     }
 }
 
-static void tell_bulk(struct dispatch *d, const struct round *r) {
+static void tell_bulk(struct dispatch *d, const struct permit_round *r) {
     for (size_t i = 0; i < r->n; i++)
         if (r->limits[i] == &r->shops[i]->bulk.limit)
             bulk_permitted(d, r->shops[i], r->limits[i]->granted > 0);
@@ -153,7 +153,7 @@ void limits_take(struct dispatch *d) {
     if ((d->wanting_count == 0 && d->bulk_count == 0 && !d->tell_shut) || clock_mono_ms() < d->retry_at_ms)
         return;
     struct err e = {0};
-    struct round r = ask_all(d);
+    struct permit_round r = ask_all(d);
     d->tell_shut = false;
     if (r.n > 0 && store_answered(d, store_permits(d->given.store, r.permits, r.n, &e), &e)) {
         struct task **told = d->wanting;

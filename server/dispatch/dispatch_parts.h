@@ -1,6 +1,7 @@
 // dispatch_parts.h: what the files of the dispatcher share; private to dispatch*.c. Everything here belongs to its one thread,
 // but for the three flags.
-//   dispatch.c        the thread: what happened, what is due, one commit, one claim, sleep
+//   dispatch.c        the thread: what happened, what is due, sleep
+//   dispatch_round.c  what is wanted of the store, on a thread beside it
 //   dispatch_job.c    the way of one job through its plan
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_ledger.c what stays of a job when it is finished
@@ -21,6 +22,7 @@
 #include "server/store/store_erase.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 enum gate_state { GATE_OPEN, GATE_THROTTLED, GATE_PAUSED };
@@ -58,7 +60,7 @@ struct shop_work {
     size_t held;                 // tasks of this shop
     size_t asked, got;           // in the claim just made
     bool wants_more;             // it filled its share of the last claim
-    bool wake;                   // a pause ended: its lanes are to be due at once
+    bool wake, waking;           // a pause ended: its lanes are to be due at once; the round under way makes them so
     struct gate gates[PLAN_STEPS];  // at the first step of each account
     struct limit limits[PLAN_STEPS];
     struct bulk_work bulk;
@@ -115,6 +117,32 @@ struct batch {
     size_t n;
 };
 
+// How far a round got.
+enum round_done { ROUND_BEGUN, ROUND_COMMITTED, ROUND_TOLD };
+
+// Between round_begin and round_end it belongs to its thread.
+struct round {
+    pthread_t thread;
+    sem_t begun, ended;
+    bool open, under_way, closing;
+    struct store *store;
+    struct http_client *http;    // to be woken when it ended
+    struct arena arena;
+    int64_t begun_ms;            // monotonic
+    struct change *changes;      // those of dispatch.sent
+    struct sv *wakes;            // shops
+    struct lookup *asked;        // of the tasks in dispatch.telling
+    struct claim *claims;
+    size_t change_count, wake_count, asked_count, task_count, claim_count;
+    // out
+    enum round_done done;
+    enum rc rc;                  // of the first that failed; what comes after it was not tried
+    struct err err;
+    struct job *jobs;
+    size_t job_count;
+    int64_t next_due_ms;
+};
+
 struct dispatch {
     struct dispatch_config given;
     pthread_t thread;
@@ -133,15 +161,16 @@ struct dispatch {
 
     struct task *tasks, *free;   // given.in_flight of them
     size_t active;
-    struct batch queued, sent;   // changes to be committed; the ones being committed
-    struct task **asking, **telling;  // those that want to know something; those that are being told
+    struct round round;
+    struct batch queued, sent;   // changes to be committed; the ones in the round
+    struct task **asking, **telling;  // those that want to know something; those whose questions are in the round
     size_t asking_count;
     struct task **wanting, **granting;  // those that want a permit; those that are being told
     size_t wanting_count;
     struct bulk_call *bulk_calls;  // that are open
     size_t bulk_count;           // tasks that wait to go with others
     bool tell_shut;              // some gate is to be told to the other copies
-    struct arena arena;          // of one claim, or of one round of answers
+    struct arena arena;          // of one round of permits
     int64_t claim_at_ms;         // monotonic: when to look for work again
     enum rc store_rc;            // its last answer
     int64_t retry_at_ms, retry_delay_ms;  // after the store failed; delay 0: it works
@@ -191,12 +220,19 @@ MUST_CHECK enum rc wait_answer(struct task *t, struct err *e);    // these; t->w
 
 // dispatch.c
 void dispatch_change(struct task *t, struct change c);            // joins the next commit
-// dispatch_ask: joins the next round of look-ups; `told` is called with the answers in `asked`. With nothing to ask, at once.
+// dispatch_ask: joins the next round; `told` is called with the answers in `asked`. With nothing to ask, at once.
 void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t));
-void dispatch_look_up(struct dispatch *d);                        // a round of look-ups, and those that follow from it
+void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms);  // a job that was claimed
 void dispatch_ended(struct task *t);                              // the job is out of our hands
 bool dispatch_stopping(const struct dispatch *d);
 bool store_answered(struct dispatch *d, enum rc rc, const struct err *e);  // what a call of the store gave; false: it waits until the store is back
+
+// dispatch_round.c
+MUST_CHECK enum rc round_open(struct dispatch *d, struct err *e);
+void round_close(struct dispatch *d);                             // none is under way
+void round_begin(struct dispatch *d);                             // with all that is wanted, if there is anything, none is under way and the store is not away
+bool round_end(struct dispatch *d, bool wait);                    // it has ended: the tasks go on. Otherwise false, or wait for it
+bool round_here(struct dispatch *d);                              // a whole one in the calling thread; false: there was nothing to do, or the store failed
 
 // dispatch_shops.c
 void shops_refresh(struct dispatch *d);                           // takes over a new configuration

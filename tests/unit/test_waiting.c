@@ -96,9 +96,18 @@ static void nothing(struct task *t) {
     (void)t;
 }
 
+// What has been queued came up after these rounds had begun: it goes with the next one.
+static void rounds(void) {
+    struct batch queued = dispatch.queued;
+    dispatch.queued.n = 0;
+    while (dispatch.asking_count > 0)
+        assert_true(round_here(&dispatch));
+    dispatch.queued = queued;
+}
+
 static void ask(struct task *t, struct lookup *asked, size_t n) {
     dispatch_ask(t, asked, n, nothing);
-    dispatch_look_up(&dispatch);
+    rounds();
 }
 
 // What the dispatcher does with a request, and with those who wait: the queues are asked for, then what is in one.
@@ -135,7 +144,7 @@ static struct task claimed(struct env *v, const char *source, const char *topic,
     arena_init(&t.arena, 16 << 20);
     assert_true(sv_eq(t.job.body, body));
     task_decode(&t, nothing);
-    dispatch_look_up(&dispatch);
+    rounds();
     return t;
 }
 
@@ -200,7 +209,7 @@ static void expect_told(struct env *v, size_t n) {
 static void begin(struct env *v) {
     setup(NULL);
     dispatch = (struct dispatch){.given.store = v->store, .asking = asking, .telling = telling};
-    arena_init(&dispatch.arena, 16 << 20);
+    arena_init(&dispatch.round.arena, 16 << 20);
     shop = shop_of_both();
     shop.name = sv_of(v->shop);
 }
@@ -208,7 +217,7 @@ static void begin(struct env *v) {
 #define SERUM "{\"variant_id\":\"808950810\"}"
 
 static void end(void) {
-    arena_free(&dispatch.arena);
+    arena_free(&dispatch.round.arena);
     arena_free(&arena);
 }
 

@@ -1,0 +1,269 @@
+// dispatch_round.c: what the dispatcher wants of the store goes there in rounds: the changes that have come together, then the questions,
+// then a claim. A round has a thread of its own, so that answers are taken and requests are made while the store packs, seals and syncs; one
+// round is under way at a time, and what comes up meanwhile goes with the next one. A task goes on only when its round has ended, which
+// is on the dispatcher's thread: nothing is sent before the change that precedes it is durable. Until then nobody touches it.
+#include "server/dispatch/dispatch_parts.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_BYTES_MOST ((size_t)1 << 30)
+#define CLAIM_MOST 64             // jobs in one claim: those that wait to be planned are in memory as a whole
+#define IDLE_MS 1000              // how long work that only another process knows of may wait
+#define IDLE_SHARED_MS 100        // ... where several processes share a store
+#define EMPTY_CLAIM_MS 5
+
+// ---- on its thread
+
+static void work(struct round *r) {
+    struct store *store = r->store;
+    r->done = ROUND_BEGUN;
+    r->rc = store_commit(store, r->changes, r->change_count, &r->err);
+    if (r->rc != RC_OK)
+        return;
+    r->done = ROUND_COMMITTED;
+    for (size_t i = 0; i < r->wake_count && r->rc == RC_OK; i++)  // after the changes, so that lanes which were put back by them are woken too
+        r->rc = store_wake(store, r->wakes[i], &r->err);
+    if (r->rc == RC_OK)
+        r->rc = store_look_up(store, &r->arena, r->asked, r->asked_count, &r->err);
+    if (r->rc != RC_OK)
+        return;
+    r->done = ROUND_TOLD;
+    if (r->claim_count > 0)
+        r->rc = store_claim(store, &r->arena, r->claims, r->claim_count, LEASE_MS, &r->jobs, &r->job_count, &r->next_due_ms, &r->err);
+}
+
+static void *run(void *ctx) {
+    struct round *r = ctx;
+    for (;;) {
+        while (sem_wait(&r->begun) != 0 && errno == EINTR)
+            ;
+        if (r->closing)
+            return NULL;
+        work(r);
+        sem_post(&r->ended);
+        http_client_wake(r->http);
+    }
+}
+
+// ---- what goes with it
+
+static void take_questions(struct dispatch *d, struct round *r) {
+    struct task **asking = d->asking;
+    size_t n = 0;
+    d->asking = d->telling;
+    d->telling = asking;
+    r->task_count = d->asking_count;
+    d->asking_count = 0;
+    for (size_t i = 0; i < r->task_count; i++)
+        n += asking[i]->asked_count;
+    r->asked = ARENA_ARRAY(&r->arena, struct lookup, n);
+    r->asked_count = 0;
+    for (size_t i = 0; i < r->task_count; i++)
+        for (size_t k = 0; k < asking[i]->asked_count; k++)
+            r->asked[r->asked_count++] = asking[i]->asked[k];
+}
+
+static void take_changes(struct dispatch *d, struct round *r) {
+    struct batch batch = d->queued;
+    d->queued = d->sent;
+    d->sent = batch;
+    r->changes = batch.changes;
+    r->change_count = batch.n;
+}
+
+static void take_wakes(struct dispatch *d, struct round *r) {
+    r->wakes = ARENA_ARRAY(&r->arena, struct sv, d->shop_count);
+    r->wake_count = 0;
+    for (size_t i = 0; i < d->shop_count; i++) {
+        if (d->shops[i]->wake)
+            r->wakes[r->wake_count++] = sv_of(d->shops[i]->name);
+        d->shops[i]->waking = d->shops[i]->wake;
+        d->shops[i]->wake = false;
+    }
+}
+
+static int64_t idle_ms(const struct dispatch *d) {
+    return sv_starts(d->config->store, SV("redis")) ? IDLE_SHARED_MS : IDLE_MS;
+}
+
+static bool may_claim(const struct dispatch *d) {
+    return d->config && !dispatch_stopping(d) && d->active < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms;
+}
+
+static void take_claims(struct dispatch *d, struct round *r) {
+    r->claim_count = 0;
+    if (!may_claim(d))
+        return;
+    r->claim_count = shops_share(d);
+    r->claims = ARENA_ARRAY(&r->arena, struct claim, r->claim_count);
+    memcpy(r->claims, d->claims, r->claim_count * sizeof *r->claims);
+    d->claim_at_ms = r->begun_ms + idle_ms(d);
+}
+
+static void batch_reached(const struct batch *b, const char *when) {
+    static const char *const kinds[] = {
+        [CHANGE_RECORD] = "record", [CHANGE_RETRY] = "retry",   [CHANGE_HOLD] = "hold",
+        [CHANGE_ASIDE] = "aside",   [CHANGE_FINISH] = "finish", [CHANGE_RELEASE] = "release",
+    };
+    for (size_t i = 0; i < b->n; i++)
+        FAILPOINT_OF(kinds[b->changes[i].kind], when);
+}
+
+// gather: false when there is nothing to ask the store for.
+static bool gather(struct dispatch *d) {
+    struct round *r = &d->round;
+    r->store = d->given.store;
+    r->begun_ms = clock_mono_ms();
+    take_changes(d, r);
+    take_wakes(d, r);
+    take_questions(d, r);
+    take_claims(d, r);
+    batch_reached(&d->sent, "before");
+    if (r->claim_count > 0)
+        FAILPOINT("claim.before");
+    return r->change_count + r->wake_count + r->task_count + r->claim_count > 0;
+}
+
+// ---- what came of it
+
+// again: what was not done goes with the next round, before what has come up since.
+static void change_again(struct dispatch *d) {
+    struct batch merged = d->sent;
+    memcpy(merged.changes + merged.n, d->queued.changes, d->queued.n * sizeof *merged.changes);
+    memcpy(merged.tasks + merged.n, d->queued.tasks, d->queued.n * sizeof *merged.tasks);
+    merged.n += d->queued.n;
+    d->sent = d->queued;
+    d->sent.n = 0;
+    d->queued = merged;
+}
+
+static void ask_again(struct dispatch *d, const struct round *r) {
+    for (size_t i = 0; i < r->task_count; i++)
+        d->asking[d->asking_count++] = d->telling[i];
+}
+
+static void wake_again(struct dispatch *d) {
+    for (size_t i = 0; i < d->shop_count; i++)
+        d->shops[i]->wake |= d->shops[i]->waking;
+}
+
+static void confirm(struct dispatch *d, const struct round *r) {
+    batch_reached(&d->sent, "after");
+    for (size_t i = 0; i < d->sent.n; i++)
+        task_confirmed(d->sent.tasks[i], &d->sent.changes[i], r->begun_ms);
+    d->sent.n = 0;
+}
+
+static void tell(struct dispatch *d, const struct round *r) {
+    const struct lookup *answer = r->asked;
+    for (size_t i = 0; i < r->task_count; i++) {
+        struct task *t = d->telling[i];
+        void (*go_on)(struct task *t) = t->told;
+        for (size_t k = 0; k < t->asked_count; k++)
+            t->asked[k].ret = arena_dup(&t->arena, (answer++)->ret);
+        t->told = NULL;
+        go_on(t);
+    }
+    if (r->wake_count > 0)
+        d->claim_at_ms = 0;
+}
+
+static void begin(struct dispatch *d, const struct round *r) {
+    for (size_t i = 0; i < r->job_count; i++) {
+        FAILPOINT("claim.after");
+        dispatch_begin(d, &r->jobs[i], r->begun_ms);
+    }
+    shops_claimed(d, r->claim_count);
+    d->claim_most = d->current_count > CLAIM_MOST ? d->current_count : CLAIM_MOST;  // no shop is left out
+    int64_t idle = idle_ms(d), least = r->job_count == 0 ? EMPTY_CLAIM_MS : 0;
+    int64_t wait = r->next_due_ms < least ? least : r->next_due_ms > idle ? idle : r->next_due_ms;
+    if (r->begun_ms + wait < d->claim_at_ms)
+        d->claim_at_ms = r->begun_ms + wait;
+}
+
+static void put_off_claim(struct dispatch *d, const struct round *r) {
+    if (r->rc == RC_TOO_LARGE)
+        d->claim_most = d->claim_most / 4 + 1;
+    d->claim_at_ms = d->retry_at_ms;
+}
+
+static void spread(struct dispatch *d) {
+    struct round *r = &d->round;
+    bool works = store_answered(d, r->rc, &r->err);
+    if (r->done >= ROUND_COMMITTED)
+        confirm(d, r);
+    else
+        change_again(d);
+    if (r->done >= ROUND_TOLD) {
+        tell(d, r);
+    } else {
+        ask_again(d, r);
+        wake_again(d);
+    }
+    if (r->claim_count > 0 && works)
+        begin(d, r);
+    else if (r->claim_count > 0)
+        put_off_claim(d, r);
+    r->job_count = 0;
+    arena_reset(&r->arena);
+}
+
+// ---- the round
+
+void round_begin(struct dispatch *d) {
+    struct round *r = &d->round;
+    if (r->under_way || clock_mono_ms() < d->retry_at_ms || !gather(d))
+        return;
+    r->under_way = true;
+    sem_post(&r->begun);
+}
+
+bool round_end(struct dispatch *d, bool wait) {
+    struct round *r = &d->round;
+    if (!r->under_way)
+        return false;
+    while ((wait ? sem_wait(&r->ended) : sem_trywait(&r->ended)) != 0)
+        if (errno != EINTR)
+            return false;
+    r->under_way = false;
+    spread(d);
+    return true;
+}
+
+bool round_here(struct dispatch *d) {
+    if (!gather(d))
+        return false;
+    work(&d->round);
+    spread(d);
+    return d->store_rc == RC_OK;
+}
+
+enum rc round_open(struct dispatch *d, struct err *e) {
+    struct round *r = &d->round;
+    arena_init(&r->arena, ROUND_BYTES_MOST);
+    r->http = d->http;
+    d->claim_most = CLAIM_MOST;
+    sem_init(&r->begun, 0, 0);
+    sem_init(&r->ended, 0, 0);
+    if (pthread_create(&r->thread, NULL, run, r) != 0)
+        return err_set(e, RC_IO, "the dispatcher's thread cannot be started");
+    r->open = true;
+    return RC_OK;
+}
+
+void round_close(struct dispatch *d) {
+    struct round *r = &d->round;
+    if (r->open) {
+        r->closing = true;
+        sem_post(&r->begun);
+        pthread_join(r->thread, NULL);
+        sem_destroy(&r->begun);
+        sem_destroy(&r->ended);
+    }
+    arena_free(&r->arena);
+}
