@@ -173,6 +173,13 @@ static void tell(struct dispatch *d, const struct round *r) {
         d->claim_at_ms = 0;
 }
 
+static bool by_age(const struct round *r) {
+    for (size_t i = 0; i < r->claim_count; i++)
+        if (r->claims[i].max > 0)
+            return true;
+    return false;
+}
+
 static void begin(struct dispatch *d, const struct round *r) {
     for (size_t i = 0; i < r->job_count; i++) {
         FAILPOINT("claim.after");
@@ -180,6 +187,8 @@ static void begin(struct dispatch *d, const struct round *r) {
     }
     shops_claimed(d, r->claim_count);
     d->claim_most = d->current_count > CLAIM_MOST ? d->current_count : CLAIM_MOST;  // no shop is left out
+    if (!by_age(r) && r->job_count == 0)
+        return;  // the window is full, but for what comes; whoever brings that wakes us
     int64_t idle = idle_ms(d), least = r->job_count == 0 ? EMPTY_CLAIM_MS : 0;
     int64_t wait = r->next_due_ms < least ? least : r->next_due_ms > idle ? idle : r->next_due_ms;
     if (r->begun_ms + wait < d->claim_at_ms)

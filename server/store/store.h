@@ -70,9 +70,12 @@ struct job {
     struct sv unreadable;         // body, plan or progress cannot be opened (reason); all are absent then
 };
 
+#define DUE_LATELY_MS 60000       // for less than that a head is due lately; one that was woken never is
+
 struct claim {
     struct sv shop;
-    size_t max;                   // in: at most so many jobs
+    size_t max;                   // at most so many jobs, those that are due longest
+    size_t lately;                // and, before them, at most so many of those that are due lately, the last first
 };
 
 enum change_kind {
@@ -194,7 +197,7 @@ MUST_CHECK enum rc store_accept(struct store *s, const struct delivery *d, size_
 MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
                                struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
 MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
-MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
+MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due, as if for a while; leases stay
 // store_look_up: all of them in one round trip.
 MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent
