@@ -24,7 +24,11 @@ struct arena_block {
 };
 
 void arena_init(struct arena *a, size_t limit_bytes) {
-    *a = (struct arena){.limit = limit_bytes < LIMIT_MOST ? limit_bytes : LIMIT_MOST};
+    arena_init_first(a, limit_bytes, BLOCK_LEAST);
+}
+
+void arena_init_first(struct arena *a, size_t limit_bytes, size_t first_bytes) {
+    *a = (struct arena){.limit = limit_bytes < LIMIT_MOST ? limit_bytes : LIMIT_MOST, .first_bytes = first_bytes};
 }
 
 _Noreturn static void die(size_t n) {
@@ -33,7 +37,7 @@ _Noreturn static void die(size_t n) {
 }
 
 static void add_block(struct arena *a, size_t n) {
-    size_t size = a->used < BLOCK_LEAST ? BLOCK_LEAST : a->used;
+    size_t least = a->first_bytes > 0 ? a->first_bytes : BLOCK_LEAST, size = a->used < least ? least : a->used;
     if (size > BLOCK_MOST)
         size = BLOCK_MOST;
     if (size < n)
@@ -122,10 +126,10 @@ void arena_reset(struct arena *a) {
         a->first->next = NULL;
         a->first->used = 0;
     }
-    *a = (struct arena){.first = a->first, .now = a->first, .limit = a->limit};
+    *a = (struct arena){.first = a->first, .now = a->first, .limit = a->limit, .first_bytes = a->first_bytes};
 }
 
 void arena_free(struct arena *a) {
     free_chain(a->first);
-    *a = (struct arena){.limit = a->limit};
+    *a = (struct arena){.limit = a->limit, .first_bytes = a->first_bytes};
 }

@@ -11,11 +11,12 @@ struct arena_block;
 
 struct arena {
     struct arena_block *first, *now;
-    size_t used, limit;
+    size_t used, limit, first_bytes;
     bool failed;
 };
 
 void arena_init(struct arena *a, size_t limit_bytes);
+void arena_init_first(struct arena *a, size_t limit_bytes, size_t first_bytes);  // with a larger first block, for one that is used again and again
 void *arena_alloc(struct arena *a, size_t n);  // zeroed, aligned for any type, never NULL; n over the limit: aborts the process only when even the spare cannot hold it
 struct sv arena_dup(struct arena *a, struct sv s);
 char *arena_cstr(struct arena *a, struct sv s);  // NUL-terminated copy

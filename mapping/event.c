@@ -123,11 +123,13 @@ void event_property_set(struct event *e, const struct property *p) {
     set(e, *p);
 }
 
+static struct sv text_of(const struct property *p) {
+    return p->node ? json_text(p->node) : p->text;
+}
+
 struct sv event_property_text(const struct event *e, const char *name) {
     const struct property *property = find(e, sv_of(name));
-    if (!property)
-        return SV_NONE;
-    return property->node ? json_text(property->node) : property->text;
+    return property ? text_of(property) : SV_NONE;
 }
 
 // ---- identity
@@ -180,4 +182,31 @@ void user_fill(struct user *u, const struct user *known) {
         u->zip = known->zip;
         fill(&u->country, known->country);
     }
+}
+
+static void copy_user(struct arena *a, struct user *u) {
+    struct sv *texts[] = {&u->email, &u->phone, &u->external_id, &u->first_name, &u->last_name, &u->locale, &u->address1, &u->city, &u->region,
+                          &u->zip, &u->country, &u->ip, &u->user_agent, &u->fbp, &u->fbc};
+    for (size_t i = 0; i < COUNTOF(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+}
+
+struct event *event_in_short(struct arena *a, const struct event *e) {
+    struct event *s = ARENA_NEW(a, struct event);
+    *s = *e;
+    struct sv *texts[] = {&s->id, &s->also, &s->custom_name, &s->shop, &s->source, &s->origin, &s->value, &s->currency, &s->experiment_id,
+                          &s->experiment_variant, &s->due, &s->recall[0], &s->recall[1], &s->recall[2]};
+    for (size_t i = 0; i < COUNTOF(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+    copy_user(a, &s->user);
+    s->origins = (struct origins){0};
+    s->items = NULL;
+    s->item_count = s->property_count = 0;
+    for (size_t i = 0; i < e->property_count; i++) {
+        const struct property *p = &e->properties[i];
+        struct sv text = text_of(p);
+        if (text.p)
+            s->properties[s->property_count++] = (struct property){.name = arena_dup(a, p->name), .type = p->type, .text = arena_dup(a, text)};
+    }
+    return s;
 }

@@ -106,6 +106,8 @@ void user_write(struct jw *w, const struct user *u);
 void user_read(struct arena *a, const struct json *node, struct user *ret);      // what user_write wrote
 void event_fill(struct event *e, const struct user *known, const char *from);    // user_fill, and notes in origins what it filled
 void user_fill(struct user *u, const struct user *known);                        // identity that u lacks, from known: never ip, agent, fbp, fbc
+// event_in_short: a copy that needs nothing of the webhook: without items and origins, and of its properties only the texts.
+struct event *event_in_short(struct arena *a, const struct event *e);
 bool user_has_identifier(const struct user *u);                                  // e-mail, phone or external_id
 
 #endif

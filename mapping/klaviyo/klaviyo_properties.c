@@ -4,6 +4,8 @@
 #include "mapping/amount.h"
 #include "mapping/klaviyo/klaviyo.h"
 
+#include <string.h>
+
 const struct limits klaviyo_limits = {.text_bytes = 100000, .list_length = 4000, .depth = 8};  // `properties` is two levels deep itself
 
 static void member(struct jw *w, const char *key, struct sv value) {
@@ -36,11 +38,15 @@ struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposi
     member(&w, "capi_status", before->status);
     member(&w, "capi_reason", before->reason);
     jw_close(&w, '}');
-    struct sv members = sv_sub(buf_sv(&told), 1, buf_sv(&told).n - 2);
-    struct sv body = arena_fmt(a, SV_FMT "," SV_FMT SV_FMT, SV_ARG(sv_sub(draft.body, 0, draft.tell_at)), SV_ARG(members),
-                               SV_ARG(sv_sub(draft.body, draft.tell_at, draft.body.n)));
+    struct sv members = sv_sub(buf_sv(&told), 1, buf_sv(&told).n - 2), before_it = sv_sub(draft.body, 0, draft.tell_at);
+    struct sv after_it = sv_sub(draft.body, draft.tell_at, draft.body.n);
+    char *body = arena_alloc(a, draft.body.n + members.n + 2), *at = body;
+    at = mempcpy(at, before_it.p, before_it.n);
+    *at++ = ',';
+    at = mempcpy(at, members.p, members.n);
+    at = mempcpy(at, after_it.p, after_it.n);
     buf_free(&told);
-    return body;
+    return (struct sv){body, (size_t)(at - body)};
 }
 
 static bool is_mark(struct sv name) {

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASK_BYTES_MOST ((size_t)256 << 20)
 #define PERMIT_BYTES_MOST ((size_t)1 << 30)
 #define SLEEP_MOST_MS 1000
 #define STORE_RETRY_LEAST_MS 50
@@ -46,10 +45,9 @@ void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(s
 
 void dispatch_ended(struct task *t) {
     struct dispatch *d = t->dispatch;
-    struct arena arena = t->arena;
+    struct arena arena = keep_end(t);
     t->work->held--;
     config_drop(t->config);
-    arena_reset(&arena);
     *t = (struct task){.dispatch = d, .arena = arena, .next = d->free};
     d->free = t;
     d->active--;
@@ -66,6 +64,7 @@ void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_fro
     w->held++;
     w->got++;
     t->next = NULL;
+    keep_begin(t);
     t->work = w;
     t->lease_from_ms = lease_from_ms;
     t->config = config_take(d->config);
@@ -179,11 +178,11 @@ static void dispatch_free(struct dispatch *d) {
     round_close(d);
     http_client_free(d->http);
     bulk_forget(d);
-    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
-        arena_free(&d->tasks[i].arena);
+    keep_free(d);
+    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++)
         config_drop(d->tasks[i].config);
-    }
     free(d->tasks);
+    free(d->large);
     free(d->asking);
     free(d->telling);
     free(d->wanting);
@@ -204,15 +203,16 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     d->tasks = calloc(config->in_flight, sizeof *d->tasks);
     for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
         d->tasks[i] = (struct task){.dispatch = d, .next = d->free};
-        arena_init(&d->tasks[i].arena, TASK_BYTES_MOST);
+        keep_init(&d->tasks[i]);
         d->free = &d->tasks[i];
     }
+    d->large = calloc(config->in_flight, sizeof *d->large);
     d->asking = calloc(config->in_flight, sizeof *d->asking);
     d->telling = calloc(config->in_flight, sizeof *d->telling);
     d->wanting = calloc(config->in_flight, sizeof *d->wanting);
     d->granting = calloc(config->in_flight, sizeof *d->granting);
     enum rc rc = RC_OK;
-    if (!d->tasks || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
+    if (!d->tasks || !d->large || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);

@@ -173,9 +173,11 @@ static void decoded(struct task *t) {
         begin_plan(t);
         return;
     }
-    t->recorded = t->plan;
+    plan_note(&t->plan, &t->recorded);
     t->dirty = plan_resume(&t->arena, t->shop, &t->decoded, &t->plan);
     t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
+    if (t->plan.reserved)
+        keep_plan(t);
     task_advance(t);
 }
 
@@ -431,7 +433,8 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
         task_finish(t, JOB_IGNORED, SV("duplicate event"));
         return;
     }
-    t->recorded = t->plan;
+    keep_plan(t);
+    plan_note(&t->plan, &t->recorded);
     task_advance(t);
 }
 

@@ -3,6 +3,7 @@
 //   dispatch.c        the thread: what happened, what is due, sleep
 //   dispatch_round.c  what is wanted of the store, on a thread beside it
 //   dispatch_job.c    the way of one job through its plan
+//   dispatch_keep.c   the memory of a job
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people
 //   dispatch_ledger.c what stays of a job when it is finished
 //   dispatch_mark.c   what is sent only when it changes something there
@@ -71,14 +72,16 @@ struct shop_work {
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
-    struct arena arena;
+    struct arena arena;          // large until its plan is recorded, then small
+    struct arena small;          // meanwhile
+    bool is_large;
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
     struct shop_work *work;
     struct job job;
     struct decoded decoded;
     struct plan plan;
-    struct plan recorded;        // as the store has it
+    struct recorded_plan recorded;    // as the store has it
     bool dirty;                  // plan is ahead of recorded
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
@@ -160,6 +163,8 @@ struct dispatch {
     size_t claim_most;           // jobs in one claim
 
     struct task *tasks, *free;   // given.in_flight of them
+    struct arena *large;         // free ones; room for given.in_flight
+    size_t large_count;
     size_t active;
     struct round round;
     struct batch queued, sent;   // changes to be committed; the ones in the round
@@ -206,6 +211,13 @@ enum mark_verdict mark_weigh(struct task *t, struct sv seen);
 struct lookup *marks_wanted(struct task *t, size_t *ret_count);   // what decides which events a webhook's are
 bool marks_settle(struct task *t, const struct lookup *known);    // false: a later state is known, they are out of date
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
+
+// dispatch_keep.c
+void keep_init(struct task *t);
+void keep_begin(struct task *t);                                  // gives it large memory
+void keep_plan(struct task *t);                                   // its plan is recorded and settled: what it still needs, in small memory
+struct arena keep_end(struct task *t);                            // takes back what is large; the other, empty
+void keep_free(struct dispatch *d);
 
 // dispatch_ledger.c
 void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish

@@ -260,11 +260,18 @@ struct disposition plan_disposition(const struct plan *p, size_t event) {
     return (struct disposition){.status = sv_of(step_state_text(first->state)), .reason = first->reason};
 }
 
-bool plan_in_order(const struct plan *p, size_t event, size_t step) {
+void plan_note(const struct plan *p, struct recorded_plan *ret) {
+    ret->event_count = p->event_count;
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            ret->pending[i][s] = p->events[i].steps[s].state == STEP_PENDING;
+}
+
+bool plan_in_order(const struct recorded_plan *r, size_t event, size_t step) {
     for (size_t i = 0; i < step; i++)
-        if (p->events[event].steps[i].state == STEP_PENDING)
+        if (r->pending[event][i])
             return false;
-    return event < p->event_count;
+    return event < r->event_count;
 }
 
 struct sv plan_shown_id(struct arena *a, struct sv id) {

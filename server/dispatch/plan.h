@@ -53,6 +53,12 @@ struct plan {
     bool redrafted;           // what is to be sent is not what the store has: the plan has to be written whole
 };
 
+// What is looked back at of a plan that was recorded.
+struct recorded_plan {
+    size_t event_count;
+    bool pending[PLAN_EVENTS_MAX][PLAN_STEPS];
+};
+
 // Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open.
 struct closed {
     int64_t until_ms[PLAN_STEPS];
@@ -105,8 +111,9 @@ struct action plan_next(const struct plan *p, const struct closed *closed, int64
 int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step, const struct outcome *o, int64_t now_ms, uint64_t random);
 // plan_disposition: what the first destination made of the event, as the others are to tell it.
 struct disposition plan_disposition(const struct plan *p, size_t event);
-// plan_in_order: the order holds for sending this step now: every earlier step has a recorded outcome.
-bool plan_in_order(const struct plan *p, size_t event, size_t step);
+// plan_in_order: the order holds for sending this step now: every earlier step has an outcome, in what was recorded.
+void plan_note(const struct plan *p, struct recorded_plan *ret);
+bool plan_in_order(const struct recorded_plan *r, size_t event, size_t step);
 bool step_decided(const struct step *s);  // sent, skipped or failed
 // step_perishes: it is worth nothing once a later step has been sent, and there is one.
 bool step_perishes(const struct planned_event *e, size_t step);

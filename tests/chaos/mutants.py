@@ -43,8 +43,8 @@ MUTANTS = [
     Mutant("Klaviyo first", ("event order",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan_next.c", "static bool blocked(const struct view *v, size_t step) {\n",
          "static bool blocked(const struct view *v, size_t step) {\n    if (v->now_ms > 0)\n        return false;\n"),
-        ("server/dispatch/plan.c", "        if (p->events[event].steps[i].state == STEP_PENDING)\n            return false;",
-         "        if (i > 99 && p->events[event].steps[i].state == STEP_PENDING)\n            return false;"))),
+        ("server/dispatch/plan.c", "        if (r->pending[event][i])\n            return false;",
+         "        if (i > 99 && r->pending[event][i])\n            return false;"))),
     Mutant("token not checked", ("duplicate", "event order", "lane order"), ("answered.meta", "redis", 2, "STOP", 2), (
         ("server/store/redis/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"),)),
@@ -64,7 +64,7 @@ MUTANTS = [
          '    request.body = s->attempts > 0 ? arena_fmt(&t->arena, SV_FMT " ", SV_ARG(s->draft.body)) : s->draft.body;\n'),)),
     Mutant("outcome not recorded before the next step", ("event order",), ("outside.klaviyo.own_3", "sqlite", 1, "KILL", 1), (
         ("server/dispatch/dispatch_job.c", "    if (verdict == MARK_WAIT || t->dirty || !task_lease", "    if (verdict == MARK_WAIT || !task_lease"),
-        ("server/dispatch/dispatch_job.c", "    if (!plan_in_order(&t->recorded,", "    if (!plan_in_order(&t->plan,"))),
+        ("server/dispatch/dispatch_job.c", "    if (!plan_in_order(&t->recorded,", "    plan_note(&t->plan, &t->recorded);\n    if (!plan_in_order(&t->recorded,"))),
     Mutant("outcome dropped", ("lost",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan.c", "    if (o->kind == OUTCOME_SENT) {\n        decide", "    if (o->kind == OUTCOME_SENT || o->kind == OUTCOME_RETRY) {\n        decide"),)),
     Mutant("dead letter forgotten", ("lost",), ("", "sqlite", 1, "KILL", 0), (

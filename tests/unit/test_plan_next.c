@@ -36,7 +36,9 @@ static void answer(struct plan *p, const struct turn *t, const struct action *a)
     assert_true(sv_present(s->draft.body));
     if (a->step == EVENT && t->reason)
         assert_true(sv_contains_nocase(s->draft.body, arena_fmt(&arena, "\"capi_status\":\"%s\"", t->reason)));
-    assert_true(plan_in_order(p, a->event, a->step));
+    struct recorded_plan recorded = {0};
+    plan_note(p, &recorded);
+    assert_true(plan_in_order(&recorded, a->event, a->step));
     // the longest back-off of n attempts is 2^(n-1) s
     uint64_t random = ((uint64_t)1000 << s->attempts) - 1;
     struct outcome o = {.kind = t->answer, .amend = t->amend, .retry_after_ms = t->retry_after, .reason = SV("said no")};

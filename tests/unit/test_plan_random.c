@@ -161,7 +161,9 @@ static void send(struct run *r, const struct action *a) {
     HOLDS(r, r->closed.until_ms[a->step] <= r->now_ms);
     HOLDS(r, a->worth_ms >= SECONDS_MS(1));
     check_order(r, e, a->step);
-    HOLDS(r, plan_in_order(&r->plan, a->event, a->step));
+    struct recorded_plan recorded = {0};
+    plan_note(&r->plan, &recorded);
+    HOLDS(r, plan_in_order(&recorded, a->event, a->step));
     bool told = plan_tell(&arena, &r->plan, a->event, a->step);
     HOLDS(r, !told || !r->sent[a->event][a->step].p);
     if (told && one_in(r, 4))
