@@ -1,6 +1,6 @@
 """The places at which the program can be ended (base/failpoint.h), and what has to be done so that each is reached.
 
-`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop. `nth`: which time it strikes; later
+`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop; bulk: Klaviyo takes few single events. `nth`: which time it strikes; later
 than the first means in the middle of the work."""
 from dataclasses import dataclass
 
@@ -78,6 +78,6 @@ POINTS = [
 
 # Where a process that is stopped for longer than its lease wakes up with work that somebody else has taken over.
 STOPS = ["claim.after", "plan.before", "record.before", "record.after", "send.meta", "sent.meta", "answered.meta", "send.klaviyo.event",
-         "sent.klaviyo.event", "answered.klaviyo.event", "finish.before", "finish.after"]
+         "sent.klaviyo.event", "answered.klaviyo.event", "sent.klaviyo.bulk", "answered.klaviyo.bulk", "finish.before", "finish.after"]
 
 BY_NAME = {p.name: p for p in POINTS}

@@ -30,7 +30,7 @@ REPLAYABLE = "dead_"
 class World:
     """Everything that runs, and the keeper that starts again what was killed and wakes what was stopped."""
 
-    def __init__(self, folder, store, copies, variable, place, purged):
+    def __init__(self, folder, store, copies, variable, place, needs):
         self.destinations = Destinations()
         self.place, self.reached, self.faults = place, False, 0
         self.slow = False
@@ -44,8 +44,10 @@ class World:
             own = folder / f"service{n}"
             own.mkdir()
             (own / "chaos.yaml").write_text(workload.MAPPING)
-            self.services.append(Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if purged else "", shop_extra="    mapping: chaos.yaml",
+            self.services.append(Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if needs == "purge" else "", shop_extra="    mapping: chaos.yaml",
                                          autostart=False))
+        for service in self.services if needs == "bulk" else ():
+            service.configure("klaviyo", "bulk_when_behind: 100ms")
         if place and place.startswith("outside."):
             variable = None
             self.destinations.observe = self._strike
@@ -224,7 +226,7 @@ def gather(world, lanes, purged):
 
 
 def perform(world, point, seed, lanes):
-    world.follow(workload.script(world.destinations, seed, 0.1))
+    world.follow(workload.script(world.destinations, seed, 0.1, "2, 2;w=1" if point.needs == "bulk" else None))
     threads = send_all(world, lanes)
     for thread in threads:
         thread.join(DEADLINE)
@@ -246,7 +248,7 @@ def run(name, store, copies, signal_name="KILL", seed=None, people=PEOPLE, nth=N
     purged = point.needs == "purge"
     variable = {"KILL": "FO_CRASH_AT", "STOP": "FO_STOP_AT"}[signal_name] if name else None
     with tempfile.TemporaryDirectory(prefix="chaos") as folder:
-        world = World(Path(folder), store, copies, variable, f"{name}:{nth or point.nth}" if name else None, purged)
+        world = World(Path(folder), store, copies, variable, f"{name}:{nth or point.nth}" if name else None, point.needs)
         lanes = [workload.person(n) for n in range(people)] + [workload.dead_letter(n) for n in range(2)]
         try:
             try:

@@ -40,8 +40,7 @@ def start_behind(start, request):
         store = request.getfixturevalue("redis").url if kind == "redis" else None
         services = [start(store, autostart=False) for _ in range(copies)]
         for service in services:
-            text = service.config.read_text()
-            service.config.write_text(text.replace('api_key: "${KLAVIYO_API_KEY}"', 'api_key: "${KLAVIYO_API_KEY}", bulk_when_behind: ' + when))
+            service.configure("klaviyo", f"bulk_when_behind: {when}")
             service.start()
         return services
     return begin
