@@ -10,7 +10,6 @@
 
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
-#define JITTER_MS 1000
 #define EVENT_IDS_MAX 2
 
 const char *outcome_text(enum outcome_kind kind) {
@@ -315,34 +314,6 @@ static void send(struct task *t, const struct action *a) {
         weighed(t, verdict);
 }
 
-// hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
-static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
-    static const struct outcome shut = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
-    static const struct outcome limited = {.kind = OUTCOME_THROTTLED, .reason = {"as many as the destination takes are on their way", 49}};
-    plan_outcome(&t->arena, &t->plan, a->event, a->step, gate_shut(t->work, a->step) ? &shut : &limited, now_ms, 0);
-    t->dirty = true;
-}
-
-// in_turn: how long a step waits that nobody waits for; longer, where nothing gets through at all.
-static int64_t in_turn(struct task *t, const struct action *a) {
-    const struct planned_event *e = &t->plan.events[a->event];
-    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
-    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
-    return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
-}
-
-// wait: where a closed destination is waited for, not all of a shop's lanes are to come back at once. Those that a limit keeps wait
-// for their turn; one that loses patience before takes none.
-static void wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms) {
-    bool closed = closed_until_ms != 0, limited = closed && !gate_shut(t->work, a->step);
-    int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
-    if (limited && now_ms + a->wait_ms >= closed_until_ms) {
-        limit_queue(limit_of(t, a->step), task_came_lately(t, a->step));
-        bulk_weigh(t, a->step);
-    }
-    task_change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
-}
-
 void task_give_back(struct task *t) {
     task_change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
 }
@@ -356,11 +327,11 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
             send(t, a);
         break;
     case ACTION_WAIT:
-        wait(t, a, closed->until_ms[a->step], now_ms);
+        turn_wait(t, a, closed->until_ms[a->step], now_ms);
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
+        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = turn_in_ms(t, a)});
         break;
     case ACTION_FINISH:
         task_finish(t, a->dead ? JOB_DEAD : JOB_DONE,
@@ -380,7 +351,7 @@ void task_advance(struct task *t) {
     t->dirty |= plan_expire(&t->plan, now_ms);
     struct action a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     if (a.kind == ACTION_WAIT && t->plan.events[a.event].steps[a.step].state == STEP_PENDING) {
-        hold_back(t, &a, now_ms);
+        turn_hold_back(t, &a, a.step, now_ms);
         a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     }
     act(t, &a, &closed, now_ms);

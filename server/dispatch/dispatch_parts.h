@@ -12,6 +12,7 @@
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
 //   dispatch_bulk.c   many events in one request, when there are more than a destination takes one by one
+//   dispatch_turn.c   how long a job waits that cannot go on
 //   dispatch_limits.c no more requests than a destination takes in a time
 #ifndef SERVER_DISPATCH_PARTS_H
 #define SERVER_DISPATCH_PARTS_H
@@ -194,6 +195,11 @@ void task_finish(struct task *t, enum job_state state, struct sv reason);
 void task_record(struct task *t);                                 // keeps the lease; the way goes on when that is durable
 void task_change(struct task *t, struct change c);                // with what is to be written besides
 bool task_lease_outlasts(const struct task *t, int64_t timeout_ms);  // a request of that length, begun now
+
+// dispatch_turn.c
+void turn_wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms);  // goes back to the store; closed_until_ms 0: open
+void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t now_ms);  // a step that is kept from beginning
+int64_t turn_in_ms(struct task *t, const struct action *a);       // how long a step waits that nobody waits for; longer, where nothing gets through at all
 
 // dispatch_privacy.c
 void privacy_work(struct task *t);  // some of what t->decoded.privacy asks for; again after the next record, to its end

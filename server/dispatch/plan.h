@@ -78,6 +78,7 @@ struct action {
     int64_t wait_ms;
     int64_t worth_ms;         // SEND: an answer is worth waiting so long for; INT64_MAX: any time
     bool hold;
+    bool shut[PLAN_STEPS];    // WAIT: it is the turn of these steps of the event, and their destination is closed
     bool dead;                // FINISH
     struct sv reason;
 };
