@@ -21,7 +21,10 @@ static void run(struct arena *a, struct plan *p, uint64_t random) {
             return;
         if (action.kind == ACTION_SEND) {
             struct outcome o = {.kind = kinds[(random + (uint64_t)i) % COUNTOF(kinds)], .reason = SV("500 trouble")};
-            CHECK(action.event < p->event_count && action.step < PLAN_STEPS && plan_in_order(p, action.event, action.step));
+            CHECK(action.event < p->event_count && action.step < PLAN_STEPS);
+            struct recorded_plan recorded = {0};
+            plan_note(p, &recorded);
+            CHECK(plan_in_order(&recorded, action.event, action.step));
             (void)plan_tell(a, p, action.event, action.step);
             (void)plan_outcome(a, p, action.event, action.step, &o, now_ms, random);
         } else if (action.kind == ACTION_ASIDE) {
@@ -53,6 +56,8 @@ static void check_plan(struct arena *a, struct sv input) {
     }
     struct sv stored = plan_write(a, plan);
     CHECK(plan_read(a, stored, SV_NONE, again, NULL) == RC_OK && sv_eq(plan_write(a, again), stored));
+    CHECK(plan_read(a, stored, input, again, NULL) == RC_OK);  // as progress of itself
+    CHECK(plan_read(a, stored, plan_write_progress(a, plan), again, NULL) == RC_OK);
     if (could_be_ours(plan))
         run(a, plan, choice(input, 97));
 }
