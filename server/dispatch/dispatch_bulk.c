@@ -59,7 +59,7 @@ static void fall_behind(struct task *t, size_t step, int64_t behind_ms) {
              (long long)(behind_ms / 1000));
     b->behind = true;
     stay_behind(b, clock_mono_ms());
-    l->turns_us[false] = l->turns_us[true] = 0;
+    l->lines[false] = l->lines[true] = (struct line){0};
     t->work->wake = true;
 }
 
@@ -69,7 +69,7 @@ void bulk_weigh(struct task *t, size_t step) {
     if (most_ms == 0)
         return;
     const struct limit *l = &t->work->limits[step];
-    int64_t now = clock_mono_ms(), last_us = l->turns_us[l->turns_us[true] > l->turns_us[false]];
+    int64_t now = clock_mono_ms(), last_us = l->lines[l->lines[true].turn_us > l->lines[false].turn_us].turn_us;
     if (bulk_takes(t, step))
         stay_behind(&t->work->bulk, limit_turn_ms(&t->work->bulk.limit, task_came_lately(t, step)));
     else if (!t->work->bulk.behind && last_us / 1000 - now > most_ms)
@@ -287,7 +287,7 @@ void bulk_permitted(struct dispatch *d, struct shop_work *w, bool granted) {
     if (granted)
         send(d, w);
     else
-        w->bulk.limit.each_us /= WORTH;  // of each event
+        w->bulk.limit.each_us = w->bulk.limit.steady_each_us /= WORTH;  // of each event
 }
 
 void bulk_look(struct dispatch *d) {

@@ -44,14 +44,21 @@ bool limit_reached(const struct limit *l) {
 }
 
 int64_t limit_turn_ms(const struct limit *l, bool lately) {
-    int64_t turn_ms = l->turns_us[lately] / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
+    int64_t turn_ms = l->lines[lately].turn_us / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
     turn_ms = turn_ms < l->until_ms ? l->until_ms : turn_ms;
     return turn_ms < most_ms ? turn_ms : most_ms;
 }
 
+static int64_t later(int64_t a, int64_t b) {
+    return a < b ? b : a;
+}
+
+// A second's window that is full lets the next go soon, but only as many as the minute's window takes at once.
 void limit_queue(struct limit *l, bool lately) {
-    int64_t from_us = l->until_ms * 1000, *turn_us = &l->turns_us[lately];
-    *turn_us = (*turn_us < from_us ? from_us : *turn_us) + l->each_us;
+    struct line *line = &l->lines[lately];
+    int64_t from_us = l->until_ms * 1000;
+    line->steady_us = later(line->steady_us, from_us) + l->steady_each_us;
+    line->turn_us = later(later(line->turn_us, from_us) + l->each_us, line->steady_us - l->steady_span_us);
 }
 
 // ---- permits
@@ -110,6 +117,18 @@ static struct permit_round ask_all(struct dispatch *d) {
     return r;
 }
 
+static void note_slowest(struct limit *l) {
+    l->steady_each_us = l->each_us;
+    l->steady_span_us = 0;
+    for (size_t i = 0; i < l->quota.count; i++) {
+        const struct quota_window *w = &l->quota.windows[i];
+        if (w->span_ms * 1000 / w->most <= l->steady_each_us)
+            continue;
+        l->steady_each_us = w->span_ms * 1000 / w->most;
+        l->steady_span_us = w->span_ms * 1000;
+    }
+}
+
 // hear: true: some have to wait.
 static bool hear(const struct permit_round *r) {
     bool refused = false;
@@ -124,6 +143,7 @@ static bool hear(const struct permit_round *r) {
             const struct quota_window *full = &l->quota.windows[p->full];
             l->until_ms = clock_mono_ms() + p->wait_ms;
             l->each_us = full->span_ms * 1000 / full->most;
+            note_slowest(l);
         }
     }
     return refused;

@@ -42,8 +42,12 @@ struct gate {
 struct limit {
     struct quota quota;          // as it says; no window: as many as come
     int64_t until_ms;            // monotonic: none may go out before
-    int64_t turns_us[2];         // monotonic: when those that wait will have had their turn; [1]: those that came lately, who go first
+    struct line {
+        int64_t turn_us;         // monotonic: when those that wait will have had their turn
+        int64_t steady_us;       // ... if the slowest window had been full when they began to wait
+    } lines[2];                  // [1]: those that came lately, who go first
     int64_t each_us;             // what each of them takes of that
+    int64_t steady_each_us, steady_span_us;  // what it takes of the slowest window, and how long that is
     int64_t wanted, granted;     // in the round that is under way
 };
 
