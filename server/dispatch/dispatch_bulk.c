@@ -43,7 +43,7 @@ bool bulk_takes(const struct task *t, size_t step) {
     const struct bulk *bulk = destinations[step]->bulk;
     if (!bulk || !t->work->bulk.behind || bulk->when_behind_ms(t->shop) == 0 || goes_alone(t, step))
         return false;
-    return !task_came_lately(t, step) || limit_reached(&t->work->limits[step]);
+    return !task_came_lately(t, step) || limit_reached(&t->work->limits[step], true);
 }
 
 static void stay_behind(struct bulk_work *b, int64_t from_ms) {
@@ -59,7 +59,8 @@ static void fall_behind(struct task *t, size_t step, int64_t behind_ms) {
              (long long)(behind_ms / 1000));
     b->behind = true;
     stay_behind(b, clock_mono_ms());
-    l->lines[false] = l->lines[true] = (struct line){0};
+    for (int i = 0; i < 2; i++)
+        l->lines[i].turn_us = l->lines[i].steady_us = 0;
     t->work->wake = true;
 }
 
@@ -71,7 +72,7 @@ void bulk_weigh(struct task *t, size_t step) {
     const struct limit *l = &t->work->limits[step];
     int64_t now = clock_mono_ms(), last_us = l->lines[l->lines[true].turn_us > l->lines[false].turn_us].turn_us;
     if (bulk_takes(t, step))
-        stay_behind(&t->work->bulk, limit_turn_ms(&t->work->bulk.limit, task_came_lately(t, step)));
+        stay_behind(&t->work->bulk, limit_turn_ms(&t->work->bulk.limit, limit_lately(t, step)));
     else if (!t->work->bulk.behind && last_us / 1000 - now > most_ms)
         fall_behind(t, step, last_us / 1000 - now);
 }
@@ -97,7 +98,7 @@ static bool settled(const struct dispatch *d, int64_t now) {
 static int64_t due_ms(const struct bulk_work *b) {
     int64_t from_ms = b->since_ms < b->last_ms ? b->since_ms : b->last_ms;
     int64_t at_ms = b->count >= WORTH ? 0 : from_ms + GATHER_MS;
-    return at_ms > b->limit.until_ms ? at_ms : b->limit.until_ms;
+    return at_ms > b->limit.lines[false].until_ms ? at_ms : b->limit.lines[false].until_ms;
 }
 
 static bool is_due(const struct dispatch *d, const struct bulk_work *b) {
@@ -295,7 +296,7 @@ void bulk_look(struct dispatch *d) {
     for (size_t i = 0; i < d->shop_count && now >= d->retry_at_ms; i++) {
         struct shop_work *w = d->shops[i];
         struct bulk_work *b = &w->bulk;
-        if (b->count > 0 && (dispatch_stopping(d) || b->limit.until_ms - now > GATHER_MS || gate_shut(w, b->waiting[0]->step)))
+        if (b->count > 0 && (dispatch_stopping(d) || b->limit.lines[false].until_ms - now > GATHER_MS || gate_shut(w, b->waiting[0]->step)))
             put_back(d, w);
         else if (b->limit.quota.count == 0 && is_due(d, b))
             send(d, w);

@@ -2,14 +2,16 @@
 // asks the store for a permit, those of one turn in one round trip and just as many as are about to go out, so none is left over.
 // Without one its job goes back to the store. It comes back in its turn: the jobs that wait are spread over the time in which
 // the quota will take them, so that a hundred thousand of them do not come back together, again and again, for the few that may go. What came
-// lately has turns of its own, before all others.
+// lately has turns of its own, before all others, and the others leave it a part of the quota: otherwise a backlog would use up a minute of it
+// in seconds.
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
 
 #include <stdlib.h>
 
-#define LATELY_MS MINUTES_MS(1)     // so long a webhook goes before those that wait for longer
+#define LATELY_MS SECONDS_MS(5)     // so long a webhook goes before those that wait for longer
+#define LEFT_TO_LATELY 8            // one in so many of what a destination takes
 #define TURN_MOST_MS MINUTES_MS(5)  // the quota may grow meanwhile, or others may need less of it
 
 void limits_begin(struct shop_work *w, const struct shop *shop) {
@@ -39,13 +41,18 @@ bool task_came_lately(const struct task *t, size_t step) {
     return clock_wall_ms() - t->job.received_ms < lately_ms;
 }
 
-bool limit_reached(const struct limit *l) {
-    return l->until_ms > clock_mono_ms();
+bool limit_lately(const struct task *t, size_t step) {
+    return !bulk_takes(t, step) && task_came_lately(t, step);
+}
+
+bool limit_reached(const struct limit *l, bool lately) {
+    return l->lines[lately].until_ms > clock_mono_ms();
 }
 
 int64_t limit_turn_ms(const struct limit *l, bool lately) {
-    int64_t turn_ms = l->lines[lately].turn_us / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
-    turn_ms = turn_ms < l->until_ms ? l->until_ms : turn_ms;
+    const struct line *line = &l->lines[lately];
+    int64_t turn_ms = line->turn_us / 1000, most_ms = clock_mono_ms() + TURN_MOST_MS;
+    turn_ms = turn_ms < line->until_ms ? line->until_ms : turn_ms;
     return turn_ms < most_ms ? turn_ms : most_ms;
 }
 
@@ -56,7 +63,7 @@ static int64_t later(int64_t a, int64_t b) {
 // A second's window that is full lets the next go soon, but only as many as the minute's window takes at once.
 void limit_queue(struct limit *l, bool lately) {
     struct line *line = &l->lines[lately];
-    int64_t from_us = l->until_ms * 1000;
+    int64_t from_us = line->until_ms * 1000;
     line->steady_us = later(line->steady_us, from_us) + l->steady_each_us;
     line->turn_us = later(later(line->turn_us, from_us) + l->each_us, line->steady_us - l->steady_span_us);
 }
@@ -73,47 +80,76 @@ void limit_permit(struct task *t) {
 struct permit_round {
     struct permit *permits;
     struct limit **limits;      // of each
+    bool *lately;
     struct shop_work **shops;
     size_t n;
 };
 
-static void ask(struct permit_round *r, struct shop_work *w, size_t step, int64_t want, int64_t shut_ms) {
+static const struct quota *but_for_lately(struct arena *a, const struct quota *q) {
+    struct quota *less = ARENA_NEW(a, struct quota);
+    *less = *q;
+    for (size_t i = 0; i < less->count; i++)
+        less->windows[i].most -= less->windows[i].most / LEFT_TO_LATELY;
+    return less;
+}
+
+static struct permit *ask(struct permit_round *r, struct shop_work *w, size_t step, bool lately) {
     struct limit *l = &w->limits[step];
     r->limits[r->n] = l;
+    r->lately[r->n] = lately;
     r->shops[r->n] = w;
-    r->permits[r->n++] = (struct permit){.shop = sv_of(w->name), .kind = sv_of(destinations[step]->name), .quota = &l->quota,
-                                         .account = sv_of(destinations[step]->account), .want = want, .shut_ms = shut_ms};
+    r->permits[r->n] = (struct permit){.shop = sv_of(w->name), .kind = sv_of(destinations[step]->name), .quota = &l->quota,
+                                       .account = sv_of(destinations[step]->account)};
+    return &r->permits[r->n++];
 }
 
 static void ask_bulk(struct permit_round *r, struct shop_work *w, size_t step) {
-    ask(r, w, step, 1, 0);
+    struct permit *p = ask(r, w, step, false);
     r->limits[r->n - 1] = &w->bulk.limit;
-    r->permits[r->n - 1].kind = sv_of(destinations[step]->bulk->name);
-    r->permits[r->n - 1].quota = &w->bulk.limit.quota;
+    p->kind = sv_of(destinations[step]->bulk->name);
+    p->quota = &w->bulk.limit.quota;
+    p->want = 1;
 }
 
-// ask_all: for those that want a permit, one question for each kind; before that, which accounts said how long they take nothing.
-static struct permit_round ask_all(struct dispatch *d) {
+static struct line *line_of(const struct task *t) {
+    return &t->work->limits[t->step].lines[task_came_lately(t, t->step)];
+}
+
+static struct permit_round round_new(struct dispatch *d) {
     size_t most = d->wanting_count + d->shop_count * (PLAN_STEPS + 1);
-    struct permit_round r = {ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
-                      ARENA_ARRAY(&d->arena, struct shop_work *, most), 0};
+    return (struct permit_round){ARENA_ARRAY(&d->arena, struct permit, most), ARENA_ARRAY(&d->arena, struct limit *, most),
+                                 ARENA_ARRAY(&d->arena, bool, most), ARENA_ARRAY(&d->arena, struct shop_work *, most), 0};
+}
+
+static void ask_for(struct permit_round *r, struct dispatch *d, bool lately) {
+    for (size_t i = 0; i < d->wanting_count; i++) {
+        struct task *t = d->wanting[i];
+        struct line *line = &t->work->limits[t->step].lines[lately];
+        if (line->wanted == 0)
+            continue;
+        struct permit *p = ask(r, t->work, t->step, lately);
+        p->want = line->wanted;
+        if (!lately)
+            p->quota = but_for_lately(&d->arena, p->quota);
+        line->wanted = 0;
+    }
+}
+
+// ask_all: for those that want a permit, one question for each kind and line; before that, which accounts said how long they take nothing.
+static struct permit_round ask_all(struct dispatch *d) {
+    struct permit_round r = round_new(d);
     for (size_t i = 0; i < d->shop_count; i++)
         for (size_t s = 0; s < PLAN_STEPS; s++) {
             int64_t shut_ms = gate_to_tell(d->shops[i], s);
             if (shut_ms > 0 && destinations[s]->quota)
-                ask(&r, d->shops[i], s, 0, shut_ms);
+                ask(&r, d->shops[i], s, false)->shut_ms = shut_ms;
             if (destinations[s]->bulk && bulk_ready(d, d->shops[i]))
                 ask_bulk(&r, d->shops[i], s);
         }
     for (size_t i = 0; i < d->wanting_count; i++)
-        d->wanting[i]->work->limits[d->wanting[i]->step].wanted++;
-    for (size_t i = 0; i < d->wanting_count; i++) {
-        struct task *t = d->wanting[i];
-        int64_t *wanted = &t->work->limits[t->step].wanted;
-        if (*wanted > 0)
-            ask(&r, t->work, t->step, *wanted, 0);
-        *wanted = 0;
-    }
+        line_of(d->wanting[i])->wanted++;
+    ask_for(&r, d, true);
+    ask_for(&r, d, false);
     return r;
 }
 
@@ -135,13 +171,14 @@ static bool hear(const struct permit_round *r) {
     for (size_t i = 0; i < r->n; i++) {
         const struct permit *p = &r->permits[i];
         struct limit *l = r->limits[i];
-        l->granted = p->granted;
+        struct line *line = &l->lines[r->lately[i]];
+        line->granted = p->granted;
         refused |= p->granted < p->want;
         if (p->ret_shut_ms > 0) {
             gates_shut(r->shops[i], p->account, p->ret_shut_ms);
         } else if (p->granted < p->want) {
             const struct quota_window *full = &l->quota.windows[p->full];
-            l->until_ms = clock_mono_ms() + p->wait_ms;
+            line->until_ms = clock_mono_ms() + p->wait_ms;
             l->each_us = full->span_ms * 1000 / full->most;
             note_slowest(l);
         }
@@ -156,7 +193,7 @@ static int by_arrival(const void *a, const void *b) {
 
 static void tell(struct task **told, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        int64_t *granted = &told[i]->work->limits[told[i]->step].granted;
+        int64_t *granted = &line_of(told[i])->granted;
         told[i]->wants_permit = false;
         task_permitted(told[i], *granted > 0);
         *granted -= *granted > 0;
@@ -166,7 +203,7 @@ static void tell(struct task **told, size_t count) {
 static void tell_bulk(struct dispatch *d, const struct permit_round *r) {
     for (size_t i = 0; i < r->n; i++)
         if (r->limits[i] == &r->shops[i]->bulk.limit)
-            bulk_permitted(d, r->shops[i], r->limits[i]->granted > 0);
+            bulk_permitted(d, r->shops[i], r->limits[i]->lines[false].granted > 0);
 }
 
 void limits_take(struct dispatch *d) {

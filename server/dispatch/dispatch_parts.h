@@ -41,14 +41,14 @@ struct gate {
 // How many requests of a step a destination takes.
 struct limit {
     struct quota quota;          // as it says; no window: as many as come
-    int64_t until_ms;            // monotonic: none may go out before
     struct line {
+        int64_t until_ms;        // monotonic: none may go out before
         int64_t turn_us;         // monotonic: when those that wait will have had their turn
         int64_t steady_us;       // ... if the slowest window had been full when they began to wait
+        int64_t wanted, granted; // in the round that is under way
     } lines[2];                  // [1]: those that came lately, who go first
     int64_t each_us;             // what each of them takes of that
     int64_t steady_each_us, steady_span_us;  // what it takes of the slowest window, and how long that is
-    int64_t wanted, granted;     // in the round that is under way
 };
 
 // What a shop sends in bulk to the one destination that takes it.
@@ -281,7 +281,8 @@ void limits_heard(struct task *t, const struct answer *answer);   // what its an
 void limit_permit(struct task *t);                                // its request asks for a permit; task_permitted tells
 void limits_take(struct dispatch *d);                             // a round of permits
 struct limit *limit_of(const struct task *t, size_t step);        // that it is under
-bool limit_reached(const struct limit *l);                        // none may go out now
+bool limit_lately(const struct task *t, size_t step);             // ... and in which line of that; those that go in bulk are all in one
+bool limit_reached(const struct limit *l, bool lately);           // none may go out now
 int64_t limit_turn_ms(const struct limit *l, bool lately);        // monotonic: when one that begins to wait now has its turn
 void limit_queue(struct limit *l, bool lately);                   // it does
 bool task_came_lately(const struct task *t, size_t step);         // its request of that step goes before those that wait for longer

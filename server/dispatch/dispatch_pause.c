@@ -28,8 +28,8 @@ void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret) {
         const struct gate *g = &t->work->gates[gate_of(i)];
         const struct limit *l = limit_of(t, i);
         int64_t until_ms = g->state != GATE_OPEN ? g->until_ms : 0;
-        if (until_ms <= now && limit_reached(l))
-            until_ms = limit_turn_ms(l, task_came_lately(t, i));
+        if (until_ms <= now && limit_reached(l, limit_lately(t, i)))
+            until_ms = limit_turn_ms(l, limit_lately(t, i));
         ret->until_ms[i] = until_ms > now ? wall_ms + until_ms - now : 0;
     }
 }

@@ -22,7 +22,7 @@ int64_t turn_in_ms(struct task *t, const struct action *a) {
 }
 
 static void queue(struct task *t, size_t step) {
-    limit_queue(limit_of(t, step), task_came_lately(t, step));
+    limit_queue(limit_of(t, step), limit_lately(t, step));
     bulk_weigh(t, step);
 }
 
