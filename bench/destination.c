@@ -144,11 +144,14 @@ static const char *id_key(const char *at, const char *end) {
     return find(at, (size_t)(end - at), "\"unique_id\"") ? "\"unique_id\"" : "\"capi_event_id\"";
 }
 
-// An event may come before Meta's answer only when it says itself that Meta has not answered.
+// An event may come before Meta's answer only when it says itself that Meta has not answered. Of several in one request each does so before its
+// unique_id.
 static void see_klaviyo(const char *at, const char *end) {
-    bool told = find(at, (size_t)(end - at), "\"capi_status\":\"retrying\"");
-    const char *key = id_key(at, end);
-    for (int64_t n; (n = order_at(&at, end, key)) >= 0;) {
+    static const char retrying[] = "\"capi_status\":\"retrying\"";
+    const char *key = id_key(at, end), *from = at;
+    bool one = strcmp(key, "\"unique_id\"") != 0;
+    for (int64_t n; (n = order_at(&at, end, key)) >= 0; from = at) {
+        bool told = find(from, (size_t)((one ? end : at) - from), retrying);
         d.stats.told_late += told;
         d.stats.early += !told && !d.orders[n].meta_answered;
         if (d.orders[n].klaviyo == 0)

@@ -52,6 +52,30 @@ struct outcome {
     struct sv reason;        // short, for people: "429 throttled", "100/2804003 event too old"; no personal data
 };
 
+// Many events in one request, where a destination takes more of them that way.
+enum bulk_place {
+    BULK_IN,     // it is in the request
+    BULK_LATER,  // it does not go together with another one of it, or there was no room: it is for the next one
+    BULK_ALONE,  // it is to be sent alone
+};
+struct bulk_event {
+    struct sv body;       // as it would be sent alone
+    enum bulk_place place;
+    size_t group;         // BULK_IN: where in the request
+};
+struct bulk {
+    const char *name;     // of its quota: "klaviyo.bulk"
+    size_t most;          // events in a request
+    int64_t (*when_behind_ms)(const struct shop *shop);  // what would have to wait so long to go alone goes so; 0: never
+    struct quota (*quota)(const struct shop *shop, const struct answer *answer, const struct quota *known);
+    // body: of one request with those of the events that go together; their places are set. Absent: none does.
+    struct sv (*body)(struct arena *a, struct bulk_event *events, size_t n);
+    void (*address)(struct arena *a, const struct shop *shop, struct request *ret);
+    // outcome: of each that is in it. REJECT: nothing was taken; those that it was refused for are BULK_ALONE now, at least one, and the
+    // others may be sent in bulk again.
+    struct outcome (*outcome)(struct arena *a, const struct answer *answer, int64_t now_ms, struct bulk_event *events, size_t n);
+};
+
 struct destination {
     const char *name;     // step name: "meta", "klaviyo.event"
     const char *account;  // "meta", "klaviyo": what is paused and throttled together
@@ -75,6 +99,7 @@ struct destination {
     // quota: how many requests of this kind it takes from a shop, by what was known and what it answers now (NULL: what holds before the
     // first answer). NULL: as many as come.
     struct quota (*quota)(const struct shop *shop, const struct answer *answer, const struct quota *known);
+    const struct bulk *bulk;  // NULL: one event in each request
     // amend: the body without what it was refused for; absent: there is nothing to leave out. NULL: never.
     struct sv (*amend)(struct arena *a, struct sv body);
     // tell: the draft's body with the disposition in its place. NULL: nothing is told.

@@ -37,7 +37,8 @@ struct shop {
     struct { struct secrets secrets; enum recharge_signature signature; } recharge;
     // content_id: how an item is named in the catalogue, see content_id.h; absent: "{variant_id}"
     struct { bool configured; struct sv pixel_id, access_token, api_version, base_url, test_event_code, content_id; } meta;
-    struct { bool configured, native_integration, double_opt_in, delete_on_redact; struct sv api_key, revision, base_url, list_id; } klaviyo;
+    // bulk_when_behind_ms: how long what waits for its limit may have to wait before it goes in bulk; 0: for ever
+    struct { bool configured, native_integration, double_opt_in, delete_on_redact; struct sv api_key, revision, base_url, list_id; int64_t bulk_when_behind_ms; } klaviyo;
     struct { struct secrets secrets; } events;
     // customer_secret: with it a customer's id counts in a context only where the theme signed it; absent: as anybody says
     struct { struct sv origins[8]; size_t origin_count; int64_t lifetime_ms; struct sv customer_secret; } context;

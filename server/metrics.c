@@ -13,7 +13,7 @@
 
 enum { LABELS_MAX = 4, SLOTS = 32768, SERIES_MAX = SLOTS / 2, BUCKETS_MAX = 16 };  // a table at most half full keeps the search short
 
-enum family { WEBHOOKS, CONTEXTS, DROPPED, STEPS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
+enum family { WEBHOOKS, CONTEXTS, DROPPED, STEPS, BULK_CALLS, BULK_EVENTS, PAUSED, META_EVENTS, META_IDENTITY, CLICKED, CLICKED_FBC, ORDER_REPORTS, FAMILY_COUNT };
 
 static const struct {
     const char *name, *type, *help, *labels[LABELS_MAX];
@@ -22,6 +22,8 @@ static const struct {
     [CONTEXTS] = {"fireorder_context_total", "counter", "What browsers posted about their visits, by what became of it.", {"shop", "result"}},
     [DROPPED] = {"fireorder_identifiers_dropped_total", "counter", "Cookies and click ids that were malformed or too old.", {"shop", "identifier", "from"}},
     [STEPS] = {"fireorder_steps_total", "counter", "Attempts to send an event to a destination, by outcome.", {"shop", "destination", "outcome"}},
+    [BULK_CALLS] = {"fireorder_bulk_calls_total", "counter", "Requests with many events, by outcome.", {"shop", "outcome"}},
+    [BULK_EVENTS] = {"fireorder_bulk_events_total", "counter", "Events in them; refused: and sent again.", {"shop", "outcome"}},
     [PAUSED] = {"fireorder_destination_paused", "gauge", "1 while a destination is paused because of its credentials or account.",
                 {"shop", "destination"}},
     [META_EVENTS] = {"fireorder_meta_events_total", "counter", "Finished events by what became of them at Meta.", {"shop", "event", "outcome"}},
@@ -164,10 +166,14 @@ static int64_t *value_of(struct metrics *m, enum family family, const struct sv 
     return s ? &s->value : NULL;
 }
 
-static void count(struct metrics *m, enum family family, const struct sv labels[LABELS_MAX]) {
+static void count_some(struct metrics *m, enum family family, const struct sv labels[LABELS_MAX], int64_t n) {
     int64_t *value = value_of(m, family, labels);
     if (value)
-        __atomic_add_fetch(value, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(value, n, __ATOMIC_RELAXED);
+}
+
+static void count(struct metrics *m, enum family family, const struct sv labels[LABELS_MAX]) {
+    count_some(m, family, labels, 1);
 }
 
 void metrics_webhook(struct metrics *m, struct sv shop, struct sv source, struct sv topic, const char *result) {
@@ -186,6 +192,11 @@ void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool p
     for (size_t i = 0; i < COUNTOF(rows); i++)
         if (dropped & rows[i].bit)
             count(m, DROPPED, (struct sv[LABELS_MAX]){shop, sv_of(rows[i].identifier), sv_of(posted ? "context" : rows[i].from)});
+}
+
+void metrics_bulk(struct metrics *m, struct sv shop, const char *outcome, size_t events) {
+    count(m, BULK_CALLS, (struct sv[LABELS_MAX]){shop, sv_of(outcome)});
+    count_some(m, BULK_EVENTS, (struct sv[LABELS_MAX]){shop, sv_of(outcome)}, (int64_t)events);
 }
 
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome) {

@@ -18,6 +18,8 @@ void metrics_context(struct metrics *m, struct sv shop, const char *result);
 void metrics_dropped(struct metrics *m, struct sv shop, unsigned dropped, bool posted);
 // outcome: sent, retried, throttled, paused, failed, skipped
 void metrics_step(struct metrics *m, struct sv shop, const char *destination, const char *outcome);
+// A request with many events, by outcome: sent, retried, throttled, paused, refused; and how many were in it
+void metrics_bulk(struct metrics *m, struct sv shop, const char *outcome, size_t events);
 void metrics_ack(struct metrics *m, int64_t microseconds);    // request read to answer made
 void metrics_gap(struct metrics *m, int64_t milliseconds);    // Meta's answer to Klaviyo's request
 void metrics_ledger(struct metrics *m, struct sv shop, const struct ledger_entry *e);  // a finished event; custom names count as one

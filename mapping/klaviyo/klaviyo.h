@@ -27,6 +27,7 @@ extern const struct limits klaviyo_limits;
 
 // What it takes in a time, and what of that its answer says; see destination.quota.
 struct quota klaviyo_event_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
+struct quota klaviyo_bulk_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
 struct quota klaviyo_people_quota(const struct shop *shop, const struct answer *answer, const struct quota *known);
 
 // Klaviyo wraps what a request is about: {"data": {"type": type, "attributes": { ... }}}

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "mapping/amount.h"
-#include "mapping/klaviyo/klaviyo.h"
+#include "mapping/klaviyo/klaviyo_bulk.h"
 
 #define BODY_BYTES_MOST ((size_t)5000000)  // Klaviyo: 5 MB
 #define UNIQUE_ID_MOST 255
@@ -105,5 +105,6 @@ const struct destination destination_klaviyo = {
     .address = address,
     .outcome = klaviyo_outcome,
     .quota = klaviyo_event_quota,
+    .bulk = &klaviyo_bulk,
     .tell = klaviyo_tell,
 };

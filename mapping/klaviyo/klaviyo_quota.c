@@ -8,6 +8,7 @@
 #define SPAN_MOST_MS MINUTES_MS(60)
 
 static const struct quota published_events = {{{350, SECONDS_MS(1)}, {3500, MINUTES_MS(1)}}, 2};
+static const struct quota published_bulk = {{{10, SECONDS_MS(1)}, {150, MINUTES_MS(1)}}, 2};
 static const struct quota published_people = {{{75, SECONDS_MS(1)}, {750, MINUTES_MS(1)}}, 2};  // profile imports, and subscription jobs
 
 // read_window: "3500;w=60". The number that stands first has no window: it repeats one of the others.
@@ -48,6 +49,10 @@ static struct quota quota_of(const struct shop *shop, const struct answer *answe
 
 struct quota klaviyo_event_quota(const struct shop *shop, const struct answer *answer, const struct quota *known) {
     return quota_of(shop, answer, known, &published_events);
+}
+
+struct quota klaviyo_bulk_quota(const struct shop *shop, const struct answer *answer, const struct quota *known) {
+    return quota_of(shop, answer, known, &published_bulk);
 }
 
 struct quota klaviyo_people_quota(const struct shop *shop, const struct answer *answer, const struct quota *known) {

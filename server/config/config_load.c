@@ -1,215 +1,44 @@
-// config_load.c: from the text of the configuration file to a checked snapshot. What may stand in the file is the tables below;
-// each key has a reader. Nothing stops at the first fault: all are collected with file and line. A value is never shown.
+// config_load.c: from the text of the configuration file to a checked snapshot. What may stand in the file is the tables below.
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/faults.h"
 #include "base/file.h"
 #include "mapping/content_id.h"
-#include "server/config/config_text.h"
+#include "server/config/config_keys.h"
 #include "server/store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MEMORY = 128 << 20, KEYS_MAX = 16, WORDS_MAX = 4 };
-#define LONGEST_DURATION DAYS_MS(3650)
+enum { CONFIG_MEMORY = 128 << 20 };
 
-struct loader {
-    struct config *config;
-    struct arena *arena;  // the snapshot's
-    const char *file;
-    struct mapping *mappings;
-    struct faults faults;
-};
-
-// One key of a map. offset counts from the struct config or struct shop that the map fills.
-struct key {
-    const char *name;
-    void (*read)(struct loader *l, const struct key *key, const struct yaml *node, void *target);
-    size_t offset;
-    bool required;
-    bool may_be_empty;               // text
-    bool (*check)(struct sv s);      // text, list: each value is fine
-    const char *expected;            // text, list: what check wants, in words
-    const char *words[WORDS_MAX];    // choice: the value is the word's place; constant: the only one
-    size_t count_offset, most;       // list: where its length goes, and the greatest
-    const struct key *keys;          // map: its keys; ends with a NULL name
-    bool marks;                      // map: sets the bool at offset
-};
-
-// ---- unknown keys
-
-static size_t key_names(const struct key *keys, const char *names[KEYS_MAX]) {
-    size_t n = 0;
-    while (n < KEYS_MAX && keys[n].name) {
-        names[n] = keys[n].name;
-        n++;
-    }
-    return n;
-}
-
-static void fault_unknown(struct loader *l, const struct yaml *node, const struct key *keys) {
-    const char *names[KEYS_MAX];
-    size_t n = key_names(keys, names);
-    const char *near = nearest_word(node->key, names, n);
-    if (near) {
-        fault(&l->faults, node, "unknown key \"%s\", did you mean \"%s\"?", shown_word(l->arena, node->key), near);
-        return;
-    }
-    struct sv known = sv_of(names[0]);
-    for (size_t i = 1; i < n; i++)
-        known = arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(known), names[i]);
-    fault(&l->faults, node, "unknown key \"%s\", here may stand: " SV_FMT, shown_word(l->arena, node->key), SV_ARG(known));
-}
-
-// ---- readers of values
-
-static void *at(void *target, size_t offset) {
-    return (char *)target + offset;
-}
-
-// The text of a scalar, interpolated; false when a fault was noted.
-static bool scalar(struct loader *l, const struct key *key, const struct yaml *node, struct sv *ret) {
-    struct err e;
-    if (node->type != YAML_SCALAR)
-        fault(&l->faults, node, "%s must be a single value, not a %s", key->name, node->type == YAML_LIST ? "list" : "map");
-    else if (interpolate(l->arena, node->text, ret, &e) != RC_OK)
-        fault(&l->faults, node, "%s: %s", key->name, e.text);
-    else if (!key->may_be_empty && ret->n == 0)
-        fault(&l->faults, node, sv_present(node->text) ? "%s is empty once ${...} is filled in" : "%s is empty", key->name);
-    else
-        return true;
-    return false;
-}
-
-static bool checked(struct loader *l, const struct key *key, const struct yaml *node, struct sv *ret) {
-    if (!scalar(l, key, node, ret))
-        return false;
-    if (ret->n == 0 || !key->check || key->check(*ret))
-        return true;
-    fault(&l->faults, node, "%s must be %s", key->name, key->expected);
-    return false;
-}
-
-static void read_text(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv text;
-    if (checked(l, key, node, &text))
-        *(struct sv *)at(target, key->offset) = text;
-}
-
-// A base URL is put before paths that begin with a slash.
-static void read_url(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv text;
-    if (!checked(l, key, node, &text))
-        return;
-    while (sv_ends(text, SV("/")))
-        text.n--;
-    *(struct sv *)at(target, key->offset) = text;
-}
+// ---- readers of what only one key has
 
 static void read_store(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv text;
     struct err e;
-    if (!scalar(l, key, node, &text))
+    if (!key_scalar(l, key, node, &text))
         return;
     if (store_url_check(text, &e) != RC_OK)
         fault(&l->faults, node, "%s", e.text);
     else
-        *(struct sv *)at(target, key->offset) = text;
+        *(struct sv *)key_target(target, key->offset) = text;
 }
 
 static void read_mapping(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct sv name;
-    if (scalar(l, key, node, &name) && !sv_is(name, "default"))
+    if (key_scalar(l, key, node, &name) && !sv_is(name, "default"))
         ((struct shop *)target)->rules = mapping_load(l->arena, l->file, name, &l->mappings, &l->faults, node);
-}
-
-static void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv text;
-    int64_t ms;
-    if (!scalar(l, key, node, &text))
-        return;
-    if (duration_parse(text, &ms) && ms >= 0 && ms <= LONGEST_DURATION)
-        *(int64_t *)at(target, key->offset) = ms;
-    else
-        fault(&l->faults, node, "%s must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", key->name);
-}
-
-// The place of the value among the key's words; false when a fault was noted.
-static bool choose(struct loader *l, const struct key *key, const struct yaml *node, size_t *ret) {
-    struct sv text, list = SV_NONE;
-    size_t n = 0;
-    if (!scalar(l, key, node, &text))
-        return false;
-    for (; n < WORDS_MAX && key->words[n]; n++) {
-        if (sv_is(text, key->words[n])) {
-            *ret = n;
-            return true;
-        }
-        list = n == 0 ? sv_of(key->words[0]) : arena_fmt(l->arena, SV_FMT ", %s", SV_ARG(list), key->words[n]);
-    }
-    const char *near = nearest_word(text, key->words, n);
-    fault(&l->faults, node, "%s must be %s" SV_FMT "%s%s%s", key->name, n > 1 ? "one of " : "", SV_ARG(list), near ? ", did you mean \"" : "",
-          near ? near : "", near ? "\"?" : "");
-    return false;
-}
-
-static void read_enum(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    size_t place;
-    if (!choose(l, key, node, &place))
-        return;
-    unsigned value = (unsigned)place;
-    memcpy(at(target, key->offset), &value, sizeof value);
-}
-
-static void read_bool(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    size_t place;
-    if (choose(l, key, node, &place))
-        *(bool *)at(target, key->offset) = place == 1;
-}
-
-static void read_constant(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    (void)target;
-    size_t place;
-    (void)choose(l, key, node, &place);
-}
-
-// ---- readers of lists
-
-// A list with as many values as there is room for; false when it cannot be read.
-static bool is_list(struct loader *l, const struct key *key, const struct yaml *node) {
-    size_t n = 0;
-    if (node->type != YAML_LIST) {
-        fault(&l->faults, node, "%s must be a list: [first, second]", key->name);
-        return false;
-    }
-    YAML_EACH(item, node)
-        n++;
-    if (n > key->most)
-        fault(&l->faults, node, "%s has %zu values, at most %zu are possible", key->name, n, key->most);
-    if (n == 0 && !key->may_be_empty)
-        fault(&l->faults, node, "%s has no value", key->name);
-    return n <= key->most;
-}
-
-static void read_list(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv *values = at(target, key->offset);
-    size_t *count = at(target, key->count_offset);
-    if (!is_list(l, key, node))
-        return;
-    YAML_EACH(item, node)
-        if (checked(l, key, item, &values[*count]))
-            ++*count;
 }
 
 static void read_proxies(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
     struct config *config = target;
     config->trusted_proxy_count = 0;
-    if (!is_list(l, key, node))
+    if (!key_list(l, key, node))
         return;
     YAML_EACH(item, node) {
         struct sv text;
-        if (!scalar(l, key, item, &text))
+        if (!key_scalar(l, key, item, &text))
             continue;
         if (cidr_parse(text, &config->trusted_proxies[config->trusted_proxy_count]))
             config->trusted_proxy_count++;
@@ -220,7 +49,7 @@ static void read_proxies(struct loader *l, const struct key *key, const struct y
 
 static void add_seal_key(struct loader *l, const struct key *key, const struct yaml *node, struct sv *keys) {
     struct sv text;
-    bool there = scalar(l, key, node, &text);
+    bool there = key_scalar(l, key, node, &text);
     if (there && base64_bytes(text, (unsigned char *)keys->p + keys->n, SEAL_KEY_LEN))
         keys->n += SEAL_KEY_LEN;
     else if (there)
@@ -229,45 +58,13 @@ static void add_seal_key(struct loader *l, const struct key *key, const struct y
 
 // read_seal_keys: one, or a list of them; they are kept one behind the other.
 static void read_seal_keys(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    struct sv *keys = at(target, key->offset);
+    struct sv *keys = key_target(target, key->offset);
     *keys = (struct sv){arena_alloc(l->arena, SEAL_KEYS_MAX * SEAL_KEY_LEN), 0};
     if (node->type != YAML_LIST)
         add_seal_key(l, key, node, keys);
-    else if (is_list(l, key, node))
+    else if (key_list(l, key, node))
         YAML_EACH(item, node)
             add_seal_key(l, key, item, keys);
-}
-
-// ---- readers of maps
-
-static const struct key *key_named(const struct key *keys, struct sv name) {
-    for (; keys->name; keys++)
-        if (sv_is(name, keys->name))
-            return keys;
-    return NULL;
-}
-
-static void read_keys(struct loader *l, const struct key *keys, const struct yaml *map, const char *name, void *target) {
-    if (map->type != YAML_MAP) {
-        fault(&l->faults, map, "%s must be a map of keys", name);
-        return;
-    }
-    YAML_EACH(member, map) {
-        const struct key *key = key_named(keys, member->key);
-        if (key)
-            key->read(l, key, member, target);
-        else
-            fault_unknown(l, member, keys);
-    }
-    for (const struct key *key = keys; key->name; key++)
-        if (key->required && !yaml_get(map, key->name))
-            fault(&l->faults, map, "%s: %s is missing", name, key->name);
-}
-
-static void read_map(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
-    if (key->marks)
-        *(bool *)at(target, key->offset) = true;
-    read_keys(l, key->keys, node, key->name, target);
 }
 
 static void read_shops(struct loader *l, const struct key *key, const struct yaml *node, void *target);
@@ -312,6 +109,7 @@ static const struct key klaviyo_keys[] = {
     {"base_url", read_url, SHOP(klaviyo.base_url), .check = is_base_url, .expected = BASE_URL},
     {"list_id", read_text, SHOP(klaviyo.list_id), .may_be_empty = true, .check = is_token, .expected = TOKEN},
     {"double_opt_in", read_bool, SHOP(klaviyo.double_opt_in), .words = {"false", "true"}},
+    {"bulk_when_behind", read_duration, SHOP(klaviyo.bulk_when_behind_ms), .words = {"off"}},
     {"delete_on_redact", read_bool, SHOP(klaviyo.delete_on_redact), .words = {"false", "true"}},
     {"native_integration", read_bool, SHOP(klaviyo.native_integration), .words = {"false", "true"}},
     {0},
@@ -399,7 +197,8 @@ static const struct config config_defaults = {
 static const struct shop shop_defaults = {
     .recharge.signature = RECHARGE_AUTO,
     .meta = {.api_version = {"v25.0", 5}, .base_url = {"https://graph.facebook.com", 26}, .content_id = {"{variant_id}", 12}},
-    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {KLAVIYO_URL, sizeof KLAVIYO_URL - 1}},
+    .klaviyo = {.native_integration = true, .revision = {"2026-07-15", 10}, .base_url = {KLAVIYO_URL, sizeof KLAVIYO_URL - 1},
+                .bulk_when_behind_ms = MINUTES_MS(5)},
     .context.lifetime_ms = DAYS_MS(7),
     .consent = {.meta = {CONSENT_FOR_MARKETING, UNKNOWN_BY_REGION, OPT_OUT_BY_REGION}, .klaviyo = {CONSENT_FOR_NOTHING, UNKNOWN_ALLOW, OPT_OUT_SKIP}},
 };

@@ -105,6 +105,8 @@ static int64_t sleep_ms(const struct dispatch *d) {
     int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
     if (stop_at_ms != 0 && stop_at_ms < until)
         until = stop_at_ms;
+    if (d->retry_at_ms == 0 && bulk_due_ms(d) < until)
+        until = bulk_due_ms(d);
     if (d->round.under_way)
         return until > now ? until - now : 0;
     if (d->retry_at_ms > now)
@@ -124,6 +126,7 @@ static void turn(struct dispatch *d) {
     if (atomic_exchange(&d->reloaded, false))
         gates_probe(d);
     limits_take(d);
+    bulk_look(d);
     if (!d->round.under_way)
         shops_refresh(d);  // a claim is of the shops that it was made for
     round_begin(d);
@@ -134,6 +137,7 @@ static void turn(struct dispatch *d) {
 static void give_up(struct dispatch *d) {
     round_end(d, true);
     d->asking_count = d->wanting_count = 0;
+    bulk_forget(d);
     for (size_t i = 0; i < d->given.in_flight; i++)
         if (d->tasks[i].sending || d->tasks[i].told || d->tasks[i].wants_permit) {
             d->tasks[i].sending = d->tasks[i].wants_permit = false;
@@ -174,6 +178,7 @@ static void batch_free(struct batch *b) {
 static void dispatch_free(struct dispatch *d) {
     round_close(d);
     http_client_free(d->http);
+    bulk_forget(d);
     keep_free(d);
     for (size_t i = 0; d->tasks && i < d->given.in_flight; i++)
         config_drop(d->tasks[i].config);

@@ -10,14 +10,14 @@
 
 #define CLAIMS_MOST 5            // a job that was claimed so often and never got to a result brings the process down
 #define LEASE_MARGIN_MS 2000
-#define JITTER_MS 1000
 #define EVENT_IDS_MAX 2
 
-static void advance(struct task *t);
-
-static const char *const outcomes[] = {
-    [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
-};
+const char *outcome_text(enum outcome_kind kind) {
+    static const char *const texts[] = {
+        [OUTCOME_SENT] = "sent", [OUTCOME_RETRY] = "retried", [OUTCOME_THROTTLED] = "throttled", [OUTCOME_PAUSE] = "paused", [OUTCOME_REJECT] = "failed",
+    };
+    return texts[kind];
+}
 
 static void add_marks(struct task *t, struct change *c) {
     struct mark *all = ARENA_ARRAY(&t->arena, struct mark, t->waiting.count + t->mark_count);
@@ -177,7 +177,7 @@ static void decoded(struct task *t) {
     t->dirty |= plan_redraft(&t->arena, t->shop, &t->plan, clock_wall_ms());
     if (t->plan.reserved)
         keep_plan(t);
-    advance(t);
+    task_advance(t);
 }
 
 void task_begin(struct task *t) {
@@ -198,13 +198,16 @@ void task_begin(struct task *t) {
 
 // ---- sending
 
+int64_t task_note(struct task *t, const struct outcome *o) {
+    mark_after(t, o);
+    metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcome_text(o->kind));
+    t->dirty = true;
+    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
+}
+
 // note: what an attempt gave; a gate that it closed is told how long the step waits.
 static void note(struct task *t, const struct outcome *o) {
-    mark_after(t, o);
-    int64_t delay = plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
-    gate_note(t, o, delay);
-    metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcomes[o->kind]);
-    t->dirty = true;
+    gate_note(t, o, task_note(t, o));
 }
 
 static void answered(void *ctx, const struct answer *answer) {
@@ -214,7 +217,7 @@ static void answered(void *ctx, const struct answer *answer) {
     struct outcome o = destinations[t->step]->outcome(&t->arena, answer, clock_wall_ms());
     t->sending = false;
     note(t, &o);
-    advance(t);
+    task_advance(t);
 }
 
 static void measure_gap(struct task *t, int64_t now_ms) {
@@ -223,16 +226,21 @@ static void measure_gap(struct task *t, int64_t now_ms) {
         metrics_gap(t->dispatch->given.metrics, now_ms - steps[0].last_ms);
 }
 
+void task_asked(struct task *t) {
+    struct step *s = &t->plan.events[t->event].steps[t->step];
+    int64_t now_ms = clock_wall_ms();
+    measure_gap(t, now_ms);
+    s->first_ms = s->first_ms ? s->first_ms : now_ms;
+    s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
+}
+
 static void post(struct task *t) {
     struct err e = {0};
     struct step *s = &t->plan.events[t->event].steps[t->step];
     struct request request = {0};
     destinations[t->step]->address(&t->arena, t->shop, &s->draft, &request);
     request.body = s->draft.body;
-    int64_t now_ms = clock_wall_ms();
-    measure_gap(t, now_ms);
-    s->first_ms = s->first_ms ? s->first_ms : now_ms;
-    s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
+    task_asked(t);
     t->probe = gate_pass(t->work, t->step);
     FAILPOINT_OF("send", destinations[t->step]->name);
     t->sending = http_client_post(t->dispatch->http, &request, t->timeout_ms, answered, t, &e) == RC_OK;
@@ -240,7 +248,7 @@ static void post(struct task *t) {
     if (t->sending)
         return;
     note(t, &(struct outcome){.kind = OUTCOME_RETRY, .reason = arena_dup(&t->arena, sv_of(e.text))});
-    advance(t);
+    task_advance(t);
 }
 
 bool task_lease_outlasts(const struct task *t, int64_t timeout_ms) {
@@ -252,7 +260,7 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
     if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
         plan_skip_step(&t->plan, t->event, t->step, verdict == MARK_SAME ? SV("unchanged") : SV("was not subscribed from here"));
         t->dirty = true;
-        advance(t);
+        task_advance(t);
         return;
     }
     if (verdict == MARK_WAIT || t->dirty || !task_lease_outlasts(t, t->timeout_ms)) {
@@ -265,7 +273,9 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
         task_change(t, (struct change){.kind = CHANGE_RETRY, .delay_ms = PAUSE_PROBE_MS});
         return;
     }
-    if (t->work->limits[t->step].quota.count > 0)
+    if (bulk_takes(t, t->step))
+        bulk_join(t);
+    else if (t->work->limits[t->step].quota.count > 0)
         limit_permit(t);
     else
         post(t);
@@ -273,7 +283,7 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
 
 void task_permitted(struct task *t, bool granted) {
     if (!granted)
-        advance(t);
+        task_advance(t);
     else if (task_lease_outlasts(t, t->timeout_ms))
         post(t);
     else
@@ -293,7 +303,7 @@ static void send(struct task *t, const struct action *a) {
     if (!t->plan.events[a->event].steps[a->step].draft.body.p) {
         t->probe = false;
         note(t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("its body cannot be made")});
-        advance(t);
+        task_advance(t);
         return;
     }
     t->dirty |= plan_tell(&t->arena, &t->plan, a->event, a->step);
@@ -302,32 +312,6 @@ static void send(struct task *t, const struct action *a) {
         dispatch_ask(t, mark_wanted(t), 1, mark_told);
     else
         weighed(t, verdict);
-}
-
-// hold_back: a step that its destination's closed gate keeps from even beginning is as good as tried: the patience of its rule runs.
-static void hold_back(struct task *t, const struct action *a, int64_t now_ms) {
-    static const struct outcome shut = {.kind = OUTCOME_PAUSE, .reason = {"the destination is paused or throttles", 38}};
-    static const struct outcome limited = {.kind = OUTCOME_THROTTLED, .reason = {"as many as the destination takes are on their way", 49}};
-    plan_outcome(&t->arena, &t->plan, a->event, a->step, gate_shut(t->work, a->step) ? &shut : &limited, now_ms, 0);
-    t->dirty = true;
-}
-
-// in_turn: how long a step waits that nobody waits for; longer, where nothing gets through at all.
-static int64_t in_turn(struct task *t, const struct action *a) {
-    const struct planned_event *e = &t->plan.events[a->event];
-    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
-    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
-    return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
-}
-
-// wait: where a closed destination is waited for, not all of a shop's lanes are to come back at once. Those that a limit keeps wait
-// for their turn; one that loses patience before takes none.
-static void wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms) {
-    bool closed = closed_until_ms != 0, limited = closed && !gate_shut(t->work, a->step);
-    int64_t jitter = closed && !limited ? (int64_t)random_below(JITTER_MS) : 0;
-    if (limited && now_ms + a->wait_ms >= closed_until_ms)
-        limit_queue(t->work, a->step);
-    task_change(t, (struct change){.kind = a->hold ? CHANGE_HOLD : CHANGE_RETRY, .delay_ms = in_turn(t, a) + jitter});
 }
 
 void task_give_back(struct task *t) {
@@ -343,11 +327,11 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
             send(t, a);
         break;
     case ACTION_WAIT:
-        wait(t, a, closed->until_ms[a->step], now_ms);
+        turn_wait(t, a, closed->until_ms[a->step], now_ms);
         break;
     case ACTION_ASIDE:
         t->plan.aside = t->dirty = true;
-        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = in_turn(t, a)});
+        task_change(t, (struct change){.kind = CHANGE_ASIDE, .delay_ms = turn_in_ms(t, a)});
         break;
     case ACTION_FINISH:
         task_finish(t, a->dead ? JOB_DEAD : JOB_DONE,
@@ -356,18 +340,18 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
     }
 }
 
-static void advance(struct task *t) {
+void task_advance(struct task *t) {
     if (!t->plan.reserved) {
         task_record(t);
         return;
     }
     int64_t now_ms = clock_wall_ms();
     struct closed closed;
-    gates_closed(t->work, now_ms, &closed);
+    gates_closed(t, now_ms, &closed);
     t->dirty |= plan_expire(&t->plan, now_ms);
     struct action a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     if (a.kind == ACTION_WAIT && t->plan.events[a.event].steps[a.step].state == STEP_PENDING) {
-        hold_back(t, &a, now_ms);
+        turn_hold_back(t, &a, a.step, now_ms);
         a = plan_next(&t->plan, &closed, now_ms, t->job.hurry_ms);
     }
     act(t, &a, &closed, now_ms);
@@ -423,7 +407,7 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     }
     keep_plan(t);
     plan_note(&t->plan, &t->recorded);
-    advance(t);
+    task_advance(t);
 }
 
 static void tell(struct task *t, const struct change *c) {
@@ -462,7 +446,7 @@ static void conflict(struct task *t, const struct change *c) {
     t->waiting.count = 0;
     t->intending = false;
     if (t->plan.reserved)
-        advance(t);
+        task_advance(t);
     else
         begin_plan(t);
 }

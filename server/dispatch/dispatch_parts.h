@@ -11,6 +11,8 @@
 //   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
 //   dispatch_pause.c  which destination of which shop is closed for now
+//   dispatch_bulk.c   many events in one request, when there are more than a destination takes one by one
+//   dispatch_turn.c   how long a job waits that cannot go on
 //   dispatch_limits.c no more requests than a destination takes in a time
 #ifndef SERVER_DISPATCH_PARTS_H
 #define SERVER_DISPATCH_PARTS_H
@@ -39,10 +41,24 @@ struct gate {
 // How many requests of a step a destination takes.
 struct limit {
     struct quota quota;          // as it says; no window: as many as come
-    int64_t until_ms;            // monotonic: none may go out before
-    int64_t turn_us;             // monotonic: when those that wait will have had their turn
+    struct line {
+        int64_t until_ms;        // monotonic: none may go out before
+        int64_t turn_us;         // monotonic: when those that wait will have had their turn
+        int64_t steady_us;       // ... if the slowest window had been full when they began to wait
+        int64_t wanted, granted; // in the round that is under way
+    } lines[2];                  // [1]: those that came lately, who go first
     int64_t each_us;             // what each of them takes of that
-    int64_t wanted, granted;     // in the round that is under way
+    int64_t steady_each_us, steady_span_us;  // what it takes of the slowest window, and how long that is
+};
+
+// What a shop sends in bulk to the one destination that takes it.
+struct bulk_work {
+    bool behind;                 // what gets no permit goes in bulk
+    int64_t until_ms;            // monotonic: it is behind until nothing was to go in bulk for so long
+    struct limit limit;          // of such requests
+    struct task **waiting;       // room for as many as are in flight
+    size_t count;
+    int64_t since_ms, last_ms;   // monotonic: when the first of them came; when the last request went out
 };
 
 struct shop_work {
@@ -53,6 +69,7 @@ struct shop_work {
     bool wake, waking;           // a pause ended: its lanes are to be due at once; the round under way makes them so
     struct gate gates[PLAN_STEPS];  // at the first step of each account
     struct limit limits[PLAN_STEPS];
+    struct bulk_work bulk;
 };
 
 #define TASK_MARKS_MAX 5         // the newest state, a schedule, a click, and two names of a buyer
@@ -75,7 +92,7 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
-    bool wants_permit;           // the request waits for the store to count it
+    bool wants_permit;           // the request waits for the store to count it, or for others to go with
     struct lookup *asked;        // what it wants to know from the store
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
@@ -150,6 +167,8 @@ struct dispatch {
     size_t asking_count;
     struct task **wanting, **granting;  // those that want a permit; those that are being told
     size_t wanting_count;
+    struct bulk_call *bulk_calls;  // that are open
+    size_t bulk_count;           // tasks that wait to go with others
     bool tell_shut;              // some gate is to be told to the other copies
     struct arena arena;          // of one round of permits
     int64_t claim_at_ms;         // monotonic: when to look for work again
@@ -161,11 +180,20 @@ struct dispatch {
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
 void task_permitted(struct task *t, bool granted);                // its request may go out, or not now
+void task_advance(struct task *t);                                // whatever is next
+void task_asked(struct task *t);                                  // its request goes out
+int64_t task_note(struct task *t, const struct outcome *o);       // what came of that: in its plan; for how long it waits now
+const char *outcome_text(enum outcome_kind kind);
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
 void task_finish(struct task *t, enum job_state state, struct sv reason);
 void task_record(struct task *t);                                 // keeps the lease; the way goes on when that is durable
 void task_change(struct task *t, struct change c);                // with what is to be written besides
 bool task_lease_outlasts(const struct task *t, int64_t timeout_ms);  // a request of that length, begun now
+
+// dispatch_turn.c
+void turn_wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms);  // goes back to the store; closed_until_ms 0: open
+void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t now_ms);  // a step that is kept from beginning
+int64_t turn_in_ms(struct task *t, const struct action *a);       // how long a step waits that nobody waits for; longer, where nothing gets through at all
 
 // dispatch_privacy.c
 void privacy_work(struct task *t);  // some of what t->decoded.privacy asks for; again after the next record, to its end
@@ -226,7 +254,7 @@ size_t shops_share(struct dispatch *d);                           // fills d->cl
 void shops_claimed(struct dispatch *d, size_t claims);            // after `got` was counted
 
 // dispatch_pause.c
-void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret);
+void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret);
 bool gate_shut(const struct shop_work *w, size_t step);            // throttled or paused; its limit is another matter
 bool gate_pass(struct shop_work *w, size_t step);                 // before a request; true: it is the probe of a paused destination
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms);  // after its answer
@@ -242,8 +270,21 @@ void limits_begin(struct shop_work *w, const struct shop *shop);  // what holds 
 void limits_heard(struct task *t, const struct answer *answer);   // what its answer says
 void limit_permit(struct task *t);                                // its request asks for a permit; task_permitted tells
 void limits_take(struct dispatch *d);                             // a round of permits
-bool limit_reached(const struct shop_work *w, size_t step);       // none may go out now
-int64_t limit_turn_ms(const struct shop_work *w, size_t step);    // monotonic: when one that begins to wait now has its turn
-void limit_queue(struct shop_work *w, size_t step);               // it does
+struct limit *limit_of(const struct task *t, size_t step);        // that it is under
+bool limit_lately(const struct task *t, size_t step);             // ... and in which line of that; those that go in bulk are all in one
+bool limit_reached(const struct limit *l, bool lately);           // none may go out now
+int64_t limit_turn_ms(const struct limit *l, bool lately);        // monotonic: when one that begins to wait now has its turn
+void limit_queue(struct limit *l, bool lately);                   // it does
+bool task_came_lately(const struct task *t, size_t step);         // its request of that step goes before those that wait for longer
+
+// dispatch_bulk.c
+bool bulk_takes(const struct task *t, size_t step);               // a request of that step goes with others
+void bulk_join(struct task *t);                                   // it is the turn of its request, which is due
+void bulk_weigh(struct task *t, size_t step);                     // after it queued for its turn: whether that takes too long
+bool bulk_ready(const struct dispatch *d, const struct shop_work *w);  // a request may go out, if there is a permit
+void bulk_permitted(struct dispatch *d, struct shop_work *w, bool granted);
+void bulk_look(struct dispatch *d);                               // what needs no permit, or cannot wait for one
+int64_t bulk_due_ms(const struct dispatch *d);                    // monotonic: when to look again
+void bulk_forget(struct dispatch *d);                             // those that wait, and calls that nobody waits for
 
 #endif

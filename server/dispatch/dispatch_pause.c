@@ -22,13 +22,14 @@ static size_t gate_of(size_t step) {
     return i;
 }
 
-void gates_closed(const struct shop_work *w, int64_t wall_ms, struct closed *ret) {
+void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret) {
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < PLAN_STEPS; i++) {
-        const struct gate *g = &w->gates[gate_of(i)];
+        const struct gate *g = &t->work->gates[gate_of(i)];
+        const struct limit *l = limit_of(t, i);
         int64_t until_ms = g->state != GATE_OPEN ? g->until_ms : 0;
-        if (until_ms <= now && limit_reached(w, i))
-            until_ms = limit_turn_ms(w, i);
+        if (until_ms <= now && limit_reached(l, limit_lately(t, i)))
+            until_ms = limit_turn_ms(l, limit_lately(t, i));
         ret->until_ms[i] = until_ms > now ? wall_ms + until_ms - now : 0;
     }
 }

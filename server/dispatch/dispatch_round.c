@@ -179,6 +179,13 @@ static void tell(struct dispatch *d, const struct round *r) {
     }
 }
 
+static bool by_age(const struct round *r) {
+    for (size_t i = 0; i < r->wanted.claim_count; i++)
+        if (r->wanted.claims[i].max > 0)
+            return true;
+    return false;
+}
+
 static void begin(struct dispatch *d, const struct round *r) {
     for (size_t i = 0; i < r->wanted.job_count; i++) {
         FAILPOINT("claim.after");
@@ -186,6 +193,8 @@ static void begin(struct dispatch *d, const struct round *r) {
     }
     shops_claimed(d, r->wanted.claim_count);
     d->claim_most = d->current_count > CLAIM_MOST ? d->current_count : CLAIM_MOST;  // no shop is left out
+    if (!by_age(r) && r->wanted.job_count == 0)
+        return;  // the window is full, but for what comes; whoever brings that wakes us
     int64_t idle = idle_ms(d), least = r->wanted.job_count == 0 ? EMPTY_CLAIM_MS : 0;
     int64_t due_ms = r->wanted.next_due_ms, wait = due_ms < least ? least : due_ms > idle ? idle : due_ms;
     if (r->begun_ms + wait < d->claim_at_ms)

@@ -1,12 +1,14 @@
 // dispatch_shops.c: how the window of jobs in flight is shared. One shop with a slow destination must not fill it: while there are
 // several, each may hold at most four times what is free, so that a fifth stays for the others; what is free goes to those that
-// had more to do than they got last time, and one place to each of the others, in turn.
+// had more to do than they got last time, and one place to each of the others, in turn. Of a shop with a backlog what became due lately
+// comes besides, before it; and an eighth of the window is for nothing else.
 #include "server/dispatch/dispatch_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define HELD_PER_FREE 4
+#define LATELY_MOST 16
 
 struct shop_work *shops_find(const struct dispatch *d, struct sv name) {
     for (size_t i = 0; i < d->shop_count; i++)
@@ -24,6 +26,7 @@ static void *must(void *p) {
 static struct shop_work *add(struct dispatch *d, struct sv name) {
     struct shop_work *w = must(calloc(1, sizeof *w));
     w->name = must(strndup(name.p, name.n));
+    w->bulk.waiting = must(calloc(d->given.in_flight, sizeof *w->bulk.waiting));
     d->shops = must(realloc(d->shops, (d->shop_count + 1) * sizeof *d->shops));
     d->shops[d->shop_count++] = w;
     return w;
@@ -51,6 +54,7 @@ void shops_refresh(struct dispatch *d) {
 void shops_free(struct dispatch *d) {
     for (size_t i = 0; i < d->shop_count; i++) {
         free(d->shops[i]->name);
+        free(d->shops[i]->bulk.waiting);
         free(d->shops[i]);
     }
     free(d->shops);
@@ -87,6 +91,25 @@ static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
     return left;
 }
 
+// share_lately: claims of shops that have more than they get leave some of the window to what became due lately.
+static void share_lately(struct dispatch *d, size_t n) {
+    size_t window = d->given.in_flight - d->given.in_flight / 8, room = window > d->active ? window - d->active : 0;
+    size_t free = d->given.in_flight - d->active;
+    for (size_t i = 0; i < n; i++) {
+        struct claim *c = &d->claims[i];
+        struct shop_work *w = shops_find(d, c->shop);
+        if (w->wants_more)
+            w->asked = c->max = least(c->max, room);
+        room -= least(c->max, room);
+        free -= least(c->max, free);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct claim *c = &d->claims[i];
+        c->lately = shops_find(d, c->shop)->wants_more ? least(LATELY_MOST, free) : 0;
+        free -= c->lately;
+    }
+}
+
 size_t shops_share(struct dispatch *d) {
     size_t free = least(d->given.in_flight - d->active, d->claim_most), wanting = 0, n = 0;
     for (size_t i = 0; i < d->current_count; i++) {
@@ -104,11 +127,12 @@ size_t shops_share(struct dispatch *d) {
         if (w->asked > 0)
             d->claims[n++] = (struct claim){.shop = sv_of(w->name), .max = w->asked};
     }
+    share_lately(d, n);
     return n;
 }
 
 void shops_claimed(struct dispatch *d, size_t claims) {
     for (size_t i = 0; claims > 0 && i < d->current_count; i++)
         if (d->current[i]->asked > 0)
-            d->current[i]->wants_more = d->current[i]->got == d->current[i]->asked;
+            d->current[i]->wants_more = d->current[i]->got >= d->current[i]->asked;
 }

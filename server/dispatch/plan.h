@@ -22,6 +22,7 @@ struct step {
     struct sv reason;
     struct draft draft;       // rendered when planned; kept until the step is over, so that each attempt sends the same bytes
     struct disposition told;  // what the body was told of the first destination; absent: nothing yet
+    bool alone;               // it was refused together with others
     bool amended;             // the body is what was left after a refusal
     int64_t attempts;
     int64_t first_ms;         // first attempt, or the first one that was held back, wall; 0: none
@@ -77,6 +78,7 @@ struct action {
     int64_t wait_ms;
     int64_t worth_ms;         // SEND: an answer is worth waiting so long for; INT64_MAX: any time
     bool hold;
+    bool shut[PLAN_STEPS];    // WAIT: it is the turn of these steps of the event, and their destination is closed
     bool dead;                // FINISH
     struct sv reason;
 };

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 
+#include <string.h>
+
 #define NEVER INT64_MAX
 // No back-off is longer on purpose: a step that is not due for longer was noted by a clock that was wrong.
 #define BACKOFF_MOST_MS HOURS_MS(1)
@@ -110,6 +112,7 @@ static struct action look(const struct view *v) {
             a.worth_ms = worth(v, i);
             return a;
         }
+        a.shut[i] = v->closed && v->closed->until_ms[i] > v->now_ms;
         if (due(v, i) < until) {
             until = due(v, i);
             a.step = i;
@@ -153,6 +156,7 @@ struct action plan_next(const struct plan *p, const struct closed *closed, int64
             rest.wait_ms = a.wait_ms;
             rest.event = i;
             rest.step = a.step;
+            memcpy(rest.shut, a.shut, sizeof rest.shut);
         }
         left = true;
     }

@@ -70,9 +70,12 @@ struct job {
     struct sv unreadable;         // body, plan or progress cannot be opened (reason); all are absent then
 };
 
+#define DUE_LATELY_MS 60000       // for less than that a head is due lately; one that was woken never is
+
 struct claim {
     struct sv shop;
-    size_t max;                   // in: at most so many jobs
+    size_t max;                   // at most so many jobs, those that are due longest
+    size_t lately;                // and, before them, at most so many of those that are due lately, the last first
 };
 
 enum change_kind {
@@ -211,7 +214,7 @@ MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct cl
 MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
 // store_round: one commit (SQLite), or one round trip for each part that is asked for.
 void store_round(struct store *s, struct arena *a, struct store_round *r);
-MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due now; leases stay
+MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due, as if for a while; leases stay
 // store_look_up: all of them in one round trip.
 MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
 MUST_CHECK enum rc store_state_get(struct store *s, struct arena *a, struct sv shop, struct sv key, struct sv *ret, struct err *e);  // absent: *ret is absent

@@ -1,7 +1,7 @@
 """The places at which the program can be ended (base/failpoint.h), and what has to be done so that each is reached.
 
-`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop, stock, list, redact. `nth`: which time it strikes; later
-than the first means in the middle of the work."""
+`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop, stock, list, redact; bulk: Klaviyo takes few
+single events. `nth`: which time it strikes; later than the first means in the middle of the work."""
 from dataclasses import dataclass
 
 ANY, SQLITE, REDIS, SPOOL = ("sqlite", "redis"), ("sqlite",), ("redis",), ("spool",)
@@ -62,6 +62,9 @@ POINTS = [
     Point("send.klaviyo.event", nth=3),
     Point("sent.klaviyo.event", nth=3),
     Point("answered.klaviyo.event", nth=3),
+    Point("send.klaviyo.bulk", needs="bulk"),
+    Point("sent.klaviyo.bulk", needs="bulk"),
+    Point("answered.klaviyo.bulk", needs="bulk"),
     Point("redrive.before", needs="redrive"),
     Point("redrive.after", needs="redrive"),
     Point("wait.joins", needs="stock", nth=20),
@@ -88,6 +91,6 @@ POINTS = [
 
 # Where a process that is stopped for longer than its lease wakes up with work that somebody else has taken over.
 STOPS = ["claim.after", "plan.before", "record.before", "record.after", "send.meta", "sent.meta", "answered.meta", "send.klaviyo.event",
-         "sent.klaviyo.event", "answered.klaviyo.event", "finish.before", "finish.after"]
+         "sent.klaviyo.event", "answered.klaviyo.event", "sent.klaviyo.bulk", "answered.klaviyo.bulk", "finish.before", "finish.after"]
 
 BY_NAME = {p.name: p for p in POINTS}

@@ -25,7 +25,7 @@ PEOPLE = 6
 DEADLINE = int(os.environ.get("CHAOS_DEADLINE", "75"))  # longer than the longest back-off of the first hour
 LEASE, GRACE, TAKEOVER = 5, 1, 10  # seconds; lease and grace are those of CMakeLists.txt
 REPLAYABLE = "dead_"
-KLAVIYO = {"list": 'list_id: "Y6nRLr"', "redact": "delete_on_redact: true"}  # what the account needs besides
+KLAVIYO = {"bulk": "bulk_when_behind: 100ms", "list": 'list_id: "Y6nRLr"', "redact": "delete_on_redact: true"}  # what the account needs besides
 
 
 class World:
@@ -49,7 +49,7 @@ class World:
             service = Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if needs == "purge" else "",
                               shop_extra="    mapping: chaos.yaml", autostart=False)
             if needs in KLAVIYO:
-                service.config.write_text(service.config.read_text().replace("klaviyo: {", f"klaviyo: {{ {KLAVIYO[needs]},"))
+                service.configure("klaviyo", KLAVIYO[needs])
             self.services.append(service)
         if place and place.startswith("outside."):
             variable = None
@@ -299,7 +299,7 @@ def gather(world, lanes, purged):
 
 
 def perform(world, point, seed, lanes):
-    world.follow(workload.script(world.destinations, seed, 0.1))
+    world.follow(workload.script(world.destinations, seed, 0.1, "2, 2;w=1" if point.needs == "bulk" else None))
     threads = send_all(world, lanes)
     for thread in threads:
         thread.join(DEADLINE)

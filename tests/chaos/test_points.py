@@ -7,7 +7,7 @@ import points
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ["record", "retry", "hold", "aside", "finish", "release"]
-STEPS = ["meta", "klaviyo.profile", "klaviyo.event", "klaviyo.list"]
+STEPS = ["meta", "klaviyo.profile", "klaviyo.event", "klaviyo.bulk", "klaviyo.list"]
 # Reached only in ways that the matrix does not take, and why.
 LEFT_OUT = {
     "sent.klaviyo.profile",  # as sent.klaviyo.event

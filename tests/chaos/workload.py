@@ -112,9 +112,9 @@ def away(destinations, event_id, n):
     return event_id == "chk_1token_started" and n <= 2
 
 
-def script(destinations, seed, share):
+def script(destinations, seed, share, limit=None):
     """Meta is away for person 0's order and for person 1's checkout, refuses the dead letters until it is made forgiving; else a seeded
-    share of all requests fails in a way that may be tried again."""
+    share of all requests fails in a way that may be tried again. limit: what Klaviyo says it takes of single events."""
     dice = random.Random(seed)
     destinations.forgiving = False
 
@@ -125,11 +125,12 @@ def script(destinations, seed, share):
             return meta_error(100, 2804003)
         if destination == "meta" and away(destinations, event_id, n):
             return Answer(500, b"down")
-        if destination in ("meta", "klaviyo", "list") and n <= 4 and dice.random() < share:
+        if destination in ("meta", "klaviyo", "bulk", "list") and n <= 4 and dice.random() < share:
             failure = dice.choice(AGAIN[kind])()
             failure.delay = delay
             return failure
         result = good(destination)
-        return Answer(result.status, result.body, result.headers, delay)
+        headers = {"RateLimit-Limit": limit} if limit and destination == "klaviyo" else result.headers
+        return Answer(result.status, result.body, headers, delay)
 
     return answer

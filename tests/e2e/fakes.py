@@ -23,10 +23,19 @@ class Seen:
     status: int = 0  # 0: no answer that could be understood
     answered_at: float = 0.0
     how: str = ""  # what was wrong with the answer, "" for nothing
+    bulk: int = 0  # of an event that came with others: the number of that request; body is then as if it had come alone
 
     @property
     def json(self):
         return json.loads(self.body)
+
+    @property
+    def essence(self):
+        """What is said however it comes: in bulk a person is identified and not described."""
+        attributes = self.json["data"]["attributes"]
+        person = attributes["profile"]["data"]["attributes"]
+        attributes["profile"] = {key: person[key] for key in ("email", "phone_number", "external_id") if key in person}
+        return json.dumps(attributes, sort_keys=True).encode()
 
     @property
     def taken(self):
@@ -62,6 +71,12 @@ def good(destination):
     return Answer(202, b"")
 
 
+def variants(requests):
+    """How many different bodies there were for one event at one destination."""
+    alone, bulk = {s.body for s in requests if not s.bulk}, {s.body for s in requests if s.bulk}
+    return max(len(alone), len(bulk), len({s.essence for s in requests}) if alone and bulk else 0)
+
+
 def meta_error(code, subcode=None, status=400, transient=False):
     error = {"message": "fake", "type": "OAuthException", "code": code, "is_transient": transient, "fbtrace_id": "fake"}
     if subcode:
@@ -69,8 +84,9 @@ def meta_error(code, subcode=None, status=400, transient=False):
     return Answer(status, json.dumps({"error": error}).encode())
 
 
-def klaviyo_error(status, code="invalid", **headers):
-    return Answer(status, json.dumps({"errors": [{"id": "x", "status": status, "code": code, "title": "t", "detail": "d"}]}).encode(),
+def klaviyo_error(status, code="invalid", pointer=None, **headers):
+    source = {"source": {"pointer": pointer}} if pointer else {}
+    return Answer(status, json.dumps({"errors": [{"id": "x", "status": status, "code": code, "title": "t", "detail": "d", **source}]}).encode(),
                   {k.replace("_", "-"): str(v) for k, v in headers.items()})
 
 
@@ -126,7 +142,8 @@ MANNERS = {"hang": send_hang, "trickle": send_trickle, "half": send_half, "in_he
 
 class Destinations:
     """Both fakes on one port. Klaviyo's events are "klaviyo", its profile imports "profile", its subscription jobs "list"; these two
-    are known by e-mail or phone instead of an event id. `answer_with(destination, event_id, n)` may be replaced: n counts the tries of that event."""
+    are known by e-mail or phone instead of an event id. `answer_with(destination, event_id, n)` may be replaced: n counts the tries of that event.
+    Of a request with many events each is seen as "klaviyo"; its one answer is that of "bulk", with no event id, unless refuse_bulk(groups) gives one."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -140,6 +157,8 @@ class Destinations:
         self.script = {}  # (destination, event_id or "*") -> list of Answers, used up one by one
         self.always = {}  # destination -> Answer or None
         self.answer_with = self._scripted
+        self.bulk = []  # bodies of the requests with many events
+        self.refuse_bulk = lambda groups: None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -196,34 +215,48 @@ class Destinations:
         with self.lock:
             self.disturbances.append((self._next(), what))
 
+    def _see(self, request, body):
+        """What came, and the answer to it."""
+        def one(destination, event_id, name, body, bulk=0):
+            self.seen.append(Seen(destination, event_id, name, body, dict(request.headers), request.path, self._next(), time.time(), bulk=bulk))
+            self.tries[destination, event_id] = self.tries.get((destination, event_id), 0) + 1
+            return self.seen[-1]
+
+        if request.path != "/api/event-bulk-create-jobs":
+            seen = one(*self._identify(request.path, body), body)
+            return [seen], self.answer_with(seen.destination, seen.event_id, self.tries[seen.destination, seen.event_id])
+        groups = json.loads(body)["data"]["attributes"]["events-bulk-create"]["data"]
+        self.bulk.append(body)
+        alone = [({**event["attributes"], "profile": group["attributes"]["profile"]}) for group in groups for event in group["attributes"]["events"]["data"]]
+        all_of_it = [one("klaviyo", a["unique_id"], a["metric"]["data"]["attributes"]["name"],
+                         json.dumps({"data": {"type": "event", "attributes": a}}).encode(), len(self.bulk)) for a in alone]
+        return all_of_it, self.refuse_bulk(groups) or self.answer_with("bulk", "", len(self.bulk))
+
     def _post(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
-        destination, event_id, name = self._identify(request.path, body)
         with self.lock:
-            seen = Seen(destination, event_id, name, body, dict(request.headers), request.path, self._next(), time.time())
-            self.seen.append(seen)
-            n = self.tries[destination, event_id] = self.tries.get((destination, event_id), 0) + 1
-            answer = self.answer_with(destination, event_id, n)
+            all_of_it, answer = self._see(request, body)
             self.changed.notify_all()
-        if self.observe:
+        for seen in all_of_it if self.observe else ():
             self.observe(seen)
         if answer.delay:
             time.sleep(answer.delay)
         gave_up = has_hung_up(request.connection)
         with self.lock:
-            seen.status = answer.status if answer.whole else 0
-            seen.how = answer.wrong or ("nobody waited for it" if gave_up else "")
-            seen.answered = self._next()
-            seen.answered_at = time.time()
-            if not seen.how:
-                self.taken.add((destination, event_id))
+            for seen in all_of_it:
+                seen.status = answer.status if answer.whole else 0
+                seen.how = answer.wrong or ("nobody waited for it" if gave_up else "")
+                seen.answered = self._next()
+                seen.answered_at = time.time()
+                if not seen.how:
+                    self.taken.add((seen.destination, seen.event_id))
             self.changed.notify_all()
         if answer.reset:
             request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             request.close_connection = True
             request.connection.close()
             return
-        payload = answer.body if answer.body is not None else good(destination).body
+        payload = answer.body if answer.body is not None else good(all_of_it[0].destination).body
         lines = [f"HTTP/1.1 {answer.status} Status"] + [f"{key}: {value}" for key, value in answer.headers.items()]
         whole = ("\r\n".join(lines) + f"\r\nContent-Length: {len(payload)}\r\n\r\n").encode() + payload
         if not answer.manner:
@@ -285,14 +318,14 @@ def check_invariants(destinations, wanted, lanes=()):
         if s.destination in ("profile", "list"):
             continue
         key = s.destination, s.event_id
-        bodies.setdefault(key, set()).add(s.body)
+        bodies.setdefault(key, []).append(s)
         came.setdefault(key, s.came)
         if s.answered:
             answered.setdefault(key, s.answered)
         if s.taken:
             taken.setdefault(key, s.answered)
-    for key, variants in bodies.items():
-        assert len(variants) == 1, f"{key}: {len(variants)} different bodies under one id"
+    for key, requests in bodies.items():
+        assert variants(requests) == 1, f"{key}: {variants(requests)} different bodies under one id"
     assert not wanted - taken.keys(), f"lost: {wanted - taken.keys()}"
     assert not bodies.keys() - wanted, f"nobody asked for {bodies.keys() - wanted}"
     for destination, event in wanted:

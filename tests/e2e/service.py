@@ -199,6 +199,11 @@ shops:
 {shop_extra}
 """)
 
+    def configure(self, account, more):
+        """Adds keys to those of meta or klaviyo; before the start, or a reload."""
+        text = self.config.read_text()
+        self.config.write_text(text.replace(f"    {account}: {{ ", f"    {account}: {{ {more}, "))
+
     def start(self, wait=True, **environment):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([FIREORDER, "serve", "--config", str(self.config)], stdout=log, stderr=log,

@@ -74,6 +74,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_true(sv_is(s->klaviyo.revision, "2026-07-15"));
     assert_true(sv_is(s->klaviyo.base_url, "https://a.klaviyo.com"));
     assert_true(s->klaviyo.native_integration);
+    assert_int_equal(s->klaviyo.bulk_when_behind_ms, MINUTES_MS(5));
     assert_int_equal(s->context.lifetime_ms, DAYS_MS(7));
     assert_null(s->context.customer_secret.p);
     assert_int_equal(s->consent.meta.purpose, CONSENT_FOR_MARKETING);
@@ -102,7 +103,7 @@ static const char everything[] =
     "    recharge: { secrets: [r], signature: timestamped }\n"
     "    meta: { pixel_id: '123', access_token: m, api_version: v26.1, base_url: 'http://127.0.0.1:9100/', test_event_code: TEST1,\n"
     "            content_id: 'shopify_{country}_{product_id}_{variant_id}' }\n"
-    "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false }\n"
+    "    klaviyo: { api_key: k, revision: 2025-04-15.pre, base_url: 'http://sandbox:9100/k', list_id: L1, native_integration: false, bulk_when_behind: 90s }\n"
     "    events: { secrets: [e] }\n"
     "    context: { origins: ['https://a.example', 'https://b.example:444', 'null'], lifetime: 1h, customer_secret: \"of one's own\" }\n"
     "    consent: { meta: { purpose: none, unknown: deny, opt_out: ldu }, klaviyo: { purpose: analytics, unknown: allow } }\n"
@@ -113,6 +114,14 @@ static void seal_keys_may_be_several(void **state) {
     (void)state;
     struct config *c = good("version: 1\nseal_key: [" KEY_32 ", eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=]\nshops: { a: {} }\n");
     assert_true(sv_is(c->seal_keys, "0123456789abcdef0123456789abcdefxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
+    config_drop(c);
+}
+
+static void bulk_can_be_switched_off(void **state) {
+    (void)state;
+    struct config *c = good("version: 1\nshops: { a: { klaviyo: { api_key: k, bulk_when_behind: off } }, b: { klaviyo: { api_key: k, bulk_when_behind: 0s } } }\n");
+    assert_int_equal(config_shop(c, SV("a"))->klaviyo.bulk_when_behind_ms, 0);
+    assert_int_equal(config_shop(c, SV("b"))->klaviyo.bulk_when_behind_ms, 0);
     config_drop(c);
 }
 
@@ -166,6 +175,7 @@ static void every_key_is_read(void **state) {
     assert_int_equal(s->consent.klaviyo.purpose, CONSENT_FOR_ANALYTICS);
     const struct shop *other = config_shop(c, SV("other"));
     assert_false(other->meta.configured || other->klaviyo.configured);
+    assert_int_equal(s->klaviyo.bulk_when_behind_ms, SECONDS_MS(90));
     config_drop(c);
 }
 
@@ -208,6 +218,8 @@ static const struct {
      {"f.yaml:2: listen must be host:port", "f.yaml:3: retention must be a duration such as"}},
     {"port", "version: 1\nlisten: 1.2.3.4:65536\nadmin: 127.0.0.1:80s\nshops: { a: {} }\n",
      {"f.yaml:2: listen must be", "f.yaml:3: admin must be"}},
+    {"no bulk", "version: 1\nretention: off\nshops: { a: { klaviyo: { api_key: k, bulk_when_behind: on } } }\n",
+     {"f.yaml:2: retention must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", "f.yaml:3: bulk_when_behind must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d, or off"}},
     {"duration", "version: 1\nretention: 9999d\nidentity_lifetime: -1d\nshops: { a: {} }\n",
      {"f.yaml:2: retention must be", "f.yaml:3: identity_lifetime must be"}},
     {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store: unknown kind; write sqlite:<file> or redis://"}},
@@ -408,7 +420,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_fixtures_shop_is_laid_over_the_sample),
-        cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(every_key_is_read), cmocka_unit_test(bulk_can_be_switched_off),
         cmocka_unit_test(seal_keys_may_be_several),
         cmocka_unit_test(a_secret_comes_from_a_file),
         cmocka_unit_test(faults_name_file_line_and_remedy),

@@ -19,7 +19,7 @@ static void a_signed_webhook_is_stored_before_it_is_acknowledged(void **state) {
     expect(w, &a, shopify(&a, "old", "orders/paid", "d2", ORDER), 200, ACCEPTED_BODY);
     assert_int_equal(w->woken, 2);
     assert_int_equal(stats(w).pending, 2);
-    const struct claim claim = {SV("acme"), 10};
+    const struct claim claim = {.shop = SV("acme"), .max = 10};
     assert_int_equal(store_claim(w->in.store, &a, &claim, 1, 20000, &jobs, &n, &next_ms, NULL), RC_OK);
     assert_int_equal(n, 1);  // the same order, so the same lane: the second waits
     assert_true(sv_is(jobs[0].shop, "acme"));

@@ -24,7 +24,7 @@ static const char *one(struct arena *a, const char *id, const char *name, const 
 #define RESULTS(...) "{\"results\":[" __VA_ARGS__ "]}"
 
 static struct job *claim(struct world *w, struct arena *a, size_t *n) {
-    const struct claim claim = {SV("acme"), 1000};
+    const struct claim claim = {.shop = SV("acme"), .max = 1000};
     struct job *jobs;
     int64_t next_ms;
     assert_int_equal(store_claim(w->in.store, a, &claim, 1, 20000, &jobs, n, &next_ms, NULL), RC_OK);

@@ -34,6 +34,8 @@ static void what_holds_before_the_first_answer(void **state) {
     check(destination_klaviyo_list.quota(&real, NULL, &none), 2, 75, 1000, 750, 60000);
     check(destination_klaviyo.quota(&real, NULL, &own), 1, 3, 1000, 0, 0);  // what it said before a reload
     check(destination_klaviyo.quota(&stand_in, NULL, &none), 0, 0, 0, 0, 0);
+    check(destination_klaviyo.bulk->quota(&real, NULL, &none), 2, 10, 1000, 150, 60000);
+    check(destination_klaviyo.bulk->quota(&stand_in, NULL, &none), 0, 0, 0, 0, 0);
     assert_null(destination_meta.quota);
 }
 

@@ -373,7 +373,7 @@ static void shops_do_not_meet(void **state) {
     assert_null(claim_now(v, LONG_MS));
     assert_int_equal(stats_of(v, v->shop).pending, 1);
     assert_int_equal(stats_of(v, v->other_shop).pending, 1);
-    const struct claim both[] = {{sv_of(v->shop), 5}, {sv_of(v->other_shop), 5}};
+    const struct claim both[] = {{.shop = sv_of(v->shop), .max = 5}, {.shop = sv_of(v->other_shop), .max = 5}};
     struct job *jobs = NULL;
     size_t n = 0;
     int64_t next;

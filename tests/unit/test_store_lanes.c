@@ -228,6 +228,33 @@ static void waking_ends_back_offs_but_no_leases(void **state) {
     assert_int_equal(finish_as(v, leased, JOB_DONE), RC_OK);
 }
 
+// What came while others waited is had first, the last first; what was woken did not come lately, and none comes twice.
+static void what_is_due_lately_is_claimed_before_the_rest(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    struct job *jobs = NULL;
+    size_t n = 0;
+    int64_t next = 0;
+    accept_in(v, "1", "lane1");
+    assert_int_equal(delay(v, claim_body(v, "1"), CHANGE_RETRY, LONG_MS), RC_OK);
+    accept_in(v, "3", "lane3");
+    accept_in(v, "4", "lane4");
+    accept_in(v, "5", "lane5");
+    MUST(store_wake(v->store, sv_of(v->shop), &e));
+    static const struct {
+        size_t max, lately;
+        const char *bodies;
+    } rows[] = {{1, 1, "51"}, {0, 1, "4"}, {1, 5, "3"}, {5, 5, ""}};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct claim c = {.shop = sv_of(v->shop), .max = rows[i].max, .lately = rows[i].lately};
+        char bodies[8] = "";
+        MUST(store_claim(v->store, &v->arena, &c, 1, LONG_MS, &jobs, &n, &next, &e));
+        for (size_t k = 0; k < n; k++)
+            bodies[k] = jobs[k].body.p[0];
+        assert_string_equal(bodies, rows[i].bodies);
+    }
+}
+
 static void every_end_is_counted(void **state) {
     struct env *v = *state;
     static const enum job_state ends[] = {JOB_DONE, JOB_DEAD, JOB_IGNORED, JOB_DONE};
@@ -269,6 +296,7 @@ static const struct store_case cases[] = {
     {"aside_lets_the_lane_go_on", aside_lets_the_lane_go_on},
     {"a_release_is_as_if_never_claimed", a_release_is_as_if_never_claimed},
     {"waking_ends_back_offs_but_no_leases", waking_ends_back_offs_but_no_leases},
+    {"what_is_due_lately_is_claimed_before_the_rest", what_is_due_lately_is_claimed_before_the_rest},
     {"every_end_is_counted", every_end_is_counted},
     {"a_repeated_finish_is_no_error", a_repeated_finish_is_no_error},
 };

@@ -172,16 +172,19 @@ static enum rc engine_accept(struct engine *s, const struct delivery *d, const c
 
 static struct redis_command claim_command(const struct engine *s, struct arena *a, const struct claim *claim, int64_t lease_ms,
                                           int64_t room) {
-    size_t most = claim->max < CLAIM_MOST ? claim->max : CLAIM_MOST, bytes = most * TOKEN_LEN / 2;
+    size_t most = claim->max < CLAIM_MOST ? claim->max : CLAIM_MOST, lately = claim->lately < CLAIM_MOST ? claim->lately : CLAIM_MOST;
+    size_t bytes = (most + lately) * TOKEN_LEN / 2;
     void *random = arena_alloc(a, bytes + 1);
     random_bytes(random, bytes);
-    struct sv *argv = ARENA_ARRAY(a, struct sv, 5);
+    struct sv *argv = ARENA_ARRAY(a, struct sv, 7);
     argv[0] = redis_shop_key(a, claim->shop);
     argv[1] = redis_number(a, span(lease_ms));
     argv[2] = redis_number(a, (int64_t)most);
     argv[3] = hex_of(a, random, bytes);
     argv[4] = redis_number(a, room);
-    return (struct redis_command){.script = &s->scripts[CLAIM], .argv = argv, .argc = 5};
+    argv[5] = redis_number(a, (int64_t)lately);
+    argv[6] = redis_number(a, DUE_LATELY_MS);
+    return (struct redis_command){.script = &s->scripts[CLAIM], .argv = argv, .argc = 7};
 }
 
 static bool copy_text(char *to, size_t len, const struct redis_reply *from) {
@@ -373,7 +376,7 @@ static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
     int64_t seen = WAKE_SLICE, leased = 0;
     enum rc rc = RC_OK;
     while (!rc && seen == WAKE_SLICE) {
-        struct sv argv[] = {redis_shop_key(&a, shop), redis_number(&a, leased), redis_number(&a, WAKE_SLICE)};
+        struct sv argv[] = {redis_shop_key(&a, shop), redis_number(&a, leased), redis_number(&a, WAKE_SLICE), redis_number(&a, DUE_LATELY_MS)};
         struct redis_reply reply;
         rc = redis_run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
         if (!rc && (reply.kind != REPLY_LIST || reply.count != 2))

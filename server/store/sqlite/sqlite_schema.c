@@ -58,6 +58,13 @@ const char sqlite_upgrade[] =
 #define PURGED "(SELECT seq FROM job WHERE " FINISHED " AND finished_ms <= ?1 ORDER BY finished_ms, seq LIMIT " SLICE ")"
 #define OLD_JOBS PURGED " AND seq < (SELECT max(seq) FROM job)"  // the last one stays: no seq is given twice
 
+// The heads of a shop that are due.
+#define DUE "SELECT lane.name, lane.claims, job.seq, job.id, job.source, job.topic, job.received_ms, body.bytes, plan.bytes, progress.bytes" \
+    " FROM lane CROSS JOIN job ON job.seq = lane.head" \
+    " LEFT JOIN body ON body.job = job.seq LEFT JOIN plan ON plan.job = job.seq" \
+    " LEFT JOIN progress ON progress.job = job.seq" \
+    " WHERE lane.shop = ?1 AND lane.due <= ?2"
+
 const char *const sqlite_queries[SQL_COUNT_] = {
     [FIND_KEY] = "SELECT value, expires_ms FROM keyed WHERE key = ?1",
     [FIND_LATE] = "SELECT value, expires_ms FROM late WHERE n = ?1 AND key = ?2",
@@ -94,11 +101,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     // A newcomer shortens a hold, and nothing else: neither a back-off nor a lease.
     [JOIN_LANE] = "INSERT INTO lane(name, shop, head, due) VALUES(?1, ?2, ?3, ?4)"
                   " ON CONFLICT(name) DO UPDATE SET due = min(due, ?5) WHERE held",
-    [DUE_LANES] = "SELECT lane.name, lane.claims, job.seq, job.id, job.source, job.topic, job.received_ms, body.bytes, plan.bytes, progress.bytes"
-                  " FROM lane CROSS JOIN job ON job.seq = lane.head"
-                  " LEFT JOIN body ON body.job = job.seq LEFT JOIN plan ON plan.job = job.seq"
-                  " LEFT JOIN progress ON progress.job = job.seq"
-                  " WHERE lane.shop = ?1 AND lane.due <= ?2 ORDER BY lane.due LIMIT ?3",
+    [DUE_LANES] = DUE " ORDER BY lane.due LIMIT ?3",
+    [LATELY_DUE_LANES] = DUE " AND lane.due > ?4 ORDER BY lane.due DESC LIMIT ?3",
     [NEXT_DUE] = "SELECT due FROM lane WHERE shop = ?1 AND (due <> ?2 OR token IS NULL) ORDER BY due LIMIT 1",
     [LEASE_LANE] = "UPDATE lane SET due = ?2, token = ?3, claims = claims + 1, held = 0 WHERE name = ?1",
     [FIND_LEASED_HEAD] = "SELECT job.seq FROM lane CROSS JOIN job ON job.seq = lane.head"
@@ -108,7 +112,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [RELEASE_LANE] = "UPDATE lane SET due = ?2, token = NULL, claims = max(claims - 1, 0) WHERE name = ?1",
     [ADVANCE_LANE] = "UPDATE lane SET due = ?2, head = ?3, token = NULL, claims = 0 WHERE name = ?1",
     [DROP_LANE] = "DELETE FROM lane WHERE name = ?1",
-    [WAKE_LANES] = "UPDATE lane SET due = ?2 WHERE name IN"
+    [WAKE_LANES] = "UPDATE lane SET due = ?4 WHERE name IN"
                    " (SELECT name FROM lane WHERE shop = ?1 AND due > ?2 AND token IS NULL LIMIT ?3)",
     [END_LEASES] = "UPDATE lane SET due = min(due, ?1), token = NULL WHERE token IS NOT NULL OR due > ?2",
 

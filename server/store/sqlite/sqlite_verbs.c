@@ -125,12 +125,18 @@ static void name_lane(struct claimed *one) {
         snprintf(one->job.lane, sizeof one->job.lane, "%lld", (long long)one->lane);
 }
 
+static struct query *due_heads(struct db *db, int64_t now, const struct claim *c, bool lately) {
+    size_t n = lately ? c->lately : c->max;
+    int64_t max = n > INT64_MAX ? INT64_MAX : (int64_t)n;
+    return lately ? db_query(db, LATELY_DUE_LANES, VALUES(text(c->shop), number(now), number(max), number(now - DUE_LATELY_MS)))
+                  : db_query(db, DUE_LANES, VALUES(text(c->shop), number(now), number(max)));
+}
+
 // read_due appends the due heads of one shop to *tail; *room is what may still be read in bytes.
-static struct claimed **read_due(struct db *db, int64_t now, struct arena *a, const struct claim *c, struct claimed **tail, size_t *room) {
-    if (*room == 0)
+static struct claimed **read_due(struct db *db, int64_t now, struct arena *a, const struct claim *c, bool lately, struct claimed **tail, size_t *room) {
+    if (*room == 0 || (lately ? c->lately : c->max) == 0)
         return tail;
-    int64_t max = c->max > INT64_MAX ? INT64_MAX : (int64_t)c->max;
-    struct query *q = db_query(db, DUE_LANES, VALUES(text(c->shop), number(now), number(max)));
+    struct query *q = due_heads(db, now, c, lately);
     while (*room > 0 && db_step(q)) {
         struct claimed *one = ARENA_NEW(a, struct claimed);
         one->lane = db_number(q, 0);
@@ -182,9 +188,9 @@ void verb_claim(struct db *db, int64_t now, void *args) {
     size_t room = CLAIM_BYTES_MOST;
     int64_t lease_end = later(now, c->lease_ms);
     c->ret_count = 0;
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < 2 * c->n; i++) {
         struct claimed **from = tail;
-        tail = read_due(db, now, c->arena, &c->claims[i], tail, &room);
+        tail = read_due(db, now, c->arena, &c->claims[i / 2], i % 2 == 0, tail, &room);
         for (struct claimed *one = *from; one; one = one->next) {
             lease(db, one, lease_end);
             FAILPOINT("sqlite.claim.half");
@@ -200,7 +206,7 @@ void verb_claim(struct db *db, int64_t now, void *args) {
 
 void verb_wake(struct db *db, int64_t now, void *args) {
     struct wake_args *w = args;
-    db_run(db, WAKE_LANES, VALUES(text(w->shop), number(now), number(WAKE_SLICE)));
+    db_run(db, WAKE_LANES, VALUES(text(w->shop), number(now), number(WAKE_SLICE), number(now - DUE_LATELY_MS)));
     w->ret_more = db_changes(db) == WAKE_SLICE;
 }
 

@@ -37,6 +37,7 @@ enum sql {
     PURGE_JOBS,
     JOIN_LANE,
     DUE_LANES,
+    LATELY_DUE_LANES,
     NEXT_DUE,
     LEASE_LANE,
     FIND_LEASED_HEAD,

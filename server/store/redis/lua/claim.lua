@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- claim: leases the heads of the lanes that are due, the one due longest first.
--- KEYS[1] "fo:{shop}:"; ARGV lease ms, at most so many, their tokens in one string of 16 characters each, and after how
--- many bytes of bodies and plans it is enough (one job is always brought).
+-- claim: leases the heads of the lanes that are due, the one due longest first; before them those that are due lately, the last first.
+-- KEYS[1] "fo:{shop}:"; ARGV lease ms, at most so many, their tokens in one string of 16 characters each, after how
+-- many bytes of bodies and plans it is enough (one job is always brought), at most so many lately, and what is lately in ms.
 -- Returns {ms until a lane that was not claimed here is due or -1, job, job ...};
 -- a job is {lane, id, token, received, source, topic, claims, hurry, body, plan, progress}; hurry: ms until somebody behind wants it out
 -- of the way, nil: nobody does.
@@ -53,16 +53,24 @@ local function claim(lane, id, token)
 end
 
 local reply, claimed = {-1}, {}
-for _, lane in ipairs(redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
-    local id = head_of(lane)
-    if id then
-        local at = (#reply - 1) * 16
-        reply[#reply + 1] = claim(lane, id, string.sub(tokens, at + 1, at + 16))
-        claimed[lane] = true
+
+local function claim_all(lanes)
+    for _, lane in ipairs(lanes) do
+        local id = room > 0 and head_of(lane)
+        if id then
+            local at = (#reply - 1) * 16
+            reply[#reply + 1] = claim(lane, id, string.sub(tokens, at + 1, at + 16))
+            claimed[lane] = true
+        end
     end
-    if room <= 0 then
-        break
-    end
+end
+
+local lately = tonumber(ARGV[5])
+if lately > 0 then
+    claim_all(redis.call('ZRANGE', due, now, string.format('(%.0f', now - ARGV[6]), 'BYSCORE', 'REV', 'LIMIT', 0, lately))
+end
+if most > 0 then
+    claim_all(redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, most))
 end
 
 local soonest = redis.call('ZRANGE', due, 0, #reply - 1, 'WITHSCORES')
