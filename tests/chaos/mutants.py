@@ -73,7 +73,7 @@ MUTANTS = [
         ("server/dispatch/plan.c", "            if (p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))",
          "            if (p->events[i].steps[s].state == STEP_SENT || p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))"),)),
     Mutant("remembered values not erased", ("forgotten",), ("privacy.page", "sqlite", 1, "KILL", 1), (
-        ("server/store/sqlite/sqlite_erase.c", "            db_run(db, ERASE_VALUE,", "            if (e->n == 0)\n                db_run(db, ERASE_VALUE,"),)),
+        ("server/store/sqlite/sqlite_erase.c", "            erase_key(db,", "            if (e->n == 0)\n                erase_key(db,"),)),
     Mutant("queue moved past one without an answer", ("lost",), ("wait.answered", "sqlite", 1, "KILL", 1), (
         ("server/dispatch/dispatch_wait.c", "        *ret_count = count;\n", "        *ret_count = count - 1;\n"),)),
 ]
