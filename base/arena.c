@@ -57,6 +57,10 @@ static bool fits(const struct arena *a, size_t n, size_t limit) {
     return n <= limit && a->used <= limit - n;
 }
 
+static size_t rounded(size_t n) {
+    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 // take: n bytes that nobody else has, not zeroed.
 static void *take(struct arena *a, size_t n) {
     if (!fits(a, n, a->limit)) {
@@ -64,7 +68,7 @@ static void *take(struct arena *a, size_t n) {
         if (!fits(a, n, a->limit + SPARE_BYTES))
             die(n);
     }
-    n = (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    n = rounded(n);
     if (!a->now || a->now->size - a->now->used < n)
         add_block(a, n);
     void *p = a->now->bytes + a->now->used;
@@ -75,6 +79,14 @@ static void *take(struct arena *a, size_t n) {
 
 void *arena_alloc(struct arena *a, size_t n) {
     return memset(take(a, n), 0, n);
+}
+
+void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep) {
+    size_t less = rounded(had) - rounded(keep);
+    if (keep > had || (const char *)last + rounded(had) != a->now->bytes + a->now->used)
+        return;
+    a->now->used -= less;
+    a->used -= less;
 }
 
 char *arena_cstr(struct arena *a, struct sv s) {

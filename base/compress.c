@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 enum { LEVEL = 1 };  // higher levels cost much time for few bytes on JSON
+enum { SMALL = 1024, LEVEL_SMALL = -1 };  // of what is small the tables of an entropy coder cost more than they save
 
 // ---- contexts
 
@@ -64,11 +65,12 @@ struct sv compress(struct arena *a, struct sv plain) {
     size_t room = ZSTD_compressBound(plain.n);
     char *out = arena_alloc(a, room);
     ZSTD_CCtx *packer = packer_take();
-    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, LEVEL);
+    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, plain.n < SMALL ? LEVEL_SMALL : LEVEL);
     if (ZSTD_isError(n))  // with enough room only memory can be missing
         die(ZSTD_getErrorName(n));
     if (!pool_keep(&packers, packer))
         ZSTD_freeCCtx(packer);
+    arena_shrink(a, out, room, n);
     return (struct sv){out, n};
 }
 

@@ -44,7 +44,8 @@ static struct sv rest(const struct parser *p) {
 }
 
 static void skip_space(struct parser *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
+    static const bool is_space[256] = {[' '] = true, ['\n'] = true, ['\r'] = true, ['\t'] = true};
+    while (p->at < p->end && is_space[(unsigned char)*p->at])
         p->at++;
 }
 

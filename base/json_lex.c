@@ -4,24 +4,34 @@
 #include <endian.h>
 #include <string.h>
 
-// specials: the top bit of the first of eight bytes that is a control character, a quote, a backslash or not ASCII; perhaps that of
-// others behind it; 0 when there is none.
-static uint64_t specials(const char *eight) {
-    const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
-    uint64_t x;
-    memcpy(&x, eight, sizeof x);
-    x = le64toh(x);
-    uint64_t quote = x ^ (ones * '"'), backslash = x ^ (ones * '\\');
-    // (v - n) & ~v has the top bit of each byte that is below n, and perhaps of bytes after such a one.
-    return (x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
+typedef signed char sixteen __attribute__((vector_size(16)));  // any machine's vector unit, or none
+
+// plain_begin: how many of the sixteen come before the first that is special. What is not ASCII is negative; a comparison sets all bits
+// of a byte where it is so.
+static size_t plain_begin(sixteen c) {
+    uint64_t special[2];
+    c = (c < 0x20) | (c == '"') | (c == '\\');
+    memcpy(special, &c, sizeof special);
+    if (special[0])
+        return (size_t)__builtin_ctzll(le64toh(special[0])) / 8;
+    return special[1] ? 8 + (size_t)__builtin_ctzll(le64toh(special[1])) / 8 : sizeof c;
 }
 
 size_t plain_length(struct sv s) {
-    size_t n = 0;
-    for (; s.n - n >= 8; n += 8) {
-        uint64_t found = specials(s.p + n);
-        if (found)
-            return n + (size_t)__builtin_ctzll(found) / 8;
+    size_t n = 0, plain = sizeof(sixteen);
+    while (s.n - n >= sizeof(sixteen) && plain == sizeof(sixteen)) {
+        sixteen c;
+        memcpy(&c, s.p + n, sizeof c);
+        n += plain = plain_begin(c);
+    }
+    if (plain < sizeof(sixteen))
+        return n;
+    if (s.n - n >= 8) {
+        sixteen c = {0};
+        memcpy(&c, s.p + n, 8);
+        n += plain = plain_begin(c);
+        if (plain < 8)
+            return n;
     }
     while (n < s.n && (unsigned char)s.p[n] >= 0x20 && (unsigned char)s.p[n] < 0x80 && s.p[n] != '"' && s.p[n] != '\\')
         n++;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DUE_EVERY_MS SECONDS_MS(10)
 #define MESSAGE_MOST 2000
 #define ESCAPED_MOST (MESSAGE_MOST * 4)  // \xNN is the longest escape of a byte
 
@@ -58,6 +59,12 @@ static void write_line(const char *line, size_t n) {
         line += done;
         n -= (size_t)done;
     }
+}
+
+bool log_due(int64_t *last_ms) {
+    int64_t now_ms = clock_mono_ms(), last = __atomic_load_n(last_ms, __ATOMIC_RELAXED);
+    return (last == 0 || now_ms - last >= DUE_EVERY_MS) &&
+           __atomic_compare_exchange_n(last_ms, &last, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void log_line(enum log_level level, const char *fmt, ...) {

@@ -11,6 +11,10 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level least);  // at start only, before there are threads
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);  // control characters are escaped
 
+// log_due: whether a line that would come many times a second is to be written now: once in ten seconds. last_ms: the caller's, shared by
+// its threads, begins as 0.
+bool log_due(int64_t *last_ms);
+
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)

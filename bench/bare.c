@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
     sigprocmask(SIG_BLOCK, &signals, NULL);
     const char *options[] = {
         "listening_ports", argv[1], "num_threads", argv[2], "request_timeout_ms", "5000", "enable_keep_alive", keep_alive ? "yes" : "no",
-        "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "1024", "max_request_size", "16384", "linger_timeout_ms", "2000",
+        "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "1024", "max_request_size", "16384",
         "decode_url", "no", NULL,
     };
     const struct mg_callbacks callbacks = {.begin_request = begin_request};

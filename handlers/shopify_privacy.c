@@ -21,11 +21,11 @@ static struct privacy_request *request_of(struct arena *a, const struct shop *sh
     struct privacy_request *r = ARENA_NEW(a, struct privacy_request);
     r->kind = kind;
     if (!is_form(body, members)) {
-        ret->undecodable = SV("body has not the form of this topic");
+        *ret = (struct decoded){.undecodable = SV("body has not the form of this topic")};
         return r;
     }
     if (sv_present(shop->domain) && !sv_eq_nocase(shop->domain, json_str(body, "shop_domain"))) {
-        ret->undecodable = SV("body is about another shop");
+        *ret = (struct decoded){.undecodable = SV("body is about another shop")};
         return r;
     }
     ret->privacy = r;
@@ -44,10 +44,8 @@ static void customer(struct arena *a, const struct shop *shop, const struct json
     r->customer_id = decimal_id(json_str(body, "customer.id"));
     r->email = normal_email(a, json_str(body, "customer.email"));
     r->phone = normal_phone(a, json_str(body, "customer.phone"), SV_NONE);
-    if (ret->privacy && !r->customer_id.p && !r->email.p && !r->phone.p) {
-        ret->privacy = NULL;
-        ret->undecodable = SV("body names no customer");
-    }
+    if (ret->privacy && !r->customer_id.p && !r->email.p && !r->phone.p)
+        *ret = (struct decoded){.undecodable = SV("body names no customer")};
 }
 
 void customer_data_requested(struct arena *a, const struct shop *shop, const struct topic *topic, const struct json *body, struct decoded *ret) {

@@ -33,6 +33,7 @@ struct scan {
     struct arena *arena;
     const struct identity_field *fields;
     size_t field_count, depths[FIELDS_MAX];
+    unsigned any_depth;           // a bit for each of them
     struct sv found[FIELDS_MAX];  // per field, the first one that says something
 };
 
@@ -64,7 +65,7 @@ static struct sv plain(struct arena *a, const struct json_scalar *s) {
 
 static void see(void *ctx, const struct json_scalar *s) {
     struct scan *scan = ctx;
-    if (s->type != JSON_STRING && s->type != JSON_NUMBER)
+    if (!(scan->any_depth >> s->depth & 1) || (s->type != JSON_STRING && s->type != JSON_NUMBER))
         return;
     for (size_t i = 0; i < scan->field_count; i++) {
         if (scan->depths[i] != s->depth || scan->found[i].p || !leads_to(s, scan->fields[i].path))
@@ -83,8 +84,10 @@ static bool listed(const struct identity *v, size_t n, const char *kind, struct 
 
 enum rc source_scan(struct arena *a, const struct topic *topic, struct sv body, struct identity *ret, size_t *ret_count, struct err *e) {
     struct scan scan = {.arena = a, .fields = topic ? topic->identity : NULL};
-    for (; scan.fields && scan.field_count < FIELDS_MAX && scan.fields[scan.field_count].path; scan.field_count++)
+    for (; scan.fields && scan.field_count < FIELDS_MAX && scan.fields[scan.field_count].path; scan.field_count++) {
         scan.depths[scan.field_count] = depth_of(scan.fields[scan.field_count].path);
+        scan.any_depth |= 1U << scan.depths[scan.field_count];
+    }
     *ret_count = 0;
     enum json_type top;
     enum rc rc = json_scan(body, see, &scan, &top, e);

@@ -3,9 +3,12 @@
 #ifndef MAPPING_CLICK_H
 #define MAPPING_CLICK_H
 
+#include "base/clock.h"
 #include "mapping/event.h"
 
 #define LANDING_SITE "landing_site"  // in origins.fbc: made of the page that the visit began with
+
+#define CLICK_LIFETIME_MS DAYS_MS(90)  // of Meta's cookies
 
 struct click {
     struct sv id;

@@ -3,7 +3,10 @@
 #ifndef MAPPING_SCHEDULE_H
 #define MAPPING_SCHEDULE_H
 
+#include "base/clock.h"
 #include "mapping/event.h"
+
+#define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 struct schedule {
     struct sv every, unit;   // between two orders: "2", "week"

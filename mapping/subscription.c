@@ -2,6 +2,14 @@
 
 #include "mapping/klaviyo/klaviyo.h"
 
+struct sv subscription_key(struct arena *a, const struct event *e, const struct shop *shop) {
+    struct identifiers ids = klaviyo_identifiers(a, &e->user);
+    bool by_sms = subscription_by_sms(e);
+    if (!shop->klaviyo.configured || !sv_present(shop->klaviyo.list_id))
+        return SV_NONE;
+    return arena_fmt(a, "list:" SV_FMT ":%s:" SV_FMT, SV_ARG(shop->klaviyo.list_id), by_sms ? "sms" : "email", SV_ARG(by_sms ? ids.phone : ids.email));
+}
+
 bool subscription_by_sms(const struct event *e) {
     return sv_is(event_property_text(e, "channel"), "sms");
 }

@@ -17,7 +17,6 @@
 #define TOPIC_MOST 100
 #define PIN_KEY SV("recharge_pinned")
 #define PIN_LIFETIME_MS DAYS_MS(3650)
-#define COMPLAIN_EVERY_MS SECONDS_MS(10)
 #define ANSWER_LIMIT ((size_t)16 << 20)
 
 enum result {
@@ -162,9 +161,7 @@ static void set_mark(struct ingest *in, const struct shop *shop, enum knowledge 
 
 // The store fails for many requests at once; one line says it.
 static enum result store_failed(struct ingest *in, const struct err *e) {
-    int64_t now_ms = clock_mono_ms(), last_ms = __atomic_load_n(&in->complained_ms, __ATOMIC_RELAXED);
-    if ((last_ms == 0 || now_ms - last_ms >= COMPLAIN_EVERY_MS) &&
-        __atomic_compare_exchange_n(&in->complained_ms, &last_ms, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    if (log_due(&in->complained_ms))
         log_error("webhooks are answered 503: %s", e->text);
     return REJECTED_STORE;
 }

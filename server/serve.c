@@ -26,7 +26,9 @@
 #ifndef PURGE_EVERY_S
 #define PURGE_EVERY_S 10
 #endif
+#ifndef STOP_GRACE_MS
 #define STOP_GRACE_MS 10000
+#endif
 #define FILES_WANTED 8192
 
 struct service {

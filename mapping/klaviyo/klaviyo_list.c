@@ -30,12 +30,6 @@ static bool applies(struct arena *a, const struct event *e, const struct shop *s
     return false;
 }
 
-static struct sv changes(struct arena *a, const struct event *e, const struct shop *shop) {
-    struct identifiers ids = klaviyo_identifiers(a, &e->user);
-    bool by_sms = subscription_by_sms(e);
-    return arena_fmt(a, "list:" SV_FMT ":%s:" SV_FMT, SV_ARG(shop->klaviyo.list_id), by_sms ? "sms" : "email", SV_ARG(by_sms ? ids.phone : ids.email));
-}
-
 // Klaviyo: consented_at goes with historical_import only, which sends no confirmation and starts no flow of the list: right for a
 // consent that is old news, and for one that was confirmed elsewhere.
 static bool is_history(const struct event *e, const struct shop *shop, int64_t now_ms) {
@@ -140,7 +134,7 @@ static void address(struct arena *a, const struct shop *shop, const struct draft
 const struct destination destination_klaviyo_list = {
     .name = "klaviyo.list",
     .account = "klaviyo",
-    .changes = changes,
+    .changes = subscription_key,
     .allowed = allowed,
     .applies = applies,
     .draft = draft,

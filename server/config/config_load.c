@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MEMORY = 16 << 20 };
+enum { CONFIG_MEMORY = 128 << 20 };
 
 // ---- readers of what only one key has
 

@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMPLAIN_EVERY_MS SECONDS_MS(10)
-
 struct context_in {
     struct config_slot *config;
     struct context_keep *keep;
@@ -109,9 +107,7 @@ static bool is_accepted_type(struct headers headers) {
 
 // The store fails for many requests at once; one line says it.
 static enum result store_failed(struct context_in *in, const struct err *e) {
-    int64_t now_ms = clock_mono_ms(), last_ms = __atomic_load_n(&in->complained_ms, __ATOMIC_RELAXED);
-    if ((last_ms == 0 || now_ms - last_ms >= COMPLAIN_EVERY_MS) &&
-        __atomic_compare_exchange_n(&in->complained_ms, &last_ms, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    if (log_due(&in->complained_ms))
         log_error("contexts are answered 503: %s", e->text);
     return REJECTED_STORE;
 }

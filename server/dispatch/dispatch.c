@@ -26,6 +26,8 @@ void dispatch_change(struct task *t, struct change c) {
     c.job = &t->job;
     b->tasks[b->n] = t;
     b->changes[b->n++] = c;
+    if (c.kind == CHANGE_FINISH || c.kind == CHANGE_ASIDE)
+        t->dispatch->claim_at_ms = 0;  // the lane goes on: its next one is claimed in the same round
 }
 
 void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(struct task *t)) {
@@ -51,7 +53,6 @@ void dispatch_ended(struct task *t) {
     *t = (struct task){.dispatch = d, .arena = arena, .next = d->free};
     d->free = t;
     d->active--;
-    d->claim_at_ms = 0;  // a place is free, and the lane may have more
 }
 
 void dispatch_begin(struct dispatch *d, const struct job *job, int64_t lease_from_ms) {
@@ -202,7 +203,8 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     arena_init(&d->arena, PERMIT_BYTES_MOST);
     d->tasks = calloc(config->in_flight, sizeof *d->tasks);
     for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
-        d->tasks[i] = (struct task){.dispatch = d, .next = d->free};
+        d->tasks[i].dispatch = d;
+        d->tasks[i].next = d->free;  // all else stays untouched: 4 MB that are used only in a crowd
         keep_init(&d->tasks[i]);
         d->free = &d->tasks[i];
     }

@@ -1,6 +1,7 @@
 // dispatch.h: takes jobs out of the store, lane by lane, and brings each to every destination in order.
-// One thread, one HTTP client, many lanes in flight, one request in flight per lane. Nothing is sent on the strength of something
-// that the store does not have yet: a plan is recorded before its first request, Meta's outcome before Klaviyo's request.
+// One thread, and one beside it that talks to the store; one HTTP client, many lanes in flight, one request in flight per lane. Nothing is
+// sent on the strength of something that the store does not have yet: a plan is recorded before its first request, Meta's outcome before
+// Klaviyo's request.
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 

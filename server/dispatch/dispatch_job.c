@@ -391,6 +391,7 @@ static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
     t->mark_count = 0;
     t->waiting.count = 0;
     if (t->decoded.restocked || t->decoded.privacy) {
+        FAILPOINT("part.recorded");
         begin_plan(t);
         return;
     }

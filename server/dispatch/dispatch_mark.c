@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "mapping/click.h"
 #include "mapping/normalise.h"
+#include "mapping/schedule.h"
+#include "mapping/subscription.h"
 #include "server/dispatch/recall.h"
 
 #include <stdio.h>
@@ -23,9 +25,6 @@
 #define SENT_LIFETIME_MS DAYS_MS(400)
 #define FIRST_PURCHASE_LIFETIME_MS DAYS_MS(3650)
 #define NEWEST_LIFETIME_MS DAYS_MS(400)
-#define CLICK_LIFETIME_MS DAYS_MS(90)    // of Meta's cookies
-#define SUBSCRIBED_LATELY_MS MINUTES_MS(30)  // Klaviyo: one subscription of a profile in so long
-#define SCHEDULE_LIFETIME_MS DAYS_MS(800)  // a year's cadence, and one order skipped
 
 // changes_mark: goes with the next change.
 static void changes_mark(struct task *t, struct mark mark) {
@@ -240,8 +239,7 @@ static bool is_subscribed(const struct decoded *d, const struct lookup *list, co
 }
 
 static bool is_sign_up(const struct task *t) {
-    bool lists = t->shop->klaviyo.configured && sv_present(t->shop->klaviyo.list_id);
-    return lists && t->decoded.supersedes_key.p && t->decoded.count == 1 && t->decoded.events[0].name == EVENT_SIGN_UP;
+    return t->decoded.supersedes_key.p && t->decoded.count == 1 && t->decoded.events[0].name == EVENT_SIGN_UP;
 }
 
 // The newest state, a subscription's schedule, a click, a subscription to the list, then the names of each event's buyer.
@@ -259,7 +257,7 @@ struct lookup *marks_wanted(struct task *t, size_t *ret_count) {
     for (size_t i = 0; i < t->decoded.count && !asked[CLICK].key.p; i++)
         asked[CLICK].key = click_key(&t->arena, &t->decoded.events[i]);
     if (is_sign_up(t))
-        asked[LISTED].key = destination_klaviyo_list.changes(&t->arena, &t->decoded.events[0], t->shop);
+        asked[LISTED].key = subscription_key(&t->arena, &t->decoded.events[0], t->shop);
     for (size_t i = 0; i < t->decoded.count; i++)
         buyer_keys(t, &t->decoded.events[i], &asked[BUYERS + i * BUYER_NAMES]);
     *ret_count = n;

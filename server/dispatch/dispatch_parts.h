@@ -77,6 +77,7 @@ struct shop_work {
 // A claimed job on its way. Its memory is used again for the next one.
 struct task {
     struct dispatch *dispatch;
+    struct task *next;           // free ones
     struct arena arena;          // large until its plan is recorded, then small
     struct arena small;          // meanwhile
     bool is_large;
@@ -116,7 +117,6 @@ struct task {
         bool done;               // ... to the end
         size_t jobs, pending, values;  // found, since the claim
     } privacy;
-    struct task *next;           // free ones
 };
 
 struct batch {
@@ -124,9 +124,6 @@ struct batch {
     struct task **tasks;
     size_t n;
 };
-
-// How far a round got.
-enum round_done { ROUND_BEGUN, ROUND_COMMITTED, ROUND_TOLD };
 
 // Between round_begin and round_end it belongs to its thread.
 struct round {
@@ -137,18 +134,11 @@ struct round {
     struct http_client *http;    // to be woken when it ended
     struct arena arena;
     int64_t begun_ms;            // monotonic
-    struct change *changes;      // those of dispatch.sent
+    struct store_round wanted;   // the changes of dispatch.sent, the questions of the tasks in dispatch.telling, a claim
+    size_t task_count;           // of those
     struct sv *wakes;            // shops
-    struct lookup *asked;        // of the tasks in dispatch.telling
-    struct claim *claims;
-    size_t change_count, wake_count, asked_count, task_count, claim_count;
-    // out
-    enum round_done done;
-    enum rc rc;                  // of the first that failed; what comes after it was not tried
-    struct err err;
-    struct job *jobs;
-    size_t job_count;
-    int64_t next_due_ms;
+    size_t wake_count;
+    enum rc woken;               // out
 };
 
 struct dispatch {

@@ -4,6 +4,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "handlers/privacy.h"
 #include "mapping/context.h"
@@ -77,6 +78,7 @@ static enum rc turn_page(struct task *t, struct err *e) {
     struct sv next = SV_NONE;
     arena_init(&a, PAGE_MEMORY);
     enum rc rc = look_through(t, &a, &next, e);
+    FAILPOINT("privacy.page");
     if (rc == RC_OK) {
         t->privacy.after = next.p ? arena_dup(&t->arena, next) : SV_NONE;
         t->privacy.done = !next.p && t->privacy.phase == KEPT_VALUES;
@@ -104,11 +106,13 @@ static void finish(struct task *t) {
         put_off(t, RETRY_MS, false);
         return;
     }
+    FAILPOINT("privacy.own");
     task_finish(t, JOB_DONE, reason);
 }
 
 static void answered(void *ctx, const struct answer *answer) {
     struct task *t = ctx;
+    FAILPOINT("privacy.deletion");
     struct outcome o = klaviyo_deletion_outcome(&t->arena, answer, clock_wall_ms());
     t->sending = false;
     metrics_step(t->dispatch->given.metrics, t->shop->name, "klaviyo.deletion", o.kind == OUTCOME_SENT ? "sent" : o.kind == OUTCOME_REJECT ? "failed" : "retried");

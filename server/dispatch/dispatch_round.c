@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define ROUND_BYTES_MOST ((size_t)1 << 30)
-#define CLAIM_MOST 64             // jobs in one claim: those that wait to be planned are in memory as a whole
+#define CLAIM_MOST 32             // jobs in one claim: those that wait to be planned are in memory as a whole
 #define IDLE_MS 1000              // how long work that only another process knows of may wait
 #define IDLE_SHARED_MS 100        // ... where several processes share a store
 #define EMPTY_CLAIM_MS 5
@@ -20,21 +20,10 @@
 // ---- on its thread
 
 static void work(struct round *r) {
-    struct store *store = r->store;
-    r->done = ROUND_BEGUN;
-    r->rc = store_commit(store, r->changes, r->change_count, &r->err);
-    if (r->rc != RC_OK)
-        return;
-    r->done = ROUND_COMMITTED;
-    for (size_t i = 0; i < r->wake_count && r->rc == RC_OK; i++)  // after the changes, so that lanes which were put back by them are woken too
-        r->rc = store_wake(store, r->wakes[i], &r->err);
-    if (r->rc == RC_OK)
-        r->rc = store_look_up(store, &r->arena, r->asked, r->asked_count, &r->err);
-    if (r->rc != RC_OK)
-        return;
-    r->done = ROUND_TOLD;
-    if (r->claim_count > 0)
-        r->rc = store_claim(store, &r->arena, r->claims, r->claim_count, LEASE_MS, &r->jobs, &r->job_count, &r->next_due_ms, &r->err);
+    store_round(r->store, &r->arena, &r->wanted);
+    r->woken = r->wanted.committed;
+    for (size_t i = 0; i < r->wake_count && r->woken == RC_OK; i++)  // after the changes, so that lanes which were put back by them are woken too
+        r->woken = store_wake(r->store, r->wakes[i], &r->wanted.err);
 }
 
 static void *run(void *ctx) {
@@ -61,19 +50,18 @@ static void take_questions(struct dispatch *d, struct round *r) {
     d->asking_count = 0;
     for (size_t i = 0; i < r->task_count; i++)
         n += asking[i]->asked_count;
-    r->asked = ARENA_ARRAY(&r->arena, struct lookup, n);
-    r->asked_count = 0;
+    r->wanted.asked = ARENA_ARRAY(&r->arena, struct lookup, n);
     for (size_t i = 0; i < r->task_count; i++)
         for (size_t k = 0; k < asking[i]->asked_count; k++)
-            r->asked[r->asked_count++] = asking[i]->asked[k];
+            r->wanted.asked[r->wanted.asked_count++] = asking[i]->asked[k];
 }
 
 static void take_changes(struct dispatch *d, struct round *r) {
     struct batch batch = d->queued;
     d->queued = d->sent;
     d->sent = batch;
-    r->changes = batch.changes;
-    r->change_count = batch.n;
+    r->wanted.changes = batch.changes;
+    r->wanted.change_count = batch.n;
 }
 
 static void take_wakes(struct dispatch *d, struct round *r) {
@@ -91,17 +79,30 @@ static int64_t idle_ms(const struct dispatch *d) {
     return sv_starts(d->config->store, SV("redis")) ? IDLE_SHARED_MS : IDLE_MS;
 }
 
-static bool may_claim(const struct dispatch *d) {
-    return d->config && !dispatch_stopping(d) && d->active < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms;
+// finished: tasks that end with this batch, whatever others did meanwhile.
+static size_t finished(const struct batch *b) {
+    size_t n = 0;
+    for (size_t i = 0; i < b->n; i++)
+        n += b->changes[i].kind == CHANGE_FINISH && b->changes[i].mark_count == 0;
+    return n;
+}
+
+static bool may_claim(const struct dispatch *d, size_t leaving) {
+    return d->config && !dispatch_stopping(d) && d->active - leaving < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms;
 }
 
 static void take_claims(struct dispatch *d, struct round *r) {
-    r->claim_count = 0;
-    if (!may_claim(d))
+    size_t leaving = finished(&d->sent);
+    if (!may_claim(d, leaving))
         return;
-    r->claim_count = shops_share(d);
-    r->claims = ARENA_ARRAY(&r->arena, struct claim, r->claim_count);
-    memcpy(r->claims, d->claims, r->claim_count * sizeof *r->claims);
+    d->active -= leaving;  // they make room for what is claimed
+    size_t n = shops_share(d);
+    d->active += leaving;
+    struct claim *claims = ARENA_ARRAY(&r->arena, struct claim, n);
+    memcpy(claims, d->claims, n * sizeof *claims);
+    r->wanted.claims = claims;
+    r->wanted.claim_count = n;
+    r->wanted.lease_ms = LEASE_MS;
     d->claim_at_ms = r->begun_ms + idle_ms(d);
 }
 
@@ -119,14 +120,15 @@ static bool gather(struct dispatch *d) {
     struct round *r = &d->round;
     r->store = d->given.store;
     r->begun_ms = clock_mono_ms();
+    r->wanted = (struct store_round){0};
     take_changes(d, r);
     take_wakes(d, r);
     take_questions(d, r);
     take_claims(d, r);
     batch_reached(&d->sent, "before");
-    if (r->claim_count > 0)
+    if (r->wanted.claim_count > 0)
         FAILPOINT("claim.before");
-    return r->change_count + r->wake_count + r->task_count + r->claim_count > 0;
+    return r->wanted.change_count + r->wake_count + r->task_count + r->wanted.claim_count > 0;
 }
 
 // ---- what came of it
@@ -152,15 +154,29 @@ static void wake_again(struct dispatch *d) {
         d->shops[i]->wake |= d->shops[i]->waking;
 }
 
+// by_age: not only what became due lately was claimed.
+static bool by_age(const struct round *r) {
+    for (size_t i = 0; i < r->wanted.claim_count; i++)
+        if (r->wanted.claims[i].max > 0)
+            return true;
+    return false;
+}
+
 static void confirm(struct dispatch *d, const struct round *r) {
     batch_reached(&d->sent, "after");
-    for (size_t i = 0; i < d->sent.n; i++)
-        task_confirmed(d->sent.tasks[i], &d->sent.changes[i], r->begun_ms);
+    bool was_full = d->active == d->given.in_flight;
+    for (size_t i = 0; i < d->sent.n; i++) {
+        const struct change *c = &d->sent.changes[i];
+        bool claimed_too = (c->kind == CHANGE_FINISH || c->kind == CHANGE_ASIDE) && by_age(r) && !was_full;
+        task_confirmed(d->sent.tasks[i], c, r->begun_ms);
+        if (c->kind != CHANGE_RECORD && !claimed_too)
+            d->claim_at_ms = 0;  // a place is free, and the lane may have more
+    }
     d->sent.n = 0;
 }
 
 static void tell(struct dispatch *d, const struct round *r) {
-    const struct lookup *answer = r->asked;
+    const struct lookup *answer = r->wanted.asked;
     for (size_t i = 0; i < r->task_count; i++) {
         struct task *t = d->telling[i];
         void (*go_on)(struct task *t) = t->told;
@@ -169,56 +185,53 @@ static void tell(struct dispatch *d, const struct round *r) {
         t->told = NULL;
         go_on(t);
     }
-    if (r->wake_count > 0)
-        d->claim_at_ms = 0;
-}
-
-static bool by_age(const struct round *r) {
-    for (size_t i = 0; i < r->claim_count; i++)
-        if (r->claims[i].max > 0)
-            return true;
-    return false;
 }
 
 static void begin(struct dispatch *d, const struct round *r) {
-    for (size_t i = 0; i < r->job_count; i++) {
+    for (size_t i = 0; i < r->wanted.job_count; i++) {
         FAILPOINT("claim.after");
-        dispatch_begin(d, &r->jobs[i], r->begun_ms);
+        dispatch_begin(d, &r->wanted.jobs[i], r->begun_ms);
     }
-    shops_claimed(d, r->claim_count);
+    shops_claimed(d, r->wanted.claim_count);
     d->claim_most = d->current_count > CLAIM_MOST ? d->current_count : CLAIM_MOST;  // no shop is left out
-    if (!by_age(r) && r->job_count == 0)
+    if (!by_age(r) && r->wanted.job_count == 0)
         return;  // the window is full, but for what comes; whoever brings that wakes us
-    int64_t idle = idle_ms(d), least = r->job_count == 0 ? EMPTY_CLAIM_MS : 0;
-    int64_t wait = r->next_due_ms < least ? least : r->next_due_ms > idle ? idle : r->next_due_ms;
+    int64_t idle = idle_ms(d), least = r->wanted.job_count == 0 ? EMPTY_CLAIM_MS : 0;
+    int64_t due_ms = r->wanted.next_due_ms, wait = due_ms < least ? least : due_ms > idle ? idle : due_ms;
     if (r->begun_ms + wait < d->claim_at_ms)
         d->claim_at_ms = r->begun_ms + wait;
 }
 
 static void put_off_claim(struct dispatch *d, const struct round *r) {
-    if (r->rc == RC_TOO_LARGE)
+    if (r->wanted.claimed == RC_TOO_LARGE)
         d->claim_most = d->claim_most / 4 + 1;
     d->claim_at_ms = d->retry_at_ms;
 }
 
+static enum rc first_of(enum rc a, enum rc b) {
+    return a != RC_OK ? a : b;
+}
+
 static void spread(struct dispatch *d) {
     struct round *r = &d->round;
-    bool works = store_answered(d, r->rc, &r->err);
-    if (r->done >= ROUND_COMMITTED)
+    const struct store_round *w = &r->wanted;
+    store_answered(d, first_of(first_of(w->committed, w->told), first_of(w->claimed, r->woken)), &w->err);
+    if (w->committed == RC_OK)
         confirm(d, r);
     else
         change_again(d);
-    if (r->done >= ROUND_TOLD) {
+    if (w->told == RC_OK)
         tell(d, r);
-    } else {
+    else
         ask_again(d, r);
-        wake_again(d);
-    }
-    if (r->claim_count > 0 && works)
+    if (w->claim_count > 0 && w->claimed == RC_OK)
         begin(d, r);
-    else if (r->claim_count > 0)
+    else if (w->claim_count > 0)
         put_off_claim(d, r);
-    r->job_count = 0;
+    if (r->woken != RC_OK)
+        wake_again(d);
+    else if (r->wake_count > 0)
+        d->claim_at_ms = 0;
     arena_reset(&r->arena);
 }
 

@@ -90,17 +90,23 @@ static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
     return left;
 }
 
-// share_lately: half of each claim of a shop that has more than it gets is for what became due lately.
+// share_lately: as many again of what became due lately, of shops that have more than they get.
 static void share_lately(struct dispatch *d, size_t n) {
     size_t window = d->given.in_flight - d->given.in_flight / 8, room = window > d->active ? window - d->active : 0;
+    size_t free = d->given.in_flight - d->active;
     for (size_t i = 0; i < n; i++) {
         struct claim *c = &d->claims[i];
         struct shop_work *w = shops_find(d, c->shop);
         if (w->wants_more) {
-            c->lately = (c->max + 1) / 2;
-            w->asked = c->max = least(c->max - c->lately, room);
+            c->lately = c->max;
+            w->asked = c->max = least(c->max, room);
         }
         room -= least(c->max, room);
+        free -= least(c->max, free);
+    }
+    for (size_t i = 0; i < n; i++) {
+        d->claims[i].lately = least(d->claims[i].lately, free);
+        free -= d->claims[i].lately;
     }
 }
 

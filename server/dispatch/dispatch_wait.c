@@ -8,6 +8,7 @@
 #include "server/dispatch/dispatch_parts.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "server/delivery.h"
 
 #define QUEUE_MOST 10000
@@ -83,6 +84,7 @@ void wait_join(struct task *t) {
             q.first = q.end - QUEUE_MOST;
         t->waiting.marks[i] = queue_mark(t, &q);
     }
+    FAILPOINT("wait.joins");
 }
 
 // The queues are those of the store: a request that is only on its way there is not to be had yet.
@@ -122,6 +124,7 @@ enum rc wait_answer(struct task *t, struct err *e) {
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         t->waiting.answered += accepted[i] == ACCEPTED_NEW;
     t->waiting.count = rc == RC_OK;
+    FAILPOINT("wait.answered");
     t->dispatch->claim_at_ms = 0;  // there is work that nobody has been woken for
     return rc;
 }

@@ -19,6 +19,8 @@
 #define ANSWER_HEADER_BYTES_MOST ((size_t)32 << 10)
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
+#define CALL_BYTES_FIRST ((size_t)6 << 10)  // most requests, and what is kept of their answers
+#define READ_BYTES 4096L         // curl's own buffer, of each call; answers are small
 #define IDLE_CALLS_MOST 1024
 
 struct http_call {
@@ -122,6 +124,7 @@ enum rc http_client_new(struct http_client **ret, struct err *e) {
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, watch_timer);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CALLS_MOST);  // else four for each call that is open, and after a burst most are closed
     c->answer_most = ANSWER_BODY_MOST;
     *ret = c;
     return RC_OK;
@@ -188,6 +191,7 @@ static bool set_options(struct http_call *call) {
     bad |= curl_easy_setopt(h, CURLOPT_PROXY, "");
     bad |= curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     bad |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    bad |= curl_easy_setopt(h, CURLOPT_BUFFERSIZE, READ_BYTES);
     bad |= curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     bad |= curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, 60L);
     bad |= curl_easy_setopt(h, CURLOPT_MAXLIFETIME_CONN, 600L);
@@ -211,7 +215,7 @@ static struct http_call *call_new(struct http_client *c) {
     call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    arena_init(&call->arena, CALL_BYTES_MOST);
+    arena_init_first(&call->arena, CALL_BYTES_MOST, CALL_BYTES_FIRST);
     buf_init(&call->body, c->answer_most);
     call->most = c->answer_most;
     call->easy = curl_easy_init();

@@ -7,7 +7,7 @@
 #include "server/store/seal_ring.h"
 #include "server/store/store_engine.h"
 
-enum hash_purpose { JOB_ID = 1, DELIVERY_KEY, LANE_KEY, EVENT_KEY, STATE_KEY, MARK_KEY, FINGERPRINT };  // part of what is stored: never renumber
+enum hash_purpose { DELIVERY_KEY = 2, LANE_KEY, EVENT_KEY, STATE_KEY, MARK_KEY, FINGERPRINT };  // part of what is stored: never renumber, 1 is used up
 
 void hash_under(const struct digest *key, enum hash_purpose purpose, struct sv shop, struct sv text, char ret[KEY_LEN + 1]);
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORK_LIMIT ((size_t)1 << 30)     // of the memory one call packs in
 #define UNPACKED_MOST ((size_t)64 << 20) // a body is at most 8 MiB; a plan repeats some of it
 enum { KEYS_MOST = 4, LANE_KEYS_MOST = 8, UPDATES_MOST = 16 };
 
@@ -28,13 +27,13 @@ static const struct row {
 
 // ---- keys
 
-static struct sv hashed(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, struct sv key) {
+struct sv hashed(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, struct sv key) {
     char *out = arena_alloc(a, KEY_LEN + 1);
     hash_under(&s->hash_key, purpose, shop, key, out);
     return (struct sv){out, KEY_LEN};
 }
 
-static const struct sv *hash_all(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, const struct sv *keys, size_t n) {
+const struct sv *hash_all(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, const struct sv *keys, size_t n) {
     struct sv *out = ARENA_ARRAY(a, struct sv, n);
     for (size_t i = 0; i < n; i++)
         out[i] = hashed(s, a, purpose, shop, keys[i]);
@@ -59,19 +58,7 @@ enum rc store_unpack(const struct store *s, struct arena *a, struct sv shop, con
     return rc == RC_OK ? decompress(a, opened, UNPACKED_MOST, io, e) : rc;
 }
 
-static void unpack_job(const struct store *s, struct arena *a, struct job *job) {
-    struct err e = {0};
-    struct sv id = sv_of(job->id);
-    if (!job->body.p)
-        err_set(&e, RC_NOT_FOUND, "the store has no body for this job");
-    else if (store_unpack(s, a, job->shop, "body", id, &job->body, &e) == RC_OK && store_unpack(s, a, job->shop, "plan", id, &job->plan, &e) == RC_OK &&
-             store_unpack(s, a, job->shop, "progress", id, &job->progress, &e) == RC_OK)
-        return;
-    job->unreadable = arena_dup(a, sv_of(e.text));
-    job->body = job->plan = job->progress = SV_NONE;
-}
-
-static struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
+struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
     struct sv key = hashed(s, a, STATE_KEY, shop, r->key);
     return (struct remembered){.key = key, .value = store_pack(s, a, shop, "state", key, r->value), .lifetime_ms = r->lifetime_ms};
 }
@@ -200,11 +187,12 @@ static enum rc check_delivery(const struct delivery *d, struct err *e) {
     return RC_OK;
 }
 
-static struct delivery pack_delivery(const struct store *s, struct arena *a, const struct delivery *d, const char *id) {
+static struct delivery pack_delivery(const struct store *s, struct arena *a, const struct delivery *d) {
+    _Static_assert(JOB_ID_LEN == KEY_LEN, "a job's id is its first key");
     struct delivery packed = *d;
     packed.keys = hash_all(s, a, DELIVERY_KEY, d->shop, d->keys, d->key_count);
     packed.lane_keys = hash_all(s, a, LANE_KEY, d->shop, d->lane_keys, d->lane_key_count);
-    packed.body = store_pack(s, a, d->shop, "body", sv_of(id), d->body.p ? d->body : SV(""));
+    packed.body = store_pack(s, a, d->shop, "body", packed.keys[0], d->body.p ? d->body : SV(""));
     return packed;
 }
 
@@ -219,117 +207,16 @@ enum rc store_accept(struct store *s, const struct delivery *d, size_t n, enum a
     struct delivery *packed = ARENA_ARRAY(&a, struct delivery, n);
     const char **ids = ARENA_ARRAY(&a, const char *, n);
     for (size_t i = 0; i < n; i++) {
-        char *id = arena_alloc(&a, JOB_ID_LEN + 1);
-        hash_under(&s->hash_key, JOB_ID, d[i].shop, d[i].keys[0], id);
-        ids[i] = id;
-        packed[i] = pack_delivery(s, &a, &d[i], id);
+        packed[i] = pack_delivery(s, &a, &d[i]);
+        ids[i] = packed[i].keys[0].p;
     }
     enum rc rc = s->spool ? spool_accept(s->spool, packed, ids, n, ret, e) : s->ops->accept(s->engine, packed, ids, n, ret, e);
     arena_free(&a);
     return rc;
 }
 
-enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
-                    struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e) {
-    struct job *jobs = NULL;
-    size_t count = 0;
-    int64_t next_due_ms = INT64_MAX;
-    enum rc rc = s->ops->claim(s->engine, a, claims, n, lease_ms, &jobs, &count, &next_due_ms, e);
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; i < count; i++)
-        unpack_job(s, a, &jobs[i]);
-    if (!arena_ok(a))  // then nothing that was unpacked can be trusted; the leases end by themselves
-        return err_set(e, RC_TOO_LARGE, "store: the claimed jobs need more memory than they may have; claim fewer at a time");
-    *ret = jobs;
-    *ret_count = count;
-    *ret_next_due_ms = next_due_ms;
-    return RC_OK;
-}
-
-static enum rc check_change(const struct change *c, struct err *e) {
-    if (c->reserve_count > RESERVE_MAX)
-        return err_set(e, RC_INVALID, "store: a change reserves at most %d event ids", RESERVE_MAX);
-    if (c->plan.p && c->progress.p)
-        return err_set(e, RC_INVALID, "store: a new plan has no progress yet");
-    if (c->kind == CHANGE_FINISH && c->state == JOB_PENDING)
-        return err_set(e, RC_INVALID, "store: a finished job cannot be pending");
-    if (c->ledger_count > LEDGER_MAX || (c->ledger_count > 0 && c->kind != CHANGE_FINISH))
-        return err_set(e, RC_INVALID, "store: a finished job leaves at most %d lines in the ledger, any other none", LEDGER_MAX);
-    return RC_OK;
-}
-
-static struct change pack_change(const struct store *s, struct arena *a, const struct change *c) {
-    struct sv shop = c->job->shop;
-    struct change packed = *c;
-    packed.plan = store_pack(s, a, shop, "plan", sv_of(c->job->id), c->plan);
-    packed.progress = store_pack(s, a, shop, "progress", sv_of(c->job->id), c->progress);
-    packed.reserve = hash_all(s, a, EVENT_KEY, shop, c->reserve, c->reserve_count);
-    struct remembered *remember = ARENA_ARRAY(a, struct remembered, c->remember_count);
-    for (size_t i = 0; i < c->remember_count; i++)
-        remember[i] = pack_remembered(s, a, shop, &c->remember[i]);
-    packed.remember = remember;
-    struct mark *marks = ARENA_ARRAY(a, struct mark, c->mark_count);
-    for (size_t i = 0; i < c->mark_count; i++) {
-        marks[i] = c->marks[i];
-        marks[i].key = hashed(s, a, MARK_KEY, shop, c->marks[i].key);
-    }
-    packed.marks = marks;
-    return packed;
-}
-
-enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e) {
-    if (n == 0)
-        return RC_OK;
-    for (size_t i = 0; i < n; i++)
-        if (check_change(&changes[i], e) != RC_OK)
-            return RC_INVALID;
-    struct arena a;
-    arena_init(&a, WORK_LIMIT);
-    struct change *packed = ARENA_ARRAY(&a, struct change, n);
-    for (size_t i = 0; i < n; i++)
-        packed[i] = pack_change(s, &a, &changes[i]);
-    enum rc rc = s->ops->commit(s->engine, packed, n, e);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        changes[i].result = packed[i].result;
-        memcpy(changes[i].taken, packed[i].taken, sizeof changes[i].taken);
-    }
-    arena_free(&a);
-    return rc;
-}
-
 enum rc store_wake(struct store *s, struct sv shop, struct err *e) {
     return s->ops->wake(s->engine, shop, e);
-}
-
-// pack_lookups leaves out what is not asked; ret_at[i] is where the i-th of them stands in asked.
-static size_t pack_lookups(const struct store *s, struct arena *a, const struct lookup *asked, size_t n, struct lookup *packed, size_t *ret_at) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!asked[i].key.p)
-            continue;
-        struct sv key = hashed(s, a, asked[i].mark ? MARK_KEY : STATE_KEY, asked[i].shop, asked[i].key);
-        packed[count] = (struct lookup){.shop = asked[i].shop, .key = key, .mark = asked[i].mark};
-        ret_at[count++] = i;
-    }
-    return count;
-}
-
-enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e) {
-    struct lookup *packed = ARENA_ARRAY(a, struct lookup, n);
-    size_t *at = ARENA_ARRAY(a, size_t, n), count = pack_lookups(s, a, asked, n, packed, at);
-    enum rc rc = count > 0 ? s->ops->look_up(s->engine, a, packed, count, e) : RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < count; i++) {
-        struct err damage = {0};
-        struct lookup *one = &asked[at[i]];
-        one->ret = packed[i].ret;
-        one->unreadable = SV_NONE;
-        if (one->mark || store_unpack(s, a, one->shop, "state", packed[i].key, &one->ret, &damage) == RC_OK)
-            continue;
-        one->ret = SV_NONE;
-        one->unreadable = arena_dup(a, sv_of(damage.text));
-    }
-    return rc;
 }
 
 // quick: what the way to an acknowledgement asks of the engine is not asked while that is in trouble: senders wait 5 s.

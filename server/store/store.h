@@ -6,7 +6,7 @@
 // back-off and lease end at once, so nothing has to be reaped.
 //
 // Threads: accept, look_up, state_get, state_put, state_update, ledger, permits, stats, list, find and redrive may be called from any thread;
-// claim, commit, wake from the dispatcher.
+// claim, commit, round, wake from the dispatcher's.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says; what the spool
 // took instead of Redis: synced there).
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
@@ -160,6 +160,21 @@ struct permit {
     int64_t ret_shut_ms;          // the account takes nothing for so long; 0: it does
 };
 
+// What the dispatcher wants at once: changes, questions, and a claim that sees the changes. Without any of them that part is fine.
+struct store_round {
+    struct change *changes;
+    struct lookup *asked;
+    const struct claim *claims;
+    size_t change_count, asked_count, claim_count;
+    int64_t lease_ms;
+    // out; as of store_commit, store_look_up and store_claim
+    enum rc committed, told, claimed;
+    struct err err;               // of the first of them that failed
+    struct job *jobs;
+    size_t job_count;
+    int64_t next_due_ms;
+};
+
 struct store_stats {
     int64_t accepted, pending, done, dead, ignored;  // since the store was made; pending and dead are now
     int64_t oldest_pending_ms;                       // received_ms of the oldest pending job, 0: none
@@ -197,6 +212,8 @@ MUST_CHECK enum rc store_accept(struct store *s, const struct delivery *d, size_
 MUST_CHECK enum rc store_claim(struct store *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
                                struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
 MUST_CHECK enum rc store_commit(struct store *s, struct change *changes, size_t n, struct err *e);
+// store_round: one commit (SQLite), or one round trip for each part that is asked for.
+void store_round(struct store *s, struct arena *a, struct store_round *r);
 MUST_CHECK enum rc store_wake(struct store *s, struct sv shop, struct err *e);  // lanes in back-off are due, as if for a while; leases stay
 // store_look_up: all of them in one round trip.
 MUST_CHECK enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);

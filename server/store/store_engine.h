@@ -15,11 +15,13 @@ struct engine_ops {
     enum rc (*check_url)(struct sv url, struct err *e);
     enum rc (*open)(const struct store_config *config, struct engine **ret, struct err *e);
     void (*close)(struct engine *s);
-    // ids: JOB_ID_LEN hex each, the same for the same delivery
+    // ids: JOB_ID_LEN hex each: the first keys
     enum rc (*accept)(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e);
     enum rc (*claim)(struct engine *s, struct arena *a, const struct claim *claims, size_t n, int64_t lease_ms,
                      struct job **ret, size_t *ret_count, int64_t *ret_next_due_ms, struct err *e);
     enum rc (*commit)(struct engine *s, struct change *changes, size_t n, struct err *e);
+    // round: commit, then look_up, then claim, each as far as it is asked for; what fails keeps what follows from being tried, or not.
+    void (*round)(struct engine *s, struct arena *a, struct store_round *r);
     enum rc (*wake)(struct engine *s, struct sv shop, struct err *e);
     enum rc (*look_up)(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);
     enum rc (*state_put)(struct engine *s, struct sv shop, const struct remembered *r, struct err *e);

@@ -2,7 +2,7 @@
 
 #include "server/store/store_parts.h"
 
-#define WORK_LIMIT ((size_t)64 << 20)
+#define ERASE_LIMIT ((size_t)64 << 20)
 
 enum rc store_kept(struct store *s, struct arena *a, struct sv shop, enum kept_kind kind, struct sv after, struct kept **ret,
                    size_t *ret_count, struct sv *ret_next, struct err *e) {
@@ -24,7 +24,7 @@ enum rc store_erase(struct store *s, struct sv shop, const struct kept *erased, 
     struct arena a;
     if (n == 0)
         return RC_OK;
-    arena_init(&a, WORK_LIMIT);
+    arena_init(&a, ERASE_LIMIT);
     struct kept *packed = ARENA_ARRAY(&a, struct kept, n);
     for (size_t i = 0; i < n; i++) {
         packed[i] = erased[i];

@@ -7,6 +7,7 @@ What is looked for, and the guarantee that it would break (docs/faults.md):
   lane order  G4     a later event of a person asked for, or taken, before an earlier one was done with
   bytes       G5     two bodies under one id at one destination
   count       G11    jobs in the program's list are not those that were acknowledged, or some are still pending
+  forgotten          something of a person was kept, or sent, after the request to forget them was done with
   duplicate   I6     a request after the destination had taken it, which no kill, stop or lost answer explains
 """
 import collections
@@ -45,14 +46,20 @@ class Evidence:
     redriven: set = field(default_factory=set)  # event ids that were dead for a while: they lost their place
     violations_counted: float = 0  # fireorder_order_violations_total
     purged: bool = False  # finished jobs may be gone from the list
+    erased: set = field(default_factory=set)  # event ids of somebody who was forgotten: they may have been dropped
+    forgotten: tuple = ()  # (place in the sequence from which on nothing may name that person, what names them)
+    kept: dict = field(default_factory=dict)  # what the program says that it keeps of somebody -> whether that should be nothing
     timeouts: bool = True  # answers later than SLOW may not have been heard
+
+
+STEPS = ("meta", "klaviyo", "list")  # in the order of one event; a change of the list is known by the person and what it does
 
 
 def by_event(seen):
     found = collections.defaultdict(list)
     for s in seen:
-        if s.destination in ("meta", "klaviyo"):
-            found[s.destination, s.event_id].append(s)
+        if s.destination in STEPS:
+            found[s.destination, f"{s.event_id} {s.name}" if s.destination == "list" else s.event_id].append(s)
     return found
 
 
@@ -72,6 +79,7 @@ def check(e: Evidence) -> Report:
     check_bytes(r, requests)
     check_count(r, e)
     check_duplicates(r, e, requests)
+    check_forgotten(r, e)
     if e.violations_counted:
         r.bad("event order", f"the program itself counts {e.violations_counted:.0f} violations")
     return r
@@ -98,7 +106,7 @@ def check_loss(r, e, requests, steps):
         if not d.acknowledged:
             continue
         for key in d.expected:
-            if taken(requests.get(key, [])):
+            if taken(requests.get(key, [])) or key[1] in e.erased:
                 continue
             step, state = steps.get(shown(key), ({}, None))
             if state == "pending":
@@ -155,19 +163,19 @@ def stopped_between(e, one, again):
 def check_lanes(r, e, requests):
     lanes = collections.defaultdict(list)
     for d in e.deliveries:
-        for event in dict.fromkeys(event for _, event in sorted(d.expected, reverse=True)):
+        for event in dict.fromkeys(event for _, event in sorted(d.expected, key=lambda key: STEPS.index(key[0]))):
             if d.acknowledged and event not in e.redriven and event not in lanes[d.lane]:
                 lanes[d.lane].append(event)
     for lane, events in lanes.items():
         done, who = 0, None
         for event in events:
-            all_of_it = [s for d in ("meta", "klaviyo") for s in requests.get((d, event), [])]
+            all_of_it = [s for d in STEPS for s in requests.get((d, event), [])]
             if not all_of_it:
                 continue
             came = min(s.came for s in all_of_it)
             if came < done:
                 r.bad("lane order", f"lane {lane}: {event} is asked for before {who} was done with")
-            end = taken(requests.get(("klaviyo", event), []))
+            end = taken(requests.get(("klaviyo", event), []) or requests.get(("list", event), []))
             if end and end.answered > done:
                 done, who = end.answered, event
 
@@ -198,6 +206,17 @@ def check_count(r, e):
 def unacknowledged(e, key):
     """May have been stored without the sender hearing of it."""
     return sum(1 for d in e.deliveries if (d.source, d.topic) == key and not d.acknowledged and d.tries)
+
+
+def check_forgotten(r, e):
+    if e.forgotten:
+        place, name = e.forgotten
+        for s in e.seen:
+            if s.came > place and name.encode() in s.body and s.destination != "deletion":
+                r.bad("forgotten", f"{s.event_id} at {s.destination}: sent after its person was forgotten")
+    for told, nothing in e.kept.items():
+        if told.startswith("kept: 0 webhooks (0 of them waiting) and 0 ") != nothing:
+            r.bad("forgotten", f"{told}, which should be {'nothing' if nothing else 'something'}")
 
 
 def check_duplicates(r, e, requests):

@@ -32,7 +32,7 @@ MUTANTS = [
     Mutant("ack before commit", ("lost", "count"), ("accept.after_commit", "sqlite", 1, "KILL", 12), (
         ("server/store/sqlite/sqlite_writer.c", "    db_begin(db);\n    bool whole", "    if (!db_in_transaction(db))\n        db_begin(db);\n    bool whole"),
         ("server/store/sqlite/sqlite_writer.c", "    if (whole)\n        db_commit(db);", "    static int nth;\n    if (whole && ++nth % 25 == 0)\n        db_commit(db);"),
-        ("server/store/sqlite/sqlite_writer.c", "    db_rollback(db);\n    if (rc != RC_OK)", "    if (rc != RC_OK)\n        db_rollback(db);\n    if (rc != RC_OK)"))),
+        ("server/store/sqlite/sqlite_writer.c", "    db_rollback(db);\n    w->stale", "    if (rc != RC_OK)\n        db_rollback(db);\n    w->stale"))),
     Mutant("idempotency key first", ("lost", "count"), ("accept.before_commit", "sqlite", 1, "KILL", 5), (
         ("server/ingest.c", '    FAILPOINT("accept.before_commit");\n',
          "    struct sv seen = SV_NONE;\n    const struct remembered first = {d->keys[0], SV(\"1\"), DAYS_MS(1)};\n"
@@ -72,6 +72,10 @@ MUTANTS = [
     Mutant("replay sends everything again", ("duplicate",), ("", "sqlite", 1, "KILL", 0), (
         ("server/dispatch/plan.c", "            if (p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))",
          "            if (p->events[i].steps[s].state == STEP_SENT || p->events[i].steps[s].state == STEP_FAILED || stopped(&p->events[i], s))"),)),
+    Mutant("remembered values not erased", ("forgotten",), ("privacy.page", "sqlite", 1, "KILL", 1), (
+        ("server/store/sqlite/sqlite_erase.c", "            db_run(db, ERASE_VALUE,", "            if (e->n == 0)\n                db_run(db, ERASE_VALUE,"),)),
+    Mutant("queue moved past one without an answer", ("lost",), ("wait.answered", "sqlite", 1, "KILL", 1), (
+        ("server/dispatch/dispatch_wait.c", "        *ret_count = count;\n", "        *ret_count = count - 1;\n"),)),
 ]
 
 

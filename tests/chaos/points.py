@@ -1,6 +1,6 @@
 """The places at which the program can be ended (base/failpoint.h), and what has to be done so that each is reached.
 
-`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop; bulk: Klaviyo takes few single events. `nth`: which time it strikes; later
+`stores`: where it is. `needs`: what the run does besides sending: redrive, reload, purge, stop, stock, list, redact; bulk: Klaviyo takes few single events. `nth`: which time it strikes; later
 than the first means in the middle of the work."""
 from dataclasses import dataclass
 
@@ -67,11 +67,24 @@ POINTS = [
     Point("answered.klaviyo.bulk", needs="bulk"),
     Point("redrive.before", needs="redrive"),
     Point("redrive.after", needs="redrive"),
+    Point("wait.joins", needs="stock", nth=20),
+    Point("wait.answered", needs="stock"),  # 50 of 60 have their answer, and the queue does not know
+    Point("part.recorded", needs="stock"),  # the queue is moved past the first 50
+    Point("send.klaviyo.list", needs="list", nth=3),
+    Point("sent.klaviyo.list", needs="list", nth=3),
+    Point("answered.klaviyo.list", needs="list", nth=3),
+    Point("privacy.page", needs="redact"),  # webhooks are looked through, values not yet
+    Point("privacy.deletion", needs="redact"),
+    Point("privacy.own", needs="redact"),
+    Point("sqlite.erase.half", SQLITE, "redact", nth=2),
+    Point("redis.erase.answered", REDIS, "redact", nth=2),
     Point("purge.before", needs="purge"),
     Point("purge.after", needs="purge"),
     Point("reload.before", needs="reload"),
     Point("reload.half", needs="reload"),
     Point("reload.after", needs="reload"),
+    Point("release.before", needs="stop"),
+    Point("release.after", needs="stop"),
     Point("stop.drained", needs="stop"),
     Point("stop.dispatched", needs="stop"),
 ]

@@ -22,9 +22,10 @@ from service import Redis, Service, wait_for
 from source import Source
 
 PEOPLE = 6
-DEADLINE = int(os.environ.get("CHAOS_DEADLINE", "60"))
-LEASE, TAKEOVER = 5, 10  # seconds; the lease is that of CMakeLists.txt
+DEADLINE = int(os.environ.get("CHAOS_DEADLINE", "75"))  # longer than the longest back-off of the first hour
+LEASE, GRACE, TAKEOVER = 5, 1, 10  # seconds; lease and grace are those of CMakeLists.txt
 REPLAYABLE = "dead_"
+KLAVIYO = {"list": 'list_id: "Y6nRLr"', "redact": "delete_on_redact: true", "bulk": "bulk_when_behind: 100ms"}  # what the account needs besides
 
 
 class World:
@@ -33,7 +34,8 @@ class World:
     def __init__(self, folder, store, copies, variable, place, needs):
         self.destinations = Destinations()
         self.place, self.reached, self.faults = place, False, 0
-        self.slow = False
+        self.erased, self.forgotten, self.kept = set(), (), {}
+        self.slow, self.late = False, 0
         self.redis = None
         if store != "sqlite":
             (folder / "redis").mkdir()
@@ -44,10 +46,11 @@ class World:
             own = folder / f"service{n}"
             own.mkdir()
             (own / "chaos.yaml").write_text(workload.MAPPING)
-            self.services.append(Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if needs == "purge" else "", shop_extra="    mapping: chaos.yaml",
-                                         autostart=False))
-        for service in self.services if needs == "bulk" else ():
-            service.configure("klaviyo", "bulk_when_behind: 100ms")
+            service = Service(own, self.destinations.url, url, extra=f"spool: {own}/spool.db" if store == "spool" else "retention: 1s" if needs == "purge" else "",
+                              shop_extra="    mapping: chaos.yaml", autostart=False)
+            if needs in KLAVIYO:
+                service.config.write_text(service.config.read_text().replace("klaviyo: {", f"klaviyo: {{ {KLAVIYO[needs]},"))
+            self.services.append(service)
         if place and place.startswith("outside."):
             variable = None
             self.destinations.observe = self._strike
@@ -100,6 +103,7 @@ class World:
 
     def _answer(self, destination, event_id, n):
         answer = self.scripted(destination, event_id, n)
+        answer.delay += self.late
         answer.delay += 0.8 if self.slow and destination == "klaviyo" else 0
         return answer
 
@@ -177,7 +181,7 @@ def send_all(world, lanes):
 
 
 def wait_taken(world, lanes, but=()):
-    wanted = {key for lane in lanes for d in lane for key in d.expected if not key[1].startswith(tuple(but) or "?")}
+    wanted = {key for lane in lanes for d in lane for key in d.expected if key[0] != "list" and not key[1].startswith(tuple(but) or "?")}
     world.destinations.wait_taken(wanted, DEADLINE)
 
 
@@ -192,20 +196,89 @@ def redrive(world):
     wait_for(lambda: world.choose().redrive(ids), DEADLINE, "an answer to redrive")
 
 
+def send(world, lanes, more):
+    """These too, and what is expected of them."""
+    lanes += more
+    for thread in send_all(world, more):
+        thread.join(DEADLINE)
+
+
+def reload(world, lanes):
+    for service in world.services:
+        service.process.send_signal(signal.SIGHUP)
+
+
+def stop(world, lanes):
+    """While requests are under way; those that are answered too late for it are given back."""
+    more = [workload.person(n, 100000) for n in range(2)]
+    lanes += more
+    late = world.place.startswith("release")
+    if late:
+        world.late = GRACE + 0.5
+    threads = send_all(world, more)
+    world.destinations.wait(lambda d: any(s.event_id.startswith("chk_10000") for s in d.seen), DEADLINE, "work to stop in")
+    stopped = [service.process for service in world.services[:None if late else 1]]
+    for process in stopped:
+        process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not any(service.process in stopped for service in world.services), DEADLINE, "the stop")
+    world.late = 0
+    for thread in threads:
+        thread.join(DEADLINE)
+
+
+def stock(world, lanes):
+    requests = workload.requests()
+    send(world, lanes, [requests])
+    wait_for(lambda: drained(world), DEADLINE, "all of them to wait")
+    answers = [workload.answer_to(request) for request in requests]
+    send(world, lanes, [[workload.in_stock(1)]])
+    for answer in answers:
+        answer.acknowledged = world.sequence()
+    lanes += [answers]
+    wait_taken(world, [answers])
+    send(world, lanes, [[workload.in_stock(2)]])  # nobody waits any more
+
+
+def subscribe(world, lanes):
+    send(world, lanes, [workload.reader(n) for n in range(3)])
+
+
+def ended(world, topic, known=()):
+    """The program's job with that topic, but for those that are known, once it is done with it."""
+    def jobs():
+        return [j for n, j in (world.choose().jobs("done", "ignored") or {}).items() if j["topic"] == topic and n not in known]
+
+    return wait_for(jobs, DEADLINE, f"{topic} to be done")[0]
+
+
+def forget(world, lanes):
+    kept, waiting = workload.gone()
+    send(world, lanes, [kept])
+    wait_taken(world, [kept])
+    send(world, lanes, [waiting])
+    world.erased = {workload.GONE_EVENT}
+    world.destinations.wait(lambda d: d.of(workload.GONE_EVENT, "meta"), DEADLINE, "a webhook that waits")
+    send(world, lanes, [[workload.privacy("customers/redact", 950000, workload.GONE)]])
+    ended(world, "customers/redact")
+    wait_for(lambda: any(j["topic"] == "charge/paid" for j in (world.choose().jobs("ignored") or {}).values()), DEADLINE, "what waits to be dropped")
+    world.forgotten = world.sequence(), workload.GONE
+    world.destinations.wait(lambda d: d.of(destination="deletion", ok=True), DEADLINE, "the deletion")
+    asked = []
+    for customer, email in ((950000, workload.GONE), (900000, "person0@klaviyo-demo.com")):
+        send(world, lanes, [[workload.privacy("customers/data_request", customer, email)]])
+        told = ended(world, "customers/data_request", asked)
+        asked.append(told["job"])
+        world.kept[told["reason"]] = email == workload.GONE
+    send(world, lanes, [[workload.in_stock(1)]])
+
+
+PROVOKE = {"reload": reload, "stop": stop, "purge": lambda world, lanes: None, "stock": stock, "list": subscribe, "redact": forget}
+
+
 def provoke(world, needs, lanes):
     """What has to happen besides, until the place is reached."""
-    if needs == "reload":
-        for service in world.services:
-            service.process.send_signal(signal.SIGHUP)
-    if needs == "stop":
-        more = [workload.person(n, 100000) for n in range(2)]
-        lanes += more
-        threads = send_all(world, more)
-        world.destinations.wait(lambda d: any(s.event_id.startswith("chk_10000token") for s in d.seen), DEADLINE, "work to stop in")
-        world.services[0].process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join(DEADLINE)
-    if needs in ("reload", "stop", "purge"):
+    if needs in PROVOKE:
+        PROVOKE[needs](world, lanes)
         wait_for(lambda: world.reached, 15, f"{world.place} to be reached")
 
 
@@ -222,7 +295,7 @@ def gather(world, lanes, purged):
     counted = sum(service.metric("fireorder_order_violations_total") for service in world.services)
     with world.destinations.lock:
         return Evidence([d for lane in lanes for d in lane], list(world.destinations.seen), list(world.destinations.disturbances), jobs,
-                        {event for lane in lanes for d in lane for _, event in d.expected if event.startswith(REPLAYABLE)}, counted, purged)
+                        {event for lane in lanes for d in lane for _, event in d.expected if event.startswith(REPLAYABLE)}, counted, purged, world.erased, world.forgotten, world.kept)
 
 
 def perform(world, point, seed, lanes):
@@ -236,7 +309,7 @@ def perform(world, point, seed, lanes):
     wait_for(lambda: len(world.choose().jobs("dead") or ()) == 2, DEADLINE, "both dead letters")
     redrive(world)
     provoke(world, point.needs, lanes)
-    wait_taken(world, lanes)
+    wait_taken(world, [[d for d in lane if not any(event in world.erased for _, event in d.expected)] for lane in lanes])
 
 
 def run(name, store, copies, signal_name="KILL", seed=None, people=PEOPLE, nth=None):

@@ -3,6 +3,7 @@ is 200. Shopify gives up after its first try and 8 more (in 4 hours), Recharge a
 try comes when somebody could answer, and soon."""
 import http.client
 import time
+import zlib
 from dataclasses import dataclass, field
 
 from service import wait_for
@@ -25,7 +26,7 @@ class Delivery:
 
     @property
     def delivery_id(self):
-        return f"{self.topic}-{self.lane}-{self.body.get('id') or self.body.get('token')}"
+        return f"{self.topic}-{self.lane}-{self.body.get('id') or self.body.get('token') or zlib.crc32(repr(self.body).encode())}"
 
 
 class Source:

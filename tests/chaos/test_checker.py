@@ -148,3 +148,35 @@ def test_a_stop_explains_one_repetition_of_an_event(evidence):
 def test_the_program_counts_for_itself(evidence):
     evidence.violations_counted = 1
     assert found(copy.deepcopy(evidence)) == {"event order"}
+
+
+def test_forgotten(evidence):
+    evidence.forgotten, evidence.kept = (30, "gone@klaviyo-demo.com"), {"kept: 0 webhooks (0 of them waiting) and 0 remembered values": True,
+                                                                       "kept: 6 webhooks (0 of them waiting) and 1 remembered values": False}
+    evidence.seen += [seen("deletion", "gone", 31, body=b"gone@klaviyo-demo.com"), seen("profile", "gone", 29, body=b"gone@klaviyo-demo.com")]
+    assert found(evidence) == set()
+    evidence.seen.append(seen("profile", "gone", 32, body=b"gone@klaviyo-demo.com"))
+    assert found(evidence) == {"forgotten"}
+    evidence.seen.pop()
+    evidence.kept["kept: 0 webhooks (0 of them waiting) and 1 remembered values"] = True  # of the person who is forgotten
+    assert found(evidence) == {"forgotten"}
+
+
+def test_who_left_is_not_subscribed_after_that(evidence):
+    def change(n, what, came):
+        request = seen("list", "ava@klaviyo-demo.com", came, body=what.encode())
+        request.name = what
+        evidence.deliveries.append(Delivery("b", "shopify", "consent", {"id": n}, {("list", f"ava@klaviyo-demo.com {what}")}, [200], n))
+        evidence.jobs[n] = job(n, f"cus_{n}", topic="consent", meta="skipped", klaviyo_event="skipped")
+        evidence.seen.append(request)
+        return request
+
+    change(8, "create", 30)
+    change(9, "delete", 40)
+    assert found(evidence) == set()
+    late = seen("list", "ava@klaviyo-demo.com", 50, body=b"create")
+    late.name = "create"
+    evidence.seen.append(late)
+    assert found(evidence) == {"duplicate"}
+    evidence.seen.remove(evidence.seen[-2])
+    assert "lost" in found(evidence)

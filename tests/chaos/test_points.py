@@ -10,9 +10,7 @@ KINDS = ["record", "retry", "hold", "aside", "finish", "release"]
 STEPS = ["meta", "klaviyo.profile", "klaviyo.event", "klaviyo.bulk", "klaviyo.list"]
 # Reached only in ways that the matrix does not take, and why.
 LEFT_OUT = {
-    "release.before", "release.after",  # when a stop comes between a record and its request
     "sent.klaviyo.profile",  # as sent.klaviyo.event
-    "send.klaviyo.list", "sent.klaviyo.list", "answered.klaviyo.list",  # the run's shop has no list
     "http.answered.GET", "http.answered.HEAD",  # nobody waits for these with something at stake
 }
 

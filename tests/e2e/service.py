@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -48,6 +49,18 @@ def wait_for(condition, deadline=20.0, what="the condition"):
     raise AssertionError(f"waited {deadline} s for {what}")
 
 
+def assert_clean(text):
+    """No sanitizer found anything: a leak at the end, a bad access, undefined behaviour."""
+    assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+
+
+def fireorder(*words, **more):
+    """One command, to its end."""
+    done = subprocess.run([FIREORDER, *map(str, words)], capture_output=True, text=True, timeout=120, **more)
+    assert_clean(done.stderr)
+    return done
+
+
 class Redis:
     def __init__(self, folder, *settings):
         self.folder, self.port, self.settings = Path(folder), free_port(), settings
@@ -66,7 +79,7 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes",
              "--appendfsync", "always", "--maxmemory-policy", "noeviction", *self.settings],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, restore_signals=False)  # a file that is too large is an error, not its end
 
     def listens(self):
         try:
@@ -242,6 +255,10 @@ shops:
     def wait_drained(self, deadline=60.0):
         wait_for(lambda: self.get("/metrics")[0] == 200 and self.metric("fireorder_pending") == 0, deadline, "an empty store")
 
+    def logged(self, pattern, deadline=20.0):
+        """Waits until the log says so: what is durable is told a moment later. The match."""
+        return wait_for(lambda: re.search(pattern, self.log.read_text(), re.M), deadline, f"{pattern!r} in the log")
+
     def survey(self):
         """Asks for all that it tells, for whoever reads the answers (canary.py)."""
         if self.process is None or self.process.poll() is not None:
@@ -255,19 +272,19 @@ shops:
         self.process.wait()
 
     def stop(self, deadline=20):
+        """It ends as it should: in time, with status 0, and everything freed where the build looks for that."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(deadline)
+        try:
+            status = self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"SIGTERM did not end the service:\n{self.log.read_text()[-4000:]}")
+        assert status == 0, f"exit status {status}:\n{self.log.read_text()[-6000:]}"
 
     def close(self):
         if self.process.poll() is None:
-            try:
-                status = self.stop()
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise AssertionError(f"SIGTERM did not end the service:\n{self.log.read_text()[-4000:]}")
-            assert status == 0, f"exit status {status}:\n{self.log.read_text()[-6000:]}"
-        text = self.log.read_text()
-        assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+            self.stop()
+        assert_clean(self.log.read_text())
 
     # The senders' side.
 

@@ -173,15 +173,29 @@ def test_the_pixel_of_the_manual(visit, destinations):
 
 @pytest.mark.parametrize("allowed,scenario,expected", [
     (False, "await happens('checkout_started', { checkout: { token: 'co85' } });", {"stored": 0, "denied": 0}),
-    (True, "await collected({ customerPrivacy: { marketingAllowed: false } }); await happens('checkout_started', { checkout: { token: 'co85' } });",
+    (True, "await collected({ customerPrivacy: { marketingAllowed: false, analyticsProcessingAllowed: true } }); await happens('checkout_started', { checkout: { token: 'co85' } });",
      {"stored": 0, "denied": 1}),
-    (False, "await collected({ customerPrivacy: { marketingAllowed: true } }); await happens('checkout_completed', { checkout: { token: 'co85' } });",
+    (False, "await collected({ customerPrivacy: { marketingAllowed: true, analyticsProcessingAllowed: true } }); await happens('checkout_completed', { checkout: { token: 'co85' } });",
      {"stored": 1, "denied": 0}),
 ], ids=["not answered", "denied", "granted"])
 def test_the_pixel_and_consent(visit, allowed, scenario, expected):
     _, page = pixel_page(allowed, scenario)
     _, service = visit(page, "")
     assert contexts(service) == expected
+
+
+@pytest.mark.parametrize("analytics", [True, False])
+def test_the_pixel_tells_of_analytics(visit, destinations, analytics):
+    """Where Meta is asked by analytics. What was answered on one page counts on the next, whose pixel has heard nothing."""
+    _, page = pixel_page(False, """
+        await collected({ customerPrivacy: { marketingAllowed: true, analyticsProcessingAllowed: %s } }); told = undefined;
+        await happens('checkout_started', { checkout: { token: 'co89' } });""" % json.dumps(analytics))
+    _, service = visit(page, "", shop_extra="    consent: { meta: { purpose: analytics } }")
+    assert contexts(service) == {"stored": 1, "denied": 0}
+    assert service.shopify("orders/create", order(89, note_attributes=[], checkout_token="co89"))[0] == 200
+    destinations.wait_delivered(["ord_89_purchase"], ["klaviyo"])
+    service.wait_drained()
+    assert bool(destinations.of("ord_89_purchase", "meta")) == analytics
 
 
 # ---- a customer whom the theme vouches for

@@ -8,14 +8,10 @@ import sys
 
 import pytest
 
-from service import FIREORDER, ROOT
+from service import ROOT, fireorder as run
 
 FIXTURES = sorted(p.parent for p in (ROOT / "fixtures").rglob("request.json"))
 VALIDATOR = ROOT.parent / "shared" / "tools" / "klaviyo" / "klaviyo_validate.py"
-
-
-def run(*arguments, **more):
-    return subprocess.run([FIREORDER, *map(str, arguments)], capture_output=True, text=True, timeout=120, **more)
 
 
 def name_of(folder):
@@ -150,5 +146,5 @@ def test_shipped_configurations_are_good(name):
     secrets = {key: "x" for key in ("FIREORDER_ADMIN_TOKEN", "SHOPIFY_SECRET", "RECHARGE_SECRET", "META_ACCESS_TOKEN", "KLAVIYO_API_KEY",
                                     "EVENTS_SECRET", "CUSTOMER_SECRET")}
     more = {"FIREORDER_SEAL_KEY": base64.b64encode(b"k" * 32).decode(), "META_PIXEL_ID": "123", "SHOP_DOMAIN": "acme.myshopify.com"}
-    done = subprocess.run([FIREORDER, "check", "--config", str(ROOT / "deploy" / name)], env={**os.environ, **secrets, **more}, capture_output=True)
+    done = run("check", "--config", ROOT / "deploy" / name, env={**os.environ, **secrets, **more})
     assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ def let_learn(services, destinations):
     return sent
 
 
-@pytest.mark.parametrize("kind,copies", [("sqlite", 1), ("redis", 2)])
+@pytest.mark.parametrize("kind,copies", [("sqlite", 1), ("redis", 3)])
 def test_a_backlog_goes_out_as_fast_as_it_may_and_no_faster(request, start, destinations, kind, copies):
     burst, steady, span = 60, 240, 6
     windows = Windows(destinations, {"klaviyo": [(burst, 1), (steady, span)]})

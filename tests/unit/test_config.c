@@ -357,6 +357,26 @@ static void many_shops_share_a_mapping(void **state) {
     unlink(file);
 }
 
+// Each shop may have a file of its own, as long as the default one. They are one file here, by another name for each shop.
+static void each_of_many_shops_has_its_own_mapping(void **state) {
+    (void)state;
+    enum { SHOPS = 200 };
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    buf_puts(&text, "version: 1\nshops:\n");
+    for (int i = 0; i < SHOPS; i++) {
+        buf_fmt(&text, "  shop%d:\n    mapping: " SOURCE_DIR "/mapping", i);
+        for (int slash = 0; slash <= i; slash++)
+            buf_putc(&text, '/');
+        buf_puts(&text, "default.yaml\n");
+    }
+    struct config *c = good(buf_cstr(&text));
+    for (size_t i = 1; i < SHOPS; i++)
+        assert_true(c->shops[i].rules && c->shops[i].rules != c->shops[i - 1].rules);
+    config_drop(c);
+    buf_free(&text);
+}
+
 static void a_snapshot_outlives_its_replacement(void **state) {
     (void)state;
     struct config_slot *slot = config_slot_new(good(HEAD "    shopify: { secrets: [old] }\n"));
@@ -407,6 +427,7 @@ int main(void) {
         cmocka_unit_test(many_faults_are_counted_not_all_shown),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(many_shops_share_a_mapping),
+        cmocka_unit_test(each_of_many_shops_has_its_own_mapping),
         cmocka_unit_test(a_snapshot_outlives_its_replacement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,17 @@ static enum rc engine_commit(struct engine *s, struct change *changes, size_t n,
     return rc;
 }
 
+static void engine_round(struct engine *s, struct arena *a, struct store_round *r) {
+    enum rc rc = r->change_count > 0 ? engine_commit(s, r->changes, r->change_count, &r->err) : RC_OK;
+    r->committed = rc;
+    if (rc == RC_OK && r->asked_count > 0)
+        rc = redis_look_up(s, a, r->asked, r->asked_count, &r->err);
+    r->told = rc;
+    if (rc == RC_OK && r->claim_count > 0)
+        rc = engine_claim(s, a, r->claims, r->claim_count, r->lease_ms, &r->jobs, &r->job_count, &r->next_due_ms, &r->err);
+    r->claimed = rc;
+}
+
 // ---- the small verbs
 
 static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
@@ -426,6 +437,7 @@ const struct engine_ops engine_redis = {
     .accept = engine_accept,
     .claim = engine_claim,
     .commit = engine_commit,
+    .round = engine_round,
     .wake = engine_wake,
     .look_up = redis_look_up,
     .state_put = redis_state_put,

@@ -1,6 +1,8 @@
 // redis_erase.c: what is kept of a shop's people on Redis, looked through and taken away.
 #include "server/store/redis/redis_parts.h"
 
+#include "base/failpoint.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +53,7 @@ enum rc redis_erase(struct engine *s, struct sv shop, const struct kept *erased,
     }
     struct redis_reply reply;
     enum rc rc = redis_run_one(s, &a, &s->scripts[ERASE], argv, argc, &reply, e);
+    FAILPOINT("redis.erase.answered");
     arena_free(&a);
     return rc;
 }

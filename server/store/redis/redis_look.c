@@ -16,18 +16,22 @@ static bool view_of(struct sv id, enum job_state state, const struct redis_reply
     return true;
 }
 
-// is_cursor: what an earlier page ended with; it goes into a command.
-static bool is_cursor(struct sv s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!strchr("0123456789abcdef:", s.p[i]) || s.p[i] == '\0')
+// is_cursor: what an earlier page may have ended with (list.lua); it goes into a command.
+static bool is_cursor(struct sv s, enum job_state state) {
+    struct sv number, id = SV_NONE;
+    int64_t n;
+    bool by_time = state == JOB_PENDING || state == JOB_DEAD;
+    sv_cut(s, ':', &number, &id);
+    for (size_t i = 0; i < id.n; i++)
+        if (!strchr("0123456789abcdef", id.p[i]) || id.p[i] == '\0')
             return false;
-    return s.n < 64;
+    return sv_i64(number, &n) && n >= 0 && (by_time ? id.n == JOB_ID_LEN : !id.p);
 }
 
 enum rc redis_list(struct engine *s, struct arena *a, const struct job_query *q, struct job_view **ret, size_t *ret_count,
                    struct sv *ret_next, struct err *e) {
     enum { FIELDS = 7 };
-    if (!is_cursor(q->after))
+    if (q->after.p && !is_cursor(q->after, q->state))
         return err_set(e, RC_INVALID, "no page ended there");
     const struct sv argv[] = {redis_shop_key(a, q->shop), sv_of(redis_state_letters[q->state]), sv_first(q->after, SV("")),
                               arena_fmt(a, "%zu", q->max)};

@@ -33,8 +33,10 @@ struct redis {
     struct err last_failure;
 };
 
-static void unlend(struct redis *r) {  // with the lock
+// unlend: with the lock, and without it afterwards: who is woken while it is held only falls asleep again over it.
+static void unlend(struct redis *r) {
     r->lent--;
+    pthread_mutex_unlock(&r->lock);
     pthread_cond_signal(&r->freed);
 }
 
@@ -71,8 +73,8 @@ static void note_attempt(struct redis *r, enum rc rc, const struct err *failure)
         unlend(r);
     } else {
         r->pause_ms = 0;
+        pthread_mutex_unlock(&r->lock);
     }
-    pthread_mutex_unlock(&r->lock);
 }
 
 static enum rc take(struct redis *r, int64_t deadline_ms, struct redis_conn **ret, struct err *e) {
@@ -103,7 +105,6 @@ static void give_back(struct redis *r, struct redis_conn *c, bool good) {
             drop[dropped++] = r->idle[--r->idle_count];
     }
     unlend(r);
-    pthread_mutex_unlock(&r->lock);
     while (dropped > 0)
         redis_conn_close(drop[--dropped]);
 }

@@ -10,6 +10,7 @@ struct engine {
     struct writer *writer;
     struct purge_args purge;
     struct permits *permits;
+    struct late_keys *late;  // the writer's
 };
 
 // ---- the engine
@@ -34,8 +35,11 @@ static enum rc open_writer(struct engine *s, const struct store_config *store, s
     if (!file)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     const struct writer_config config = {
-        .db = {.path = file, .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .queries = sqlite_queries, .query_count = SQL_COUNT_},
+        .db = {.path = file, .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .upgrade = sqlite_upgrade, .memory = s->late,
+               .queries = sqlite_queries, .query_count = SQL_COUNT_},
         .begin = verb_start,
+        .renew = verb_read_keys,
+        .end = verb_move_keys,
         .broken = store->broken,
         .broken_ctx = store->broken_ctx,
     };
@@ -44,30 +48,32 @@ static enum rc open_writer(struct engine *s, const struct store_config *store, s
     return rc;
 }
 
+static void sqlite_close(struct engine *s) {
+    writer_close(s->writer);
+    permits_free(s->permits);
+    late_keys_free(s->late);
+    free(s);
+}
+
 static enum rc sqlite_open(const struct store_config *config, struct engine **ret, struct err *e) {
     struct engine *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
-    s->purge = (struct purge_args){config->retention_ms, config->ledger_lifetime_ms};
+    s->purge = (struct purge_args){.retention_ms = config->retention_ms, .ledger_lifetime_ms = config->ledger_lifetime_ms};
     s->permits = permits_new();
-    enum rc rc = s->permits ? open_writer(s, config, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
+    s->late = late_keys_new();
+    enum rc rc = s->permits && s->late ? open_writer(s, config, e) : err_set(e, RC_UNAVAILABLE, "out of memory");
     if (rc != RC_OK) {
-        permits_free(s->permits);
-        free(s);
+        sqlite_close(s);
         return rc;
     }
     *ret = s;
     return RC_OK;
 }
 
-static void sqlite_close(struct engine *s) {
-    writer_close(s->writer);
-    permits_free(s->permits);
-    free(s);
-}
-
 static enum rc sqlite_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
-    struct accept_args args = {.deliveries = d, .ids = ids, .n = n, .ret = ret};
+    (void)ids;  // they are the first keys
+    struct accept_args args = {.deliveries = d, .n = n, .ret = ret};
     return writer_perform(s->writer, verb_accept, &args, e);
 }
 
@@ -85,6 +91,30 @@ static enum rc sqlite_claim(struct engine *s, struct arena *a, const struct clai
 
 static enum rc sqlite_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
     return writer_perform(s->writer, verb_commit, &(struct commit_args){.changes = changes, .n = n}, e);
+}
+
+static void sqlite_round(struct engine *s, struct arena *a, struct store_round *r) {
+    struct commit_args commit = {.changes = r->changes, .n = r->change_count};
+    struct look_up_args look_up = {.arena = a, .asked = r->asked, .n = r->asked_count};
+    struct claim_args claim = {.arena = a, .claims = r->claims, .n = r->claim_count, .lease_ms = r->lease_ms};
+    struct writer_call calls[3];
+    enum rc *results[3];
+    size_t n = 0;
+    if (commit.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_commit, .args = &commit}, results[n++] = &r->committed;
+    if (look_up.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_look_up, .args = &look_up}, results[n++] = &r->told;
+    if (claim.n > 0)
+        calls[n] = (struct writer_call){.verb = verb_claim, .args = &claim}, results[n++] = &r->claimed;
+    writer_perform_all(s->writer, calls, n);
+    for (size_t i = n; i-- > 0;) {
+        *results[i] = calls[i].rc;
+        if (calls[i].rc != RC_OK)
+            r->err = calls[i].err;
+    }
+    r->jobs = claim.ret;
+    r->job_count = claim.ret_count;
+    r->next_due_ms = claim.ret_next_due_ms;
 }
 
 // In slices, so that accepts get their turn while a million lanes are woken.
@@ -201,6 +231,7 @@ const struct engine_ops engine_sqlite = {
     .accept = sqlite_accept,
     .claim = sqlite_claim,
     .commit = sqlite_commit,
+    .round = sqlite_round,
     .wake = sqlite_wake,
     .look_up = sqlite_look_up,
     .state_put = sqlite_state_put,

@@ -3,79 +3,90 @@
 
 #include "base/failpoint.h"
 
-typedef void apply(struct db *db, int64_t now, int64_t seq, struct change *c);
+// What was finished, of one shop, and is not counted yet.
+struct tally {
+    struct sv shop;
+    int64_t by_state[4];
+};
 
-static struct sv lane_of(const struct change *c) {
-    return sv_of(c->job->lane);
-}
+struct head {
+    int64_t lane, seq;
+    struct tally *tally;
+};
 
-static void delay(struct db *db, const struct change *c, int64_t due, bool held) {
-    db_run(db, DELAY_LANE, VALUES(text(lane_of(c)), number(due), number(held)));
+typedef void apply(struct db *db, int64_t now, const struct head *h, struct change *c);
+
+static void delay(struct db *db, const struct head *h, int64_t due, bool held) {
+    db_run(db, DELAY_LANE, VALUES(number(h->lane), number(due), number(held)));
 }
 
 // advance: the head has left; whoever is next in the lane may run at once.
-static void advance(struct db *db, int64_t now, struct sv lane) {
-    struct query *q = db_query(db, FIRST_OF_LANE, VALUES(text(lane)));
+static void advance(struct db *db, int64_t now, int64_t lane) {
+    struct query *q = db_query(db, FIRST_OF_LANE, VALUES(number(lane)));
     if (db_step(q))
-        db_run(db, ADVANCE_LANE, VALUES(text(lane), number(now), number(db_number(q, 0))));
+        db_run(db, ADVANCE_LANE, VALUES(number(lane), number(now), number(db_number(q, 0))));
     else
-        db_run(db, DROP_LANE, VALUES(text(lane)));
+        db_run(db, DROP_LANE, VALUES(number(lane)));
 }
 
-static void record(struct db *db, int64_t now, int64_t seq, struct change *c) {
-    (void)seq;
-    struct sv id = sv_of(c->job->id);
+static void record(struct db *db, int64_t now, const struct head *h, struct change *c) {
     for (size_t i = 0; i < c->reserve_count; i++) {
-        struct query *q = db_query(db, FIND_KEY, VALUES(text(c->reserve[i]), number(now)));
-        c->taken[i] = db_step(q) && !sv_eq(db_bytes(q, 0), id);
+        struct query *q = find_key(db, now, c->reserve[i]);
+        c->taken[i] = q && db_number(q, 0) != h->seq;
         if (!c->taken[i])
-            put_key(db, c->reserve[i], id, later(now, c->reserve_lifetime_ms));
+            put_key(db, c->reserve[i], number(h->seq), later(now, c->reserve_lifetime_ms));
     }
-    db_run(db, EXTEND_LEASE, VALUES(text(lane_of(c)), number(later(now, c->lease_ms))));
+    db_run(db, EXTEND_LEASE, VALUES(number(h->lane), number(later(now, c->lease_ms))));
 }
 
-static void retry(struct db *db, int64_t now, int64_t seq, struct change *c) {
-    (void)seq;
-    delay(db, c, later(now, c->delay_ms), false);
+static void retry(struct db *db, int64_t now, const struct head *h, struct change *c) {
+    delay(db, h, later(now, c->delay_ms), false);
 }
 
-static void hold(struct db *db, int64_t now, int64_t seq, struct change *c) {
+static void hold(struct db *db, int64_t now, const struct head *h, struct change *c) {
     int64_t due = later(now, c->delay_ms);
-    struct query *q = db_query(db, HURRY, VALUES(text(lane_of(c)), number(seq)));
+    struct query *q = db_query(db, HURRY, VALUES(number(h->lane), number(h->seq)));
     int64_t wanted = db_step(q) ? db_number(q, 0) : 0;  // 0: nobody behind
     if (wanted != 0 && wanted < due)
         due = wanted < now ? now : wanted;
-    delay(db, c, due, true);
+    delay(db, h, due, true);
 }
 
-// A job without lane keys, or one that was moved aside before, is alone in a lane of its own name already.
-static void aside(struct db *db, int64_t now, int64_t seq, struct change *c) {
-    struct sv own = sv_of(c->job->id);
-    int64_t due = later(now, c->delay_ms);
-    if (sv_eq(own, lane_of(c))) {
-        delay(db, c, due, false);
+// A job without lane keys, or one that was moved aside before, is alone in its own lane already.
+static void aside(struct db *db, int64_t now, const struct head *h, struct change *c) {
+    int64_t own = own_lane(h->seq), due = later(now, c->delay_ms);
+    if (h->lane == own) {
+        delay(db, h, due, false);
         return;
     }
-    db_run(db, MOVE_JOB, VALUES(number(seq), text(own)));
+    db_run(db, MOVE_JOB, VALUES(number(h->seq), number(own)));
     FAILPOINT("sqlite.aside.half");
-    db_run(db, JOIN_LANE, VALUES(text(own), text(c->job->shop), number(seq), number(due), number(due)));
-    advance(db, now, lane_of(c));
+    db_run(db, JOIN_LANE, VALUES(number(own), text(c->job->shop), number(h->seq), number(due), number(due)));
+    advance(db, now, h->lane);
 }
 
-static void finish(struct db *db, int64_t now, int64_t seq, struct change *c) {
-    db_run(db, FINISH_JOB, VALUES(number(seq), number(c->state), text(c->reason), number(now), text(sv_of(c->job->token))));
+static void count_tally(struct db *db, struct tally *t) {
+    if (t->shop.p)
+        count_jobs(db, t->shop, 0, t->by_state);
+    *t = (struct tally){0};
+}
+
+static void finish(struct db *db, int64_t now, const struct head *h, struct change *c) {
+    db_run(db, FINISH_JOB, VALUES(number(h->seq), number(c->state), text(c->reason), number(now), hex(sv_of(c->job->token))));
     FAILPOINT("sqlite.finish.half");
     for (size_t i = 0; i < c->ledger_count; i++)
-        db_run(db, ADD_LINE, VALUES(text(c->job->shop), number(now), number(seq * LEDGER_MAX + (int64_t)i), text(c->ledger[i])));
-    advance(db, now, lane_of(c));
-    int64_t by_state[4] = {[JOB_PENDING] = -1};
-    by_state[c->state]++;
-    count_jobs(db, c->job->shop, 0, by_state);
+        db_run(db, ADD_LINE, VALUES(text(c->job->shop), number(now), number(h->seq * LEDGER_MAX + (int64_t)i), text(c->ledger[i])));
+    advance(db, now, h->lane);
+    if (!sv_eq(h->tally->shop, c->job->shop))
+        count_tally(db, h->tally);
+    h->tally->shop = c->job->shop;
+    h->tally->by_state[JOB_PENDING]--;
+    h->tally->by_state[c->state]++;
 }
 
-static void release(struct db *db, int64_t now, int64_t seq, struct change *c) {
-    (void)seq;
-    db_run(db, RELEASE_LANE, VALUES(text(lane_of(c)), number(now)));
+static void release(struct db *db, int64_t now, const struct head *h, struct change *c) {
+    (void)c;
+    db_run(db, RELEASE_LANE, VALUES(number(h->lane), number(now)));
 }
 
 static apply *const kinds[] = {
@@ -88,15 +99,15 @@ static apply *const kinds[] = {
 };
 
 // Who repeats a finish, because its answer was lost, hears that it is finished.
-static bool finished_before(struct db *db, const struct change *c) {
+static bool finished_before(struct db *db, int64_t now, const struct change *c) {
     return c->kind == CHANGE_FINISH &&
-           db_step(db_query(db, FIND_FINISHED_BY, VALUES(text(sv_of(c->job->id)), text(sv_of(c->job->token)))));
+           db_step(db_query(db, FINISHED_BY, VALUES(number(seq_of(db, now, sv_of(c->job->id))), hex(sv_of(c->job->token)))));
 }
 
 // A change that is repeated, because its answer was lost, finds its marks set already.
 static bool mark_holds(struct db *db, int64_t now, const struct mark *m) {
-    struct query *q = db_query(db, FIND_KEY, VALUES(text(m->key), number(now)));
-    struct sv seen = db_step(q) ? db_bytes(q, 0) : SV_NONE;
+    struct query *q = find_key(db, now, m->key);
+    struct sv seen = q ? db_bytes(q, 0) : SV_NONE;
     bool as_expected = seen.p ? m->expect.p && sv_eq(seen, m->expect) : !m->expect.p;
     return as_expected || (seen.p && sv_eq(seen, m->value));
 }
@@ -109,30 +120,52 @@ static bool marks_hold(struct db *db, int64_t now, const struct change *c) {
 }
 
 static void put_mark(struct db *db, int64_t now, const struct mark *m) {
-    put_key(db, m->key, m->value, later(now, m->lifetime_ms));
+    put_key(db, m->key, bytes(m->value), later(now, m->lifetime_ms));
 }
 
-static enum rc change(struct db *db, int64_t now, struct change *c) {
-    const struct job *job = c->job;
-    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(text(lane_of(c)), text(sv_of(job->token)), text(sv_of(job->id))));
-    if (!db_step(q))
-        return finished_before(db, c) ? RC_OK : RC_STALE;
-    int64_t seq = db_number(q, 0);
+// find_head: seq 0: that job is not at the head of that lane under that token.
+static struct head find_head(struct db *db, int64_t now, const struct job *job, struct tally *tally) {
+    struct sv id = sv_of(job->id);
+    struct head h = {.tally = tally};
+    if (sv_is(id, job->lane))
+        h.lane = own_lane(seq_of(db, now, id));
+    else if (!sv_i64(sv_of(job->lane), &h.lane))
+        return h;
+    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token)), hex(id)));
+    h.seq = db_step(q) ? db_number(q, 0) : 0;
+    return h;
+}
+
+void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
+    if (plan.p) {
+        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
+        db_run(db, DROP_PROGRESS, VALUES(number(seq)));
+    }
+    if (progress.p)
+        db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
+}
+
+static enum rc change(struct db *db, int64_t now, struct change *c, struct tally *tally) {
+    struct head h = find_head(db, now, c->job, tally);
+    if (h.seq == 0)
+        return finished_before(db, now, c) ? RC_OK : RC_STALE;
     if (!marks_hold(db, now, c))
         return RC_CONFLICT;
     for (size_t i = 0; i < c->mark_count; i++)
         put_mark(db, now, &c->marks[i]);
-    put_plan(db, seq, c->plan, c->progress);
+    put_plan(db, h.seq, c->plan, c->progress);
     for (size_t i = 0; i < c->remember_count; i++)
-        put_key(db, c->remember[i].key, c->remember[i].value, later(now, c->remember[i].lifetime_ms));
-    kinds[c->kind](db, now, seq, c);
+        put_key(db, c->remember[i].key, bytes(c->remember[i].value), later(now, c->remember[i].lifetime_ms));
+    kinds[c->kind](db, now, &h, c);
     return RC_OK;
 }
 
 void verb_commit(struct db *db, int64_t now, void *args) {
     struct commit_args *a = args;
+    struct tally tally = {0};
     for (size_t i = 0; i < a->n; i++)
-        a->changes[i].result = change(db, now, &a->changes[i]);
+        a->changes[i].result = change(db, now, &a->changes[i], &tally);
+    count_tally(db, &tally);
 }
 
 void verb_state_swap(struct db *db, int64_t now, void *args) {

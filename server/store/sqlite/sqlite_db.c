@@ -1,22 +1,22 @@
 #include "server/store/sqlite/sqlite_db.h"
 
+#include "base/crypto.h"
+
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WAL_PAGES_MOST = 2048 };  // 8 MiB at 4 KiB a page
+enum { WAL_PAGES_MOST = 512 };  // 8 MiB at 4 KiB a page
 
-enum control { BEGIN, COMMIT, ROLLBACK, MARK, UNMARK, UNDO, CONTROL_COUNT };
+enum control { BEGIN, COMMIT, ROLLBACK, CONTROL_COUNT };
 
 static const char *const control_sql[CONTROL_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [MARK] = "SAVEPOINT request",
-    [UNMARK] = "RELEASE request",
-    [UNDO] = "ROLLBACK TO request",
 };
 
 // The lock mode stands before everything that reads the file: so the index of the log is kept in this process and no other
@@ -51,7 +51,7 @@ static const struct failure {
 struct query {
     struct db *db;
     sqlite3_stmt *stmt;
-    bool used;  // since the last db_rest
+    struct query *used_before;  // the one used before it since the last db_rest; itself: none
 };
 
 struct db {
@@ -59,6 +59,8 @@ struct db {
     char *path;
     struct query *queries;  // those of the configuration, then those of control_sql
     size_t query_count;
+    void *memory;
+    struct query *used;     // the last one used since the last db_rest
     int wal_pages;
     bool broken;
     struct err failed;  // RC_OK: nothing failed
@@ -97,13 +99,57 @@ enum rc db_take_error(struct db *db, struct err *e) {
     return rc;
 }
 
+void *db_memory(const struct db *db) {
+    return db->memory;
+}
+
+void db_no_memory(struct db *db) {
+    fail(db, SQLITE_NOMEM);
+}
+
 // ---- queries
+
+// What a character is worth as a digit, and one more; 0: it is none.
+static const unsigned char digits[256] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+struct sv packed(struct sv s, unsigned char room[PACKED_MOST]) {
+    const unsigned char *p = (const unsigned char *)s.p;
+    if (s.n % 2 != 0 || s.n / 2 > PACKED_MOST)
+        return s;
+    for (size_t i = 0; i < s.n / 2; i++, p += 2) {
+        if (digits[p[0]] == 0 || digits[p[1]] == 0)
+            return s;
+        room[i] = (unsigned char)((digits[p[0]] - 1) << 4 | (digits[p[1]] - 1));
+    }
+    return (struct sv){(const char *)room, s.n / 2};
+}
+
+static int bind_hex(sqlite3_stmt *stmt, int at, struct sv s) {
+    unsigned char room[PACKED_MOST];
+    struct sv kept = packed(s, room);
+    return sqlite3_bind_blob64(stmt, at, kept.p, kept.n, SQLITE_TRANSIENT);
+}
+
+static void packed_of_text(sqlite3_context *context, int count, sqlite3_value **values) {
+    (void)count;
+    unsigned char room[PACKED_MOST];
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    if (!text)
+        return;  // NULL
+    struct sv kept = packed((struct sv){text, (size_t)sqlite3_value_bytes(values[0])}, room);
+    sqlite3_result_blob64(context, kept.p, kept.n, SQLITE_TRANSIENT);
+}
 
 static int bind(sqlite3_stmt *stmt, int at, const struct value *v) {
     if (v->type == VALUE_NUMBER)
         return sqlite3_bind_int64(stmt, at, v->number);
     if (!v->bytes.p)
         return sqlite3_bind_null(stmt, at);
+    if (v->type == VALUE_HEX)
+        return bind_hex(stmt, at, v->bytes);
     if (v->type == VALUE_TEXT)
         return sqlite3_bind_text64(stmt, at, v->bytes.p, v->bytes.n, SQLITE_STATIC, SQLITE_UTF8);
     return sqlite3_bind_blob64(stmt, at, v->bytes.p, v->bytes.n, SQLITE_STATIC);
@@ -112,7 +158,10 @@ static int bind(sqlite3_stmt *stmt, int at, const struct value *v) {
 struct query *db_query(struct db *db, size_t which, const struct value *values, size_t n) {
     struct query *q = &db->queries[which];
     sqlite3_reset(q->stmt);  // repeats the error of the last step, which is known already
-    q->used = true;
+    if (!q->used_before) {
+        q->used_before = db->used ? db->used : q;
+        db->used = q;
+    }
     for (size_t i = 0; i < n && db_ok(db); i++) {
         int code = bind(q->stmt, (int)i + 1, &values[i]);
         if (code != SQLITE_OK)
@@ -148,6 +197,11 @@ int64_t db_number(struct query *q, int column) {
     return db_ok(q->db) ? sqlite3_column_int64(q->stmt, column) : 0;
 }
 
+void db_hex(struct query *q, int column, char *out, size_t size) {
+    struct sv s = db_bytes(q, column);
+    hex_into(out, s.p, s.n < size / 2 ? s.n : (size - 1) / 2);
+}
+
 int64_t db_changes(const struct db *db) {
     return sqlite3_changes64(db->connection);
 }
@@ -157,27 +211,18 @@ int64_t db_inserted(const struct db *db) {
 }
 
 void db_rest(struct db *db) {
-    for (size_t i = 0; i < db->query_count; i++) {
-        if (db->queries[i].used)
-            sqlite3_reset(db->queries[i].stmt);
-        db->queries[i].used = false;
+    for (struct query *q = db->used, *before; q; q = before) {
+        before = q->used_before != q ? q->used_before : NULL;
+        sqlite3_reset(q->stmt);
+        q->used_before = NULL;
     }
+    db->used = NULL;
 }
 
 // ---- transactions
 
 static void control(struct db *db, enum control which) {
     db_run(db, db->query_count - CONTROL_COUNT + which, NULL, 0);
-}
-
-// cancel takes back what a failure left behind, so it runs whatever failed before; the first failure stays the one reported.
-static void cancel(struct db *db, enum control which) {
-    struct err failed = db->failed;
-    db->failed = (struct err){0};
-    db_rest(db);
-    control(db, which);
-    if (failed.code != RC_OK)
-        db->failed = failed;
 }
 
 void db_begin(struct db *db) {
@@ -189,22 +234,16 @@ void db_commit(struct db *db) {
     control(db, COMMIT);
 }
 
+// It takes back what a failure left behind, so it runs whatever failed before; the first failure stays the one reported.
 void db_rollback(struct db *db) {
-    if (db_in_transaction(db))
-        cancel(db, ROLLBACK);
-}
-
-void db_mark(struct db *db) {
-    control(db, MARK);
-}
-
-void db_unmark(struct db *db) {
-    control(db, UNMARK);
-}
-
-void db_undo(struct db *db) {
-    cancel(db, UNDO);
-    cancel(db, UNMARK);
+    if (!db_in_transaction(db))
+        return;
+    struct err failed = db->failed;
+    db->failed = (struct err){0};
+    db_rest(db);
+    control(db, ROLLBACK);
+    if (failed.code != RC_OK)
+        db->failed = failed;
 }
 
 bool db_in_transaction(const struct db *db) {
@@ -238,7 +277,14 @@ static void make_private(const char *path) {
         close(fd);
 }
 
+// SQLite would count its memory, under a lock that each allocation takes. Without effect, and harmless, when it is in use already.
+static void count_no_memory(void) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int connect_file(struct db *db) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, count_no_memory);
     make_private(db->path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     int code = sqlite3_open_v2(db->path, &db->connection, flags, NULL);
@@ -263,6 +309,18 @@ static int one_text(struct db *db, const char *sql, char *out, size_t out_size) 
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
+static enum rc bring_up_to_date(struct db *db, const struct db_config *config, int64_t found, struct err *e) {
+    const char *changes = found > 0 && config->upgrade ? config->upgrade : config->schema;
+    char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %lld; COMMIT", changes, (long long)config->schema_version);
+    int code = sqlite3_create_function(db->connection, "packed", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, packed_of_text, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    if (code != SQLITE_OK)
+        fail(db, code);
+    return db_take_error(db, e);
+}
+
 static enum rc check_version(struct db *db, const struct db_config *config, struct err *e) {
     char mode[16] = "", version[24] = "";
     int code = one_text(db, "PRAGMA journal_mode", mode, sizeof mode);
@@ -279,12 +337,7 @@ static enum rc check_version(struct db *db, const struct db_config *config, stru
         return err_set(e, RC_INVALID, "%s: made by a newer version of this program; use that one", db->path);
     if (found == config->schema_version)
         return RC_OK;
-    char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %lld; COMMIT", config->schema, (long long)config->schema_version);
-    code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
-    sqlite3_free(sql);
-    if (code != SQLITE_OK)
-        fail(db, code);
-    return db_take_error(db, e);
+    return bring_up_to_date(db, config, found, e);
 }
 
 static enum rc prepare_all(struct db *db, const struct db_config *config, struct err *e) {
@@ -311,6 +364,7 @@ enum rc db_open(const struct db_config *config, struct db **ret, struct err *e) 
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     }
     db->path = path;
+    db->memory = config->memory;
     int code = connect_file(db);
     if (code != SQLITE_OK)
         fail(db, code);

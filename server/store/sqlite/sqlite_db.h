@@ -12,7 +12,7 @@
 struct db;
 struct query;
 
-enum value_type { VALUE_NUMBER, VALUE_TEXT, VALUE_BYTES };
+enum value_type { VALUE_NUMBER, VALUE_TEXT, VALUE_BYTES, VALUE_HEX };
 
 struct value {
     enum value_type type;
@@ -31,11 +31,21 @@ static inline struct value text(struct sv s) {
 static inline struct value bytes(struct sv s) {
     return (struct value){.type = VALUE_BYTES, .bytes = s};
 }
+// hex: the file keeps the bytes, half as long. What is not hex keeps the bytes that it has.
+static inline struct value hex(struct sv s) {
+    return (struct value){.type = VALUE_HEX, .bytes = s};
+}
+
+// packed: what hex() keeps; in room, or s itself.
+#define PACKED_MOST 32
+struct sv packed(struct sv s, unsigned char room[PACKED_MOST]);
 
 struct db_config {
     const char *path;
     int64_t schema_version;      // written into a new file; a file of a higher version is refused
     const char *schema;          // run once in a new file
+    const char *upgrade;         // run once in a file of an older version, where packed(text) is what hex() makes of it; NULL: the schema
+    void *memory;                // what the owner keeps of the file in memory
     const char *const *queries;  // prepared at once; db_query names them by index
     size_t query_count;
 };
@@ -52,18 +62,18 @@ void db_run(struct db *db, size_t which, const struct value *values, size_t n); 
 // Columns are numbered from 0 and are views until the next step of the same query. NULL: absent, 0.
 struct sv db_bytes(struct query *q, int column);
 int64_t db_number(struct query *q, int column);
+void db_hex(struct query *q, int column, char *out, size_t size);  // bytes as hex and a NUL, as much as there is room for
 int64_t db_changes(const struct db *db);   // rows that the last statement changed
 int64_t db_inserted(const struct db *db);  // rowid of the last insert
 void db_rest(struct db *db);               // ends all queries, so that they keep no pages
 
-// A transaction, and inside it one mark at a time to which it can be undone.
 void db_begin(struct db *db);
 void db_commit(struct db *db);    // durable when it did not fail
 void db_rollback(struct db *db);  // also when there is none any more; works after a failure too
-void db_mark(struct db *db);
-void db_unmark(struct db *db);
-void db_undo(struct db *db);      // back to the mark, which goes; works after a failure too
 bool db_in_transaction(const struct db *db);  // some failures end it
+
+void *db_memory(const struct db *db);
+void db_no_memory(struct db *db);  // a failure of the caller's: it stands as one of SQLite's does
 
 bool db_ok(const struct db *db);
 // db_take_error: what failed since the last call, RC_OK when nothing did. RC_UNAVAILABLE: disk full, try again later.

@@ -3,11 +3,9 @@
 
 #include "base/failpoint.h"
 
-#include <stdio.h>
-
 #define LOOK_MOST 2000  // jobs that one call looks at: accepts wait meanwhile
 
-// The columns of LIST_JOBS and FIND_JOB.
+// The columns of LIST_JOBS and FIND_JOB; only that one has LANE, NULL for a job that never had one.
 enum column { SEQ, ID, SHOP, STATE, SOURCE, TOPIC, RECEIVED, REASON, PLAN, PROGRESS, LANE };
 
 static struct job_view read_view(struct arena *a, struct query *q) {
@@ -20,7 +18,7 @@ static struct job_view read_view(struct arena *a, struct query *q) {
         .plan = arena_dup(a, db_bytes(q, PLAN)),
         .progress = arena_dup(a, db_bytes(q, PROGRESS)),
     };
-    snprintf(view.id, sizeof view.id, SV_FMT, SV_ARG(db_bytes(q, ID)));
+    db_hex(q, ID, view.id, sizeof view.id);
     return view;
 }
 
@@ -41,9 +39,8 @@ void verb_list(struct db *db, int64_t now, void *args) {
 }
 
 void verb_find(struct db *db, int64_t now, void *args) {
-    (void)now;
     struct find_args *f = args;
-    struct query *q = db_query(db, FIND_JOB, VALUES(text(f->id), text(f->shop)));
+    struct query *q = db_query(db, FIND_JOB, VALUES(number(seq_of(db, now, f->id)), hex(f->id), text(f->shop)));
     f->ret_found = db_step(q);
     if (f->ret_found)
         f->ret = read_view(f->arena, q);
@@ -52,17 +49,15 @@ void verb_find(struct db *db, int64_t now, void *args) {
 // Its seq is its place: behind the head, before all that was accepted later. A hold of the head is not shortened.
 void verb_redrive(struct db *db, int64_t now, void *args) {
     struct redrive_args *r = args;
-    struct query *q = db_query(db, FIND_JOB, VALUES(text(r->id), text(r->shop)));
+    struct query *q = db_query(db, FIND_JOB, VALUES(number(seq_of(db, now, r->id)), hex(r->id), text(r->shop)));
     r->ret_found = db_step(q);
     r->ret_redriven = r->ret_found && db_number(q, STATE) == JOB_DEAD;
     if (!r->ret_redriven)
         return;
-    int64_t seq = db_number(q, SEQ);
-    char lane[KEY_LEN + 1];
-    snprintf(lane, sizeof lane, SV_FMT, SV_ARG(db_bytes(q, LANE)));
-    db_run(db, REOPEN_JOB, VALUES(number(seq), text(sv_of(lane))));
+    int64_t seq = db_number(q, SEQ), lane = db_number(q, LANE) != 0 ? db_number(q, LANE) : own_lane(seq);
+    db_run(db, REOPEN_JOB, VALUES(number(seq), number(lane)));
     FAILPOINT("sqlite.redrive.half");
-    db_run(db, JOIN_LANE, VALUES(text(sv_of(lane)), text(r->shop), number(seq), number(now), number(INT64_MAX)));
+    db_run(db, JOIN_LANE, VALUES(number(lane), text(r->shop), number(seq), number(now), number(INT64_MAX)));
     put_plan(db, seq, r->plan, SV_NONE);
     count_jobs(db, r->shop, 0, (const int64_t[4]){[JOB_PENDING] = 1, [JOB_DEAD] = -1});
 }

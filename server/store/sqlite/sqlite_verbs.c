@@ -16,26 +16,9 @@ enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000 };
 // Seeing a lane key again moves its expiry only this coarsely: most deliveries of a known person then write nothing for it.
 #define LANE_REFRESH_MS DAYS_MS(1)
 
-void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms) {
-    db_run(db, PUT_KEY, VALUES(text(key), bytes(value), number(expires_ms)));
-}
-
-void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
-    if (plan.p) {
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
-        db_run(db, DROP_PROGRESS, VALUES(number(seq)));
-    }
-    if (progress.p)
-        db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
-}
-
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]) {
     db_run(db, COUNT_JOBS, VALUES(text(shop), number(accepted), number(by_state[JOB_PENDING]), number(by_state[JOB_DONE]),
                                   number(by_state[JOB_DEAD]), number(by_state[JOB_IGNORED])));
-}
-
-static void copy_text(char *out, size_t size, struct sv s) {
-    snprintf(out, size, SV_FMT, SV_ARG(s));
 }
 
 // verb_start: the process that held the leases is gone, since there is only one at a time; its claims stay counted.
@@ -47,69 +30,72 @@ void verb_start(struct db *db, int64_t now, void *args) {
 // ---- accept
 
 struct binding {
-    char lane[KEY_LEN + 1];  // "": the key is not bound
+    int64_t lane;  // 0: the key is not bound
     int64_t expires_ms;
 };
 
 static bool known_already(struct db *db, int64_t now, const struct delivery *d) {
     for (size_t i = 0; i < d->key_count; i++)
-        if (db_step(db_query(db, FIND_KEY, VALUES(text(d->keys[i]), number(now)))))
+        if (find_key(db, now, d->keys[i]))
             return true;
     return false;
 }
 
-// find_lane writes the lane's name, KEY_LEN characters and a NUL, and what each lane key is bound to now.
-static void find_lane(struct db *db, int64_t now, const struct delivery *d, const char *id, struct binding *bound, char *lane) {
-    struct sv name = d->lane_key_count > 0 ? d->lane_keys[0] : sv_of(id);
-    copy_text(lane, KEY_LEN + 1, name);
-    bool found = false;
+// find_lane says what each lane key is bound to now, and which lane that makes; 0: none is bound.
+static int64_t find_lane(struct db *db, int64_t now, const struct delivery *d, struct binding *bound) {
+    int64_t lane = 0;
     for (size_t i = 0; i < d->lane_key_count; i++) {
-        struct query *q = db_query(db, FIND_KEY, VALUES(text(d->lane_keys[i]), number(now)));
-        if (!db_step(q))
+        struct query *q = find_key(db, now, d->lane_keys[i]);
+        if (!q)
             continue;
-        copy_text(bound[i].lane, sizeof bound[i].lane, db_bytes(q, 0));
-        bound[i].expires_ms = db_number(q, 1);
-        if (!found)
-            copy_text(lane, KEY_LEN + 1, sv_of(bound[i].lane));
-        found = true;
+        bound[i] = (struct binding){db_number(q, 0), db_number(q, 1)};
+        lane = lane == 0 ? bound[i].lane : lane;
     }
+    return lane;
 }
 
-static void bind_lane_keys(struct db *db, int64_t now, const struct delivery *d, const struct binding *bound, const char *lane) {
+static void bind_lane_keys(struct db *db, int64_t now, const struct delivery *d, const struct binding *bound, int64_t lane) {
     int64_t expires_ms = later(now, LANE_LIFETIME_MS);
     for (size_t i = 0; i < d->lane_key_count; i++) {
-        bool current = strcmp(bound[i].lane, lane) == 0 && bound[i].expires_ms > expires_ms - LANE_REFRESH_MS;
+        bool current = bound[i].lane == lane && bound[i].expires_ms > expires_ms - LANE_REFRESH_MS;
         if (!current)
-            put_key(db, d->lane_keys[i], sv_of(lane), expires_ms);
+            put_key(db, d->lane_keys[i], number(lane), expires_ms);
     }
 }
 
-static void add_to_lane(struct db *db, int64_t now, const struct delivery *d, const char *lane, int64_t seq) {
+static void add_to_lane(struct db *db, int64_t now, const struct delivery *d, int64_t seq, int64_t lane) {
     int64_t wanted_ms = later(d->received_ms, d->max_wait_ms);
-    db_run(db, JOIN_LANE, VALUES(text(sv_of(lane)), text(d->shop), number(seq), number(now), number(wanted_ms)));
+    db_run(db, JOIN_LANE, VALUES(number(lane), text(d->shop), number(seq), number(now), number(wanted_ms)));
 }
 
-static enum accepted accept_one(struct db *db, int64_t now, const struct delivery *d, const char *id) {
-    if (known_already(db, now, d))
-        return ACCEPTED_DUPLICATE;
+static int64_t next_seq(struct db *db) {
+    struct query *q = db_query(db, NEXT_SEQ, NULL, 0);
+    return db_step(q) ? db_number(q, 0) : 0;
+}
+
+static void add_job(struct db *db, int64_t now, const struct delivery *d, int64_t seq, int64_t lane) {
     bool pending = d->state == JOB_PENDING;
-    struct binding bound[LANE_KEYS_MOST] = {0};
-    char lane[KEY_LEN + 1] = "";
-    if (pending)
-        find_lane(db, now, d, id, bound, lane);
-    db_run(db, ADD_JOB, VALUES(text(sv_of(id)), text(d->shop), text(d->source), text(d->topic),
-                               text(pending ? sv_of(lane) : SV_NONE), number(d->state), number(d->received_ms),
-                               number(later(d->received_ms, d->max_wait_ms)), pending ? text(SV_NONE) : number(now), text(d->reason)));
-    if (db_changes(db) == 0)  // its keys are forgotten, but the job is still here
-        return ACCEPTED_DUPLICATE;
-    int64_t seq = db_inserted(db);
+    db_run(db, ADD_JOB, VALUES(number(seq), hex(d->keys[0]), text(d->shop), text(d->source), text(d->topic), pending ? number(lane) : text(SV_NONE),
+                               number(d->state), number(d->received_ms), number(later(d->received_ms, d->max_wait_ms)),
+                               pending ? text(SV_NONE) : number(now), text(d->reason)));
     FAILPOINT("sqlite.accept.half");
     db_run(db, ADD_BODY, VALUES(number(seq), bytes(d->body)));
+}
+
+// The first key is the job's id: it is known for as long as the job is there, and then for as long as the others (verb_purge).
+static enum accepted accept_one(struct db *db, int64_t now, const struct delivery *d) {
+    if (known_already(db, now, d))
+        return ACCEPTED_DUPLICATE;
+    struct binding bound[LANE_KEYS_MOST] = {0};
+    int64_t seq = next_seq(db), lane = find_lane(db, now, d, bound);
+    if (lane == 0)
+        lane = d->lane_key_count > 0 ? shared_lane(seq) : own_lane(seq);
+    add_job(db, now, d, seq, lane);
     for (size_t i = 0; i < d->key_count; i++)
-        put_key(db, d->keys[i], sv_of(id), later(now, IDEMPOTENCY_LIFETIME_MS));
-    if (pending) {
+        put_key(db, d->keys[i], number(seq), i == 0 ? INT64_MAX : later(now, IDEMPOTENCY_LIFETIME_MS));
+    if (d->state == JOB_PENDING) {
         bind_lane_keys(db, now, d, bound, lane);
-        add_to_lane(db, now, d, lane, seq);
+        add_to_lane(db, now, d, seq, lane);
     }
     int64_t by_state[4] = {0};
     by_state[d->state] = 1;
@@ -120,16 +106,24 @@ static enum accepted accept_one(struct db *db, int64_t now, const struct deliver
 void verb_accept(struct db *db, int64_t now, void *args) {
     struct accept_args *a = args;
     for (size_t i = 0; i < a->n && db_ok(db); i++)
-        a->ret[i] = accept_one(db, now, &a->deliveries[i], a->ids[i]);
+        a->ret[i] = accept_one(db, now, &a->deliveries[i]);
 }
 
 // ---- claim
 
 struct claimed {
     struct job job;
-    int64_t seq;
+    int64_t seq, lane;
     struct claimed *next;
 };
+
+// A job in a lane of its own says so: its lane has its name.
+static void name_lane(struct claimed *one) {
+    if (one->lane == own_lane(one->seq))
+        memcpy(one->job.lane, one->job.id, sizeof one->job.lane);
+    else
+        snprintf(one->job.lane, sizeof one->job.lane, "%lld", (long long)one->lane);
+}
 
 static struct query *due_heads(struct db *db, int64_t now, const struct claim *c, bool lately) {
     size_t n = lately ? c->lately : c->max;
@@ -145,10 +139,11 @@ static struct claimed **read_due(struct db *db, int64_t now, struct arena *a, co
     struct query *q = due_heads(db, now, c, lately);
     while (*room > 0 && db_step(q)) {
         struct claimed *one = ARENA_NEW(a, struct claimed);
-        copy_text(one->job.lane, sizeof one->job.lane, db_bytes(q, 0));
+        one->lane = db_number(q, 0);
         one->job.claims = db_number(q, 1) + 1;
         one->seq = db_number(q, 2);
-        copy_text(one->job.id, sizeof one->job.id, db_bytes(q, 3));
+        db_hex(q, 3, one->job.id, sizeof one->job.id);
+        name_lane(one);
         one->job.shop = arena_dup(a, c->shop);
         one->job.source = arena_dup(a, db_bytes(q, 4));
         one->job.topic = arena_dup(a, db_bytes(q, 5));
@@ -168,9 +163,8 @@ static void lease(struct db *db, struct claimed *one, int64_t lease_end) {
     unsigned char random[TOKEN_LEN / 2];
     random_bytes(random, sizeof random);
     hex_into(one->job.token, random, sizeof random);
-    struct sv lane = sv_of(one->job.lane);
-    db_run(db, LEASE_LANE, VALUES(text(lane), number(lease_end), text(sv_of(one->job.token))));
-    struct query *q = db_query(db, HURRY, VALUES(text(lane), number(one->seq)));
+    db_run(db, LEASE_LANE, VALUES(number(one->lane), number(lease_end), hex(sv_of(one->job.token))));
+    struct query *q = db_query(db, HURRY, VALUES(number(one->lane), number(one->seq)));
     if (db_step(q))
         one->job.hurry_ms = db_number(q, 0);  // NULL, nobody behind: 0
 }
@@ -222,14 +216,14 @@ void verb_wake(struct db *db, int64_t now, void *args) {
 void verb_look_up(struct db *db, int64_t now, void *args) {
     struct look_up_args *l = args;
     for (size_t i = 0; i < l->n; i++) {
-        struct query *q = db_query(db, FIND_KEY, VALUES(text(l->asked[i].key), number(now)));
-        l->asked[i].ret = db_step(q) ? arena_dup(l->arena, db_bytes(q, 0)) : SV_NONE;
+        struct query *q = find_key(db, now, l->asked[i].key);
+        l->asked[i].ret = q ? arena_dup(l->arena, db_bytes(q, 0)) : SV_NONE;
     }
 }
 
 void verb_state_put(struct db *db, int64_t now, void *args) {
     const struct remembered *r = args;
-    put_key(db, r->key, r->value, later(now, r->lifetime_ms));
+    put_key(db, r->key, bytes(r->value), later(now, r->lifetime_ms));
 }
 
 void verb_ledger(struct db *db, int64_t now, void *args) {
@@ -258,7 +252,7 @@ void verb_stats(struct db *db, int64_t now, void *args) {
 // Writable is what has just been written to: one key that nobody asks for, forgotten at once.
 void verb_check(struct db *db, int64_t now, void *args) {
     (void)args;
-    put_key(db, SV("check"), SV(""), now);
+    put_key(db, SV("check"), bytes(SV("")), now);
 }
 
 static int64_t earlier(int64_t now, int64_t ms) {
@@ -267,13 +261,19 @@ static int64_t earlier(int64_t now, int64_t ms) {
 
 // Shops do not matter here: what is over is over, also for a shop that is no longer configured.
 void verb_purge(struct db *db, int64_t now, void *args) {
-    const struct purge_args *a = args;
+    struct purge_args *a = args;
     const struct value before = number(earlier(now, a->retention_ms));
+    struct query *q = db_query(db, PURGED_IDS, &before, 1);
+    while (db_step(q)) {
+        char id[JOB_ID_LEN + 1];
+        db_hex(q, 0, id, sizeof id);
+        put_key(db, sv_of(id), number(0), later(now, IDEMPOTENCY_LIFETIME_MS));
+    }
     db_run(db, PURGE_BODIES, &before, 1);
     FAILPOINT("sqlite.purge.half");
     db_run(db, PURGE_PLANS, &before, 1);
     db_run(db, PURGE_PROGRESS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
-    db_run(db, PURGE_KEYS, VALUES(number(now)));
+    purge_keys(db, now, &a->after);
     db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));
 }

@@ -9,15 +9,23 @@
 
 enum sql {
     FIND_KEY,
-    PUT_KEY,
+    FIND_LATE,
+    ADD_LATE,
+    DROP_LATE,
+    ALL_LATE,
+    SOME_LATE,
+    COPY_LATE,
+    DROP_LATES,
+    NTH_KEY,
     PURGE_KEYS,
+    NEXT_SEQ,
     ADD_JOB,
     ADD_BODY,
     PUT_PLAN,
     PUT_PROGRESS,
     DROP_PROGRESS,
     FINISH_JOB,
-    FIND_FINISHED_BY,
+    FINISHED_BY,
     MOVE_JOB,
     FIRST_OF_LANE,
     HURRY,
@@ -25,6 +33,7 @@ enum sql {
     PURGE_BODIES,
     PURGE_PLANS,
     PURGE_PROGRESS,
+    PURGED_IDS,
     PURGE_JOBS,
     JOIN_LANE,
     DUE_LANES,
@@ -49,20 +58,23 @@ enum sql {
     COUNTS,
     JOB_BODIES,
     VALUES_AFTER,
+    LATE_VALUES_AFTER,
     ERASE_BODY,
     ERASE_PLAN,
     ERASE_VALUE,
+    ERASE_LATE,
+    NTH_LATE,
+    EMPTY_LATES,
     END_LEASE_OF,
     SQL_COUNT_,
 };
 
 #define SCHEMA_VERSION 3
-extern const char sqlite_schema[];
+extern const char sqlite_schema[], sqlite_upgrade[];
 extern const char *const sqlite_queries[SQL_COUNT_];
 
 struct accept_args {
     const struct delivery *deliveries;
-    const char *const *ids;
     size_t n;
     enum accepted *ret;
 };
@@ -103,6 +115,10 @@ struct ledger_args {
 
 struct purge_args {
     int64_t retention_ms, ledger_lifetime_ms;
+    struct purged_keys {
+        char key[64];     // the last one in keyed that the purge before looked at, in hex; "": it begins anew
+        int64_t late;     // ... and in late; 0
+    } after;
 };
 
 struct state_swap_args {
@@ -168,12 +184,30 @@ verb_function verb_redrive;    // struct redrive_args; sqlite_look.c
 verb_function verb_kept;       // struct kept_args; sqlite_erase.c
 verb_function verb_erase;      // struct erase_args; sqlite_erase.c
 verb_function verb_check;      // args: none
-verb_function verb_purge;      // const struct purge_args
+verb_function verb_purge;      // struct purge_args
+verb_function verb_read_keys;  // at the start and when a transaction came to nothing; args: none; sqlite_keys.c
+verb_function verb_move_keys;  // at the end of each transaction; args: none; sqlite_keys.c
 
 // put_plan: a plan, which takes away the progress of the one before, or the progress of the one that is there; absent: unchanged.
 void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress);
-// put_key: what is stored under that key from now on.
-void put_key(struct db *db, struct sv key, struct sv value, int64_t expires_ms);
+// What is known under a key (sqlite_keys.c). Keys are hex. The index of the late ones is the memory of the db.
+struct late_keys *late_keys_new(void);  // NULL: out of memory
+void late_keys_free(struct late_keys *k);
+struct query *find_key(struct db *db, int64_t now, struct sv key);  // value and expires_ms of what has not expired; NULL: nothing
+void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms);
+void erase_key(struct db *db, struct sv key);
+void purge_keys(struct db *db, int64_t now, struct purged_keys *after);
+// seq_of: of the job with that id; 0: it is not there any more.
+int64_t seq_of(struct db *db, int64_t now, struct sv id);
+
+// Lanes are numbered by the jobs that begin them: each job may begin one for all who share its keys, and be moved into one of its own.
+static inline int64_t shared_lane(int64_t seq) {
+    return 2 * seq;
+}
+static inline int64_t own_lane(int64_t seq) {
+    return 2 * seq + 1;
+}
+
 // count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.
 void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]);
 

@@ -1,8 +1,8 @@
 // sqlite_writer.c: one connection, one thread that owns it.
 //
 // Every call posts a request and waits. The writer takes what is queued into one transaction (a group commit: one sync for
-// many accepts), and nobody hears of a result before that is durable. A request that fails is undone alone; when the
-// transaction fails, everybody in it hears the error.
+// many accepts), and nobody hears of a result before that is durable. When a request fails, which is rare, all is undone and each has
+// a transaction of its own; when the transaction fails, everybody in it hears the error.
 #include "server/store/sqlite/sqlite_writer.h"
 
 #include "base/clock.h"
@@ -27,6 +27,8 @@ struct request {
 
 struct writer {
     struct db *db;  // the thread's, after opening
+    verb_function *renew, *end;
+    bool stale;   // renew is due
     void (*broken)(void *ctx);
     void *broken_ctx;
     int64_t wall_minus_mono_ms;
@@ -51,30 +53,35 @@ static void fail_all(struct request *const *batch, size_t n, enum rc rc, const s
     }
 }
 
-// run_one: false when its failure ended the whole transaction.
+static bool renewed(struct writer *w, int64_t now) {
+    if (w->stale && w->renew)
+        w->renew(w->db, now, NULL);
+    w->stale = w->stale && !db_ok(w->db);
+    return db_ok(w->db);
+}
+
 static bool run_one(struct db *db, int64_t now, struct request *r) {
-    db_mark(db);
     r->verb(db, now, r->args);
     db_rest(db);
     r->rc = db_take_error(db, &r->err);
-    if (r->rc == RC_OK)
-        db_unmark(db);
-    else if (db_in_transaction(db))
-        db_undo(db);
-    return db_in_transaction(db) && !db_broken(db);
+    return r->rc == RC_OK;
 }
 
-static void run_batch(struct writer *w, struct request *const *batch, size_t n) {
+// run_batch: false: one request failed, nothing happened, and the others deserve another try.
+static bool run_batch(struct writer *w, struct request *const *batch, size_t n) {
     struct db *db = w->db;
     struct err e = {0};
     int64_t now = now_ms(w);
     db_begin(db);
-    bool whole = db_ok(db);
+    bool whole = renewed(w, now);
     for (size_t i = 0; whole && i < n; i++) {
         whole = run_one(db, now, batch[i]);
         if (!whole)
             e = batch[i]->err;
     }
+    bool again = !whole && n > 1 && db_in_transaction(db) && !db_broken(db);
+    if (whole && w->end)
+        w->end(db, now, NULL);
     FAILPOINT("sqlite.before_commit");
     if (whole)
         db_commit(db);
@@ -83,8 +90,10 @@ static void run_batch(struct writer *w, struct request *const *batch, size_t n) 
     if (rc == RC_OK && !whole)
         rc = e.code;
     db_rollback(db);
+    w->stale = w->stale || rc != RC_OK;
     if (rc != RC_OK)
         fail_all(batch, n, rc, &e);
+    return !again;
 }
 
 // take_batch waits for requests; 0: closing, and nothing is left.
@@ -104,7 +113,9 @@ static void *write_batches(void *arg) {
     struct request *batch[BATCH_MOST];
     bool told = false;
     for (size_t n; (n = take_batch(w, batch)) > 0;) {
-        run_batch(w, batch, n);
+        bool done = run_batch(w, batch, n);
+        for (size_t i = 0; !done && i < n; i++)
+            run_batch(w, &batch[i], 1);
         for (size_t i = 0; i < n; i++)
             sem_post(&batch[i]->done);  // from here on the request is gone
         FAILPOINT("sqlite.told");
@@ -117,24 +128,46 @@ static void *write_batches(void *arg) {
     return NULL;
 }
 
-enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
-    struct request r = {.verb = verb, .args = args};
-    sem_init(&r.done, 0, 0);
+// post: they outlive their places in the queue: nobody leaves before the writer is done with them.
+static void post(struct writer *w, struct request *requests, size_t n) {
     pthread_mutex_lock(&w->lock);
-    // r outlives its place in the queue: nobody leaves before the writer is done with it.
-    if (w->first)
-        w->last->next = &r;
-    else
-        w->first = &r;  // cppcheck-suppress autoVariables
-    w->last = &r;  // cppcheck-suppress autoVariables
+    for (size_t i = 0; i < n; i++) {
+        sem_init(&requests[i].done, 0, 0);
+        if (w->first)
+            w->last->next = &requests[i];
+        else
+            w->first = &requests[i];
+        w->last = &requests[i];
+    }
     pthread_cond_signal(&w->posted);
     pthread_mutex_unlock(&w->lock);
-    while (sem_wait(&r.done) != 0 && errno == EINTR)
+}
+
+static void await(struct request *r) {
+    while (sem_wait(&r->done) != 0 && errno == EINTR)
         ;
-    sem_destroy(&r.done);
+    sem_destroy(&r->done);
+}
+
+enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
+    struct request r = {.verb = verb, .args = args};
+    post(w, &r, 1);
+    await(&r);
     if (r.rc != RC_OK && e)
         *e = r.err;
     return r.rc;
+}
+
+void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n) {
+    struct request requests[WRITER_CALLS_MOST] = {0};
+    for (size_t i = 0; i < n; i++)
+        requests[i] = (struct request){.verb = calls[i].verb, .args = calls[i].args};
+    post(w, requests, n);
+    for (size_t i = 0; i < n; i++) {
+        await(&requests[i]);
+        calls[i].rc = requests[i].rc;
+        calls[i].err = requests[i].err;
+    }
 }
 
 // ---- opening and closing
@@ -151,6 +184,8 @@ static enum rc begin(struct writer *w, const struct writer_config *config, struc
     if (rc != RC_OK)
         return rc;
     db_begin(w->db);
+    if (w->renew)
+        w->renew(w->db, now_ms(w), NULL);
     config->begin(w->db, now_ms(w), config->begin_args);
     db_commit(w->db);
     return db_take_error(w->db, e);
@@ -160,6 +195,8 @@ enum rc writer_open(const struct writer_config *config, struct writer **ret, str
     struct writer *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
+    w->renew = config->renew;
+    w->end = config->end;
     w->broken = config->broken;
     w->broken_ctx = config->broken_ctx;
     w->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();

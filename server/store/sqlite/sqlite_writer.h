@@ -13,6 +13,9 @@ struct writer_config {
     struct db_config db;
     verb_function *begin;         // runs alone, before writer_open returns
     void *begin_args;
+    verb_function *renew;         // reads anew what is kept in memory of the file: before begin, and in the first transaction after one that
+                                  // came to nothing; NULL: nothing is
+    verb_function *end;           // runs at the end of each transaction, before the commit; NULL: nothing
     void (*broken)(void *ctx);    // once, when the disk failed (db_broken): all that is left is to end; NULL: nobody asks
     void *broken_ctx;
 };
@@ -21,5 +24,14 @@ MUST_CHECK enum rc writer_open(const struct writer_config *config, struct writer
 void writer_close(struct writer *w);  // what was posted before is still carried out; NULL is fine
 // writer_perform: any thread; waits until it is done. e may be NULL.
 MUST_CHECK enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e);
+// writer_perform_all: at once, in their order and mostly in one transaction; each has a result of its own.
+#define WRITER_CALLS_MOST 4
+struct writer_call {
+    verb_function *verb;
+    void *args;
+    enum rc rc;      // out
+    struct err err;
+};
+void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n);
 
 #endif

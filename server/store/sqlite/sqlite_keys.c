@@ -1,0 +1,230 @@
+// sqlite_keys.c: what is known under a key until it expires.
+//
+// Keys are hashes: put where it belongs, each would change a page of its own, and every changed page is written twice. So they are
+// added to the table `late` in the order in which they come, found there through an index in memory, and later moved into `keyed` in
+// about the order of the keys, many to a page. What is late counts before what is in keyed, so after a crash in the midst of a move
+// it only begins again.
+#include "base/crypto.h"
+#include "server/store/sqlite/sqlite_verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ROOM_LEAST = 65536,   // slots; a power of two
+    PURGE_LOOK = 2000,    // keys that one purge looks at
+    MOVE_SLOTS = 16,      // slots that a move looks at for each new key, so that it ends before as many have come again
+    DROP_ROWS = 3,
+};
+#define LATE_MOST (ROOM_LEAST / 2)  // that many begin a move
+
+// The index: where in late a key is. A key's place follows its first bytes, so the order of the slots is about that of the keys, and
+// nothing but a drop takes one out of its slot: a walk over the slots meets all that was there when it began.
+struct slot {
+    uint64_t start;  // the first bytes of the key, a hash under a secret: no two share them
+    int64_t n;       // 0: free
+};
+
+struct late_keys {
+    struct slot *slots;
+    size_t room, used;
+    int64_t last;       // n of the newest
+    int64_t moved_at;   // `last` at the last step of a move
+    int64_t up_to;      // n of the last one that moves; 0: there is no move
+    size_t at;          // it has copied those of the slots before; room: it has copied all, and drops them
+};
+
+struct late_keys *late_keys_new(void) {
+    return calloc(1, sizeof(struct late_keys));
+}
+
+void late_keys_free(struct late_keys *k) {
+    if (k)
+        free(k->slots);
+    free(k);
+}
+
+static uint64_t start_of(struct sv packed) {
+    uint64_t start = 0;
+    for (size_t i = 0; i < sizeof start; i++)
+        start = start << 8 | (i < packed.n ? (unsigned char)packed.p[i] : 0);
+    return start;
+}
+
+static size_t home(const struct late_keys *k, uint64_t start) {
+    return (size_t)(start >> 32) >> (32 - __builtin_ctzll(k->room));
+}
+
+// slot_of: where the key is, or could be.
+static struct slot *slot_of(const struct late_keys *k, uint64_t start) {
+    size_t i = home(k, start);
+    while (k->slots[i].n != 0 && k->slots[i].start != start)
+        i = (i + 1) & (k->room - 1);
+    return &k->slots[i];
+}
+
+static void forget_all(struct late_keys *k) {
+    free(k->slots);
+    *k = (struct late_keys){0};
+}
+
+// A move begins anew: the slots are others then.
+static bool make_room(struct late_keys *k) {
+    struct late_keys old = *k;
+    if (old.used * 2 < old.room)
+        return true;
+    k->room = old.room > 0 ? old.room * 2 : ROOM_LEAST;
+    k->slots = calloc(k->room, sizeof *k->slots);
+    if (!k->slots) {
+        *k = old;
+        return false;
+    }
+    for (size_t i = 0; i < old.room; i++)
+        if (old.slots[i].n != 0)
+            *slot_of(k, old.slots[i].start) = old.slots[i];
+    k->at = old.up_to == 0 || old.at == old.room ? k->room : 0;
+    free(old.slots);
+    return true;
+}
+
+static void note(struct db *db, struct late_keys *k, uint64_t start, int64_t n) {
+    if (!make_room(k)) {
+        db_no_memory(db);
+        return;
+    }
+    struct slot *s = slot_of(k, start);
+    k->used += s->n == 0;
+    *s = (struct slot){start, n};
+    k->last = n;
+}
+
+// Those behind it that would no longer be found take the free place.
+static void forget(struct late_keys *k, struct slot *s) {
+    size_t mask = k->room - 1, hole = (size_t)(s - k->slots);
+    for (size_t i = (hole + 1) & mask; k->slots[i].n != 0; i = (i + 1) & mask)
+        if (((i - home(k, k->slots[i].start)) & mask) >= ((i - hole) & mask)) {
+            k->slots[hole] = k->slots[i];
+            hole = i;
+        }
+    k->slots[hole] = (struct slot){0};
+    k->used--;
+}
+
+// verb_read_keys: the index as the table is; at the start, and when a transaction came to nothing.
+void verb_read_keys(struct db *db, int64_t now, void *args) {
+    (void)now, (void)args;
+    struct late_keys *k = db_memory(db);
+    forget_all(k);
+    if (!make_room(k)) {
+        db_no_memory(db);
+        return;
+    }
+    struct query *q = db_query(db, ALL_LATE, NULL, 0);
+    while (db_step(q))
+        note(db, k, start_of(db_bytes(q, 1)), db_number(q, 0));
+    k->moved_at = k->last;
+}
+
+// ---- finding and putting
+
+static uint64_t start_of_hex(struct sv key) {
+    unsigned char room[PACKED_MOST];
+    return start_of(packed(key, room));
+}
+
+struct query *find_key(struct db *db, int64_t now, struct sv key) {
+    int64_t n = slot_of(db_memory(db), start_of_hex(key))->n;
+    struct query *q = NULL;
+    if (n == 0 || !db_step(q = db_query(db, FIND_LATE, VALUES(number(n), hex(key)))))
+        if (!db_step(q = db_query(db, FIND_KEY, VALUES(hex(key)))))
+            return NULL;
+    return db_number(q, 1) > now ? q : NULL;
+}
+
+int64_t seq_of(struct db *db, int64_t now, struct sv id) {
+    struct query *q = find_key(db, now, id);
+    return q ? db_number(q, 0) : 0;
+}
+
+// A key has one row in late. The new one is there before the old one goes, so that n only grows.
+void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms) {
+    struct late_keys *k = db_memory(db);
+    uint64_t start = start_of_hex(key);
+    int64_t old = slot_of(k, start)->n;
+    db_run(db, ADD_LATE, VALUES(hex(key), value, number(expires_ms)));
+    note(db, k, start, db_inserted(db));
+    if (old != 0)
+        db_run(db, DROP_LATE, VALUES(number(old)));
+}
+
+// Its row in late stays, so that n only grows.
+void erase_key(struct db *db, struct sv key) {
+    int64_t n = slot_of(db_memory(db), start_of_hex(key))->n;
+    db_run(db, ERASE_VALUE, VALUES(hex(key)));
+    if (n != 0)
+        db_run(db, ERASE_LATE, VALUES(number(n)));
+}
+
+// ---- moving
+
+static void copy_some(struct db *db, struct late_keys *k, size_t slots) {
+    for (; slots > 0 && k->at < k->room; slots--, k->at++) {
+        int64_t n = k->slots[k->at].n;
+        if (n != 0 && n <= k->up_to)
+            db_run(db, COPY_LATE, VALUES(number(n)));
+    }
+}
+
+static void drop_some(struct db *db, struct late_keys *k, int64_t rows) {
+    struct query *q = db_query(db, SOME_LATE, VALUES(number(k->up_to), number(rows)));
+    int64_t last = k->up_to;
+    for (; rows > 0 && db_step(q); rows--) {
+        struct slot *s = slot_of(k, start_of(db_bytes(q, 1)));
+        last = db_number(q, 0);
+        if (s->n == last)
+            forget(k, s);
+    }
+    db_run(db, DROP_LATES, VALUES(number(last)));
+    if (rows > 0 || last == k->up_to)
+        k->up_to = 0;
+}
+
+// verb_move_keys: a step for what was put in this transaction, which it is part of.
+void verb_move_keys(struct db *db, int64_t now, void *args) {
+    (void)now, (void)args;
+    struct late_keys *k = db_memory(db);
+    int64_t new = k->last > k->moved_at ? k->last - k->moved_at : k->last;
+    if (k->last == k->moved_at)
+        return;
+    k->moved_at = k->last;
+    if (k->up_to == 0 && k->used >= LATE_MOST) {
+        k->up_to = k->last;
+        k->at = 0;
+    } else if (k->up_to != 0 && k->at < k->room)
+        copy_some(db, k, (size_t)new * MOVE_SLOTS);
+    else if (k->up_to != 0)
+        drop_some(db, k, new * DROP_ROWS);
+}
+
+// ---- clearing up
+
+// What is late may be so for years where little comes, so its value goes at once; the row goes with a move.
+static void empty_late(struct db *db, int64_t now, int64_t *after) {
+    struct query *q = db_query(db, NTH_LATE, VALUES(number(*after), number(PURGE_LOOK)));
+    int64_t last = db_step(q) ? db_number(q, 0) : 0;  // NULL, none is left: 0
+    if (last != 0)
+        db_run(db, EMPTY_LATES, VALUES(number(*after), number(last), number(now)));
+    *after = last;
+}
+
+// Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more.
+void purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
+    struct sv from = sv_of(after->key);
+    struct query *q = db_query(db, NTH_KEY, VALUES(hex(from), number(PURGE_LOOK - 1)));
+    struct sv last = db_step(q) ? db_bytes(q, 0) : SV_NONE;
+    db_run(db, PURGE_KEYS, VALUES(hex(from), bytes(last), number(now)));
+    after->key[0] = 0;
+    if (last.p && last.n < 32)
+        hex_into(after->key, last.p, last.n);
+    empty_late(db, now, &after->late);
+}
