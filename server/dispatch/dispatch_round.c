@@ -154,12 +154,20 @@ static void wake_again(struct dispatch *d) {
         d->shops[i]->wake |= d->shops[i]->waking;
 }
 
+// by_age: not only what became due lately was claimed.
+static bool by_age(const struct round *r) {
+    for (size_t i = 0; i < r->wanted.claim_count; i++)
+        if (r->wanted.claims[i].max > 0)
+            return true;
+    return false;
+}
+
 static void confirm(struct dispatch *d, const struct round *r) {
     batch_reached(&d->sent, "after");
     bool was_full = d->active == d->given.in_flight;
     for (size_t i = 0; i < d->sent.n; i++) {
         const struct change *c = &d->sent.changes[i];
-        bool claimed_too = (c->kind == CHANGE_FINISH || c->kind == CHANGE_ASIDE) && r->wanted.claim_count > 0 && !was_full;
+        bool claimed_too = (c->kind == CHANGE_FINISH || c->kind == CHANGE_ASIDE) && by_age(r) && !was_full;
         task_confirmed(d->sent.tasks[i], c, r->begun_ms);
         if (c->kind != CHANGE_RECORD && !claimed_too)
             d->claim_at_ms = 0;  // a place is free, and the lane may have more
@@ -177,13 +185,6 @@ static void tell(struct dispatch *d, const struct round *r) {
         t->told = NULL;
         go_on(t);
     }
-}
-
-static bool by_age(const struct round *r) {
-    for (size_t i = 0; i < r->wanted.claim_count; i++)
-        if (r->wanted.claims[i].max > 0)
-            return true;
-    return false;
 }
 
 static void begin(struct dispatch *d, const struct round *r) {

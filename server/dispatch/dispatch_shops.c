@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define HELD_PER_FREE 4
-#define LATELY_MOST 16
 
 struct shop_work *shops_find(const struct dispatch *d, struct sv name) {
     for (size_t i = 0; i < d->shop_count; i++)
@@ -91,22 +90,23 @@ static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
     return left;
 }
 
-// share_lately: claims of shops that have more than they get leave some of the window to what became due lately.
+// share_lately: as many again of what became due lately, of shops that have more than they get.
 static void share_lately(struct dispatch *d, size_t n) {
     size_t window = d->given.in_flight - d->given.in_flight / 8, room = window > d->active ? window - d->active : 0;
     size_t free = d->given.in_flight - d->active;
     for (size_t i = 0; i < n; i++) {
         struct claim *c = &d->claims[i];
         struct shop_work *w = shops_find(d, c->shop);
-        if (w->wants_more)
+        if (w->wants_more) {
+            c->lately = c->max;
             w->asked = c->max = least(c->max, room);
+        }
         room -= least(c->max, room);
         free -= least(c->max, free);
     }
     for (size_t i = 0; i < n; i++) {
-        struct claim *c = &d->claims[i];
-        c->lately = shops_find(d, c->shop)->wants_more ? least(LATELY_MOST, free) : 0;
-        free -= c->lately;
+        d->claims[i].lately = least(d->claims[i].lately, free);
+        free -= d->claims[i].lately;
     }
 }
 
