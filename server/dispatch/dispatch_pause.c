@@ -74,8 +74,7 @@ int64_t gate_try_ms(struct shop_work *w, size_t step) {
     if (!is_away(g))
         return 0;
     g->try_us = (g->try_us < now * 1000 ? now * 1000 : g->try_us) + AWAY_EACH_US;
-    int64_t turn_ms = g->try_us / 1000 - now;
-    return turn_ms < AWAY_TURN_MOST_MS ? turn_ms : AWAY_TURN_MOST_MS;
+    return (g->try_us / 1000 - now - 1) % AWAY_TURN_MOST_MS + 1;  // more than that are spread over all of it: at any time somebody tries
 }
 
 // Whoever waits for its turn need not, once one got through.
