@@ -275,7 +275,7 @@ static void send(struct dispatch *d, struct shop_work *w) {
     arena_init(&a, BODY_MEMORY);
     if (bulk)
         request.body = body(c, &a, bulk);
-    if (c->n > 0) {
+    if (bulk && c->n > 0) {
         bulk->address(&a, c->shop, &request);
         post(c, bulk, &request);
     } else {

@@ -24,7 +24,7 @@ static struct kept read_job(struct arena *a, struct query *q) {
 
 static struct kept read_value(struct arena *a, struct query *q, enum column key) {
     struct kept k = {.kind = KEPT_VALUES, .text = arena_dup(a, db_bytes(q, BYTES))};
-    db_hex(q, key, k.id, sizeof k.id);
+    db_hex(q, (int)key, k.id, sizeof k.id);
     return k;
 }
 
