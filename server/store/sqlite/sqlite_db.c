@@ -340,18 +340,22 @@ static enum rc check_version(struct db *db, const struct db_config *config, stru
     return bring_up_to_date(db, config, found, e);
 }
 
+static void prepare(struct db *db, struct query *q, const char *sql) {
+    q->db = db;
+    int code = sqlite3_prepare_v3(db->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
+    if (code != SQLITE_OK)
+        fail(db, code);
+}
+
 static enum rc prepare_all(struct db *db, const struct db_config *config, struct err *e) {
     db->query_count = config->query_count + CONTROL_COUNT;
     db->queries = calloc(db->query_count, sizeof *db->queries);
     if (!db->queries)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
-    for (size_t i = 0; i < db->query_count; i++) {
-        const char *sql = i < config->query_count ? config->queries[i] : control_sql[i - config->query_count];
-        db->queries[i].db = db;
-        int code = sqlite3_prepare_v3(db->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &db->queries[i].stmt, NULL);
-        if (code != SQLITE_OK)
-            fail(db, code);
-    }
+    for (size_t i = 0; i < config->query_count; i++)
+        prepare(db, &db->queries[i], config->queries[i]);
+    for (size_t i = 0; i < CONTROL_COUNT; i++)
+        prepare(db, &db->queries[config->query_count + i], control_sql[i]);
     return db_take_error(db, e);
 }
 
