@@ -41,7 +41,8 @@ const char sqlite_schema[] = SCHEMA;
 // A value that is a lane's name is a number now, and one that is a job's id is its seq; a lane that nobody waits in is known by the key
 // that is bound to itself. What is neither (marks, sealed values) stays.
 const char sqlite_upgrade[] =
-    "DROP INDEX job_in_lane; DROP INDEX job_pending; DROP INDEX job_finished; DROP INDEX lane_due; DROP INDEX keyed_expiry;"
+    "DROP INDEX IF EXISTS job_in_lane; DROP INDEX IF EXISTS job_pending; DROP INDEX IF EXISTS job_finished; DROP INDEX IF EXISTS lane_due;"
+    "DROP INDEX IF EXISTS keyed_expiry;"
     "ALTER TABLE job RENAME TO old_job; ALTER TABLE lane RENAME TO old_lane; ALTER TABLE keyed RENAME TO old_keyed;"
     SCHEMA ";"
     "CREATE TABLE named(name TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
