@@ -113,6 +113,17 @@ static inline enum accepted accept_wait(struct env *v, const char *key, const ch
     return take(v, d);
 }
 
+// accept_between: under one key, with two lane keys.
+static inline enum accepted accept_between(struct env *v, const char *key, const char *lane, const char *other) {
+    struct sv keys[] = {sv_of(key)}, lanes[] = {sv_of(lane), sv_of(other)};
+    struct delivery d = hook(v, sv_of(key));
+    d.keys = keys;
+    d.key_count = 1;
+    d.lane_keys = lanes;
+    d.lane_key_count = 2;
+    return take(v, d);
+}
+
 // Lanes are due in the order of their milliseconds, so each delivery gets one of its own.
 static inline enum accepted accept_in(struct env *v, const char *key, const char *lane) {
     enum accepted accepted = accept_wait(v, key, lane, LONG_MS);

@@ -5,9 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/store/sqlite/sqlite_verbs.h"
 #include "server/store/store_erase.h"
-#include "store_env.h"
+#include "store_file.h"
 
 enum { TOGETHER = 800, KEYS = 4, LANE_KEYS = 8, ENOUGH = 80000 };  // keys: more than begin a move and end it
 
@@ -108,20 +107,6 @@ static void forget_state(struct env *v, const char *key) {
     MUST(store_erase(v->store, sv_of(v->shop), &k, 1, SV_NONE, &e));
 }
 
-static int64_t count_in(struct env *v, const char *sql) {
-    struct err e = {0};
-    struct db *db = NULL;
-    struct db_config config = {.path = v->url + strlen("sqlite:"), .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .queries = &sql,
-                               .query_count = 1};
-    MUST(db_open(&config, &db, &e));
-    struct query *q = db_query(db, 0, NULL, 0);
-    int64_t n = db_step(q) ? db_number(q, 0) : -1;
-    db_rest(db);
-    MUST(db_take_error(db, &e));
-    db_close(db);
-    return n;
-}
-
 static void moved_keys_are_known(void **state) {
     struct env *v = *state;
     int count = 0;
@@ -136,9 +121,9 @@ static void moved_keys_are_known(void **state) {
     assert_null(get_state(v, v->shop, "gone"));
     env_close(v);
     int64_t all = count * (KEYS + LANE_KEYS);
-    assert_in_range(count_in(v, "SELECT count(*) FROM keyed"), all / 4, all);
-    assert_true(count_in(v, "SELECT count(*) FROM late") < all * 3 / 4);
-    assert_int_equal(count_in(v, "SELECT count(*) FROM late GROUP BY key HAVING count(*) > 1"), -1);
+    assert_in_range(look(v, "SELECT count(*) FROM keyed"), all / 4, all);
+    assert_true(look(v, "SELECT count(*) FROM late") < all * 3 / 4);
+    assert_int_equal(look(v, "SELECT count(*) FROM late GROUP BY key HAVING count(*) > 1"), -1);
     env_open(v);
     must_be_known(v, count);
     must_be_numbers(v, count - TOGETHER);
@@ -162,7 +147,7 @@ static void a_move_may_be_cut_short_anywhere(void **state) {
     }
     must_be_known(v, count);
     env_close(v);
-    assert_true(count_in(v, "SELECT count(*) FROM keyed") > 0);
+    assert_true(look(v, "SELECT count(*) FROM keyed") > 0);
     env_open(v);
     must_be_known(v, count);
     must_be_numbers(v, count - TOGETHER);
@@ -200,7 +185,7 @@ static void what_expired_goes_before_it_moves(void **state) {
         MUST(store_purge(v->store, NULL, 0, &e));
     assert_string_equal(get_state(v, v->shop, "long"), "somebody else");
     env_close(v);
-    assert_int_equal(count_in(v, left), 1);
+    assert_int_equal(look(v, left), 1);
     env_open(v);
     assert_null(get_state(v, v->shop, "short"));
     assert_string_equal(get_state(v, v->shop, "long"), "somebody else");

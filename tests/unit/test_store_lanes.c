@@ -9,23 +9,13 @@
 
 // ---- lanes
 
-static void accept_two_lane_keys(struct env *v, const char *key, const char *lane, const char *other) {
-    struct sv keys[] = {sv_of(key)}, lanes[] = {sv_of(lane), sv_of(other)};
-    struct delivery d = hook(v, sv_of(key));
-    d.keys = keys;
-    d.key_count = 1;
-    d.lane_keys = lanes;
-    d.lane_key_count = 2;
-    assert_int_equal(take(v, d), ACCEPTED_NEW);
-}
-
 static void the_first_bound_key_names_the_lane(void **state) {
     struct env *v = *state;
     accept_in(v, "1", "checkout:t1");
-    accept_two_lane_keys(v, "2", "email:e1", "checkout:t1");  // joins 1: the e-mail is new
+    assert_int_equal(accept_between(v, "2", "email:e1", "checkout:t1"), ACCEPTED_NEW);  // joins 1: the e-mail is new
     accept_in(v, "3", "email:e1");                            // joins 1 by the e-mail that 2 has bound
     accept_in(v, "4", "customer:c1");
-    accept_two_lane_keys(v, "5", "customer:c1", "email:e1");  // both are bound: the first decides, and the e-mail follows
+    assert_int_equal(accept_between(v, "5", "customer:c1", "email:e1"), ACCEPTED_NEW);  // both are bound: the first decides, and the e-mail follows
     accept_in(v, "6", "email:e1");
     struct job *one = claim_body(v, "1"), *four = claim_body(v, "4");
     assert_null(claim_now(v, LONG_MS));

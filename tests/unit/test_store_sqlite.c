@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/store/sqlite/sqlite_verbs.h"
-#include "store_env.h"
+#include "store_file.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,24 +21,6 @@ static int begin(void **state) {
 static int end(void **state) {
     env_free(*state);
     return 0;
-}
-
-static const char *file_of(const struct env *v) {
-    return v->url + strlen("sqlite:");
-}
-
-// look runs one statement on the closed store and returns its first number.
-static int64_t look(struct env *v, const char *sql) {
-    struct err e = {0};
-    struct db *db = NULL;
-    struct db_config config = {.path = file_of(v), .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .queries = &sql, .query_count = 1};
-    MUST(db_open(&config, &db, &e));
-    struct query *q = db_query(db, 0, NULL, 0);
-    int64_t n = db_step(q) ? db_number(q, 0) : -1;
-    db_rest(db);
-    MUST(db_take_error(db, &e));
-    db_close(db);
-    return n;
 }
 
 static enum rc try_open(const char *url, const char *key, char *ret_text, size_t size) {

@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/store/sqlite/sqlite_verbs.h"
-#include "store_env.h"
+#include "store_file.h"
 
 static char *read_text(const char *path) {
     static char text[32 << 10];
@@ -22,20 +21,10 @@ static char *read_text(const char *path) {
 static void make_older(struct env *v) {
     struct err e = {0};
     struct db *db = NULL;
-    struct db_config config = {.path = v->url + strlen("sqlite:"), .schema_version = 2, .schema = read_text(SOURCE_DIR "/tests/unit/store_v2.sql")};
+    struct db_config config = {.path = file_of(v), .schema_version = 2, .schema = read_text(SOURCE_DIR "/tests/unit/store_v2.sql")};
     MUST(db_open(&config, &db, &e));
     db_close(db);
     snprintf(v->shop, sizeof v->shop, "shop");
-}
-
-static enum accepted accept_between(struct env *v, const char *key, const char *a, const char *b) {
-    struct sv keys[] = {sv_of(key)}, lanes[] = {sv_of(a), sv_of(b)};
-    struct delivery d = hook(v, sv_of(key));
-    d.keys = keys;
-    d.key_count = 1;
-    d.lane_keys = lanes;
-    d.lane_key_count = 2;
-    return take(v, d);
 }
 
 static void what_it_accepted_goes_on(void **state) {
