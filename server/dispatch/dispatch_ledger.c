@@ -64,11 +64,12 @@ static bool counts(const struct planned_event *e) {
     return !(e->event && sv_is(e->event->origin, "test")) && (!e->taken || is_sale(event_name_of(e->name)));
 }
 
-// entries: at most LEDGER_MAX. A plan that was given up before it was settled whose its events are leaves nothing behind, one that
+// entries: at most LEDGER_MAX, in t->ledger. A plan that was given up before it was settled whose its events are leaves nothing behind, one that
 // is over for the second time nothing more.
-static size_t entries(struct task *t, struct ledger_entry ret[LEDGER_MAX]) {
+static size_t entries(struct task *t) {
     _Static_assert(PLAN_EVENTS_MAX <= LEDGER_MAX, "every event of a plan may leave a line");
     size_t n = 0;
+    struct ledger_entry *ret = t->ledger = ARENA_ARRAY(&t->arena, struct ledger_entry, LEDGER_MAX);
     for (size_t i = 0; t->plan.reserved && !t->plan.replayed && i < t->plan.event_count; i++)
         if (counts(&t->plan.events[i]))
             ret[n++] = entry_of(t, &t->plan.events[i]);
@@ -78,18 +79,17 @@ static size_t entries(struct task *t, struct ledger_entry ret[LEDGER_MAX]) {
 }
 
 void ledger_lines(struct task *t, struct change *finish) {
-    struct ledger_entry all[LEDGER_MAX];
     struct sv *lines = ARENA_ARRAY(&t->arena, struct sv, LEDGER_MAX);
+    t->ledger_count = entries(t);
     finish->ledger = lines;
-    for (size_t i = 0, n = entries(t, all); i < n; i++) {
-        struct sv line = ledger_write(&t->arena, &all[i]);
+    for (size_t i = 0; i < t->ledger_count; i++) {
+        struct sv line = ledger_write(&t->arena, &t->ledger[i]);
         if (line.p)
             lines[finish->ledger_count++] = line;
     }
 }
 
 void ledger_count(struct task *t) {
-    struct ledger_entry all[LEDGER_MAX];
-    for (size_t i = 0, n = entries(t, all); i < n; i++)
-        metrics_ledger(t->dispatch->given.metrics, t->shop->name, &all[i]);
+    for (size_t i = 0; i < t->ledger_count; i++)
+        metrics_ledger(t->dispatch->given.metrics, t->shop->name, &t->ledger[i]);
 }

@@ -117,6 +117,8 @@ struct task {
         bool done;               // ... to the end
         size_t jobs, pending, values;  // found, since the claim
     } privacy;
+    struct ledger_entry *ledger; // what it leaves when it is finished, from then on
+    size_t ledger_count;
 };
 
 struct batch {
