@@ -66,6 +66,7 @@ struct bulk_event {
 struct bulk {
     const char *name;     // of its quota: "klaviyo.bulk"
     size_t most;          // events in a request
+    int64_t gather_ms;    // few events wait so long for more, so that they do not use up the quota of such requests
     int64_t (*when_behind_ms)(const struct shop *shop);  // what would have to wait so long to go alone goes so; 0: never
     struct quota (*quota)(const struct shop *shop, const struct answer *answer, const struct quota *known);
     // body: of one request with those of the events that go together; their places are set. Absent: none does.

@@ -1,5 +1,7 @@
 #include "mapping/klaviyo/klaviyo_bulk.h"
 
+#include "base/clock.h"
+
 #define BODY_BYTES_MOST ((size_t)5000000)  // Klaviyo: 5 MB
 #define GROUP_BYTES 256                    // the envelope of a group, and that of the whole
 #define EVENT_BYTES_MOST ((size_t)1000000) // what is larger goes alone, so that each finds room
@@ -190,6 +192,7 @@ static struct outcome outcome(struct arena *a, const struct answer *answer, int6
 const struct bulk klaviyo_bulk = {
     .name = "klaviyo.bulk",
     .most = KLAVIYO_BULK_MOST,
+    .gather_ms = MINUTES_MS(1) / 150,  // of so many in a minute
     .when_behind_ms = when_behind_ms,
     .quota = klaviyo_bulk_quota,
     .body = body,

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 
 #define CAUGHT_UP_MS SECONDS_MS(10)
-#define GATHER_MS 400             // few wait so long for more; of 150 requests in a minute that is all there are
 #define WORTH 256                 // so many are not few
 #define BODY_MEMORY ((size_t)64 << 20)
 
@@ -95,9 +94,13 @@ static bool settled(const struct dispatch *d, int64_t now) {
     return !d->round.under_way && d->queued.n == 0 && d->asking_count == 0 && d->wanting_count == 0 && !claims;
 }
 
+static int64_t gather_ms(const struct bulk_work *b) {
+    return destinations[b->waiting[0]->step]->bulk->gather_ms;
+}
+
 static int64_t due_ms(const struct bulk_work *b) {
     int64_t from_ms = b->since_ms < b->last_ms ? b->since_ms : b->last_ms;
-    int64_t at_ms = b->count >= WORTH ? 0 : from_ms + GATHER_MS;
+    int64_t at_ms = b->count >= WORTH ? 0 : from_ms + gather_ms(b);
     return at_ms > b->limit.lines[false].until_ms ? at_ms : b->limit.lines[false].until_ms;
 }
 
@@ -105,7 +108,7 @@ static bool is_due(const struct dispatch *d, const struct bulk_work *b) {
     int64_t now = clock_mono_ms();
     if (b->count == 0 || dispatch_stopping(d) || due_ms(b) > now)
         return false;
-    return settled(d, now) || b->since_ms + GATHER_MS <= now;
+    return settled(d, now) || b->since_ms + gather_ms(b) <= now;
 }
 
 bool bulk_ready(const struct dispatch *d, const struct shop_work *w) {
@@ -124,45 +127,43 @@ int64_t bulk_due_ms(const struct dispatch *d) {
 
 // ---- a request
 
-static struct bulk_call *call_new(struct dispatch *d, struct shop_work *w) {
-    struct bulk_call *c = calloc(1, sizeof *c);
-    struct task **tasks = calloc(w->bulk.count + 1, sizeof *tasks);
-    struct bulk_event *events = calloc(w->bulk.count + 1, sizeof *events);
-    if (!c || !tasks || !events)
-        abort();  // some KB
-    *c = (struct bulk_call){.dispatch = d, .work = w, .tasks = tasks, .events = events};
-    return c;
-}
-
 static void call_free(struct bulk_call *c) {
     free(c->tasks);
     free(c->events);
     free(c);
 }
 
-// empty: those that wait wait no longer, and are in c->tasks; their number.
-static size_t empty(struct bulk_call *c) {
-    struct bulk_work *b = &c->work->bulk;
+// call_new: room for all that wait; NULL: there is no memory for it now.
+static struct bulk_call *call_new(struct dispatch *d, struct shop_work *w) {
+    struct bulk_call *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    *c = (struct bulk_call){.dispatch = d, .work = w, .tasks = calloc(w->bulk.count, sizeof *c->tasks), .events = calloc(w->bulk.count, sizeof *c->events)};
+    if (c->tasks && c->events)
+        return c;
+    call_free(c);
+    return NULL;
+}
+
+// empty: those that wait, now waiting[0 .. n), wait no longer; n. Whoever joins again while they are looked at in turn takes a place that
+// was looked at.
+static size_t empty(struct dispatch *d, struct bulk_work *b) {
     size_t n = b->count;
-    for (size_t i = 0; i < n; i++) {
-        c->tasks[i] = b->waiting[i];
-        c->tasks[i]->wants_permit = false;
-    }
-    c->dispatch->bulk_count -= n;
+    for (size_t i = 0; i < n; i++)
+        b->waiting[i]->wants_permit = false;
+    d->bulk_count -= n;
     b->count = 0;
     return n;
 }
 
 // put_back: none of them goes now.
-static void put_back(struct dispatch *d, struct shop_work *w) {
-    struct bulk_call *c = call_new(d, w);
-    for (size_t i = 0, n = empty(c); i < n; i++) {
+static void put_back(struct dispatch *d, struct bulk_work *b) {
+    for (size_t i = 0, n = empty(d, b); i < n; i++) {
         if (dispatch_stopping(d))
-            task_give_back(c->tasks[i]);
+            task_give_back(b->waiting[i]);
         else
-            task_advance(c->tasks[i]);
+            task_advance(b->waiting[i]);
     }
-    call_free(c);
 }
 
 static void let_go_alone(struct task *t) {
@@ -173,8 +174,9 @@ static void let_go_alone(struct task *t) {
 
 // choose: those whose lease outlasts the request. The others come back when it does.
 static void choose(struct bulk_call *c) {
-    for (size_t i = 0, n = empty(c); i < n; i++) {
-        struct task *t = c->tasks[i];
+    struct bulk_work *b = &c->work->bulk;
+    for (size_t i = 0, n = empty(c->dispatch, b); i < n; i++) {
+        struct task *t = b->waiting[i];
         if (!task_lease_outlasts(t, REQUEST_TIMEOUT_MS)) {
             task_record(t);
         } else if (c->n == destinations[t->step]->bulk->most) {
@@ -270,6 +272,8 @@ static void send(struct dispatch *d, struct shop_work *w) {
     struct bulk_call *c = call_new(d, w);
     struct request request = {0};
     struct arena a;
+    if (!c)
+        return;  // they wait on; the next permit tries again
     choose(c);
     const struct bulk *bulk = c->n > 0 ? destinations[c->tasks[0]->step]->bulk : NULL;
     arena_init(&a, BODY_MEMORY);
@@ -296,8 +300,8 @@ void bulk_look(struct dispatch *d) {
     for (size_t i = 0; i < d->shop_count && now >= d->retry_at_ms; i++) {
         struct shop_work *w = d->shops[i];
         struct bulk_work *b = &w->bulk;
-        if (b->count > 0 && (dispatch_stopping(d) || b->limit.lines[false].until_ms - now > GATHER_MS || gate_shut(w, b->waiting[0]->step)))
-            put_back(d, w);
+        if (b->count > 0 && (dispatch_stopping(d) || b->limit.lines[false].until_ms - now > gather_ms(b) || gate_shut(w, b->waiting[0]->step)))
+            put_back(d, b);
         else if (b->limit.quota.count == 0 && is_due(d, b))
             send(d, w);
         if (b->behind && b->until_ms <= now) {
