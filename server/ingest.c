@@ -389,6 +389,7 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
     if (results[result].body.p)
         ret->body = results[result].body;
     ret->extra_headers = results[result].headers;
+    ret->keep = ret->status == 200;
     if (results[result].name)
         count(in, &route, result);
     if (ret->status == 200)

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define AWAIT_S 5
-// In a crowd: how often to look, how long one may say nothing, and how long one may take in all.
+// In a crowd: how often to look, how long one may say nothing, and how long one may take for a request.
 #define CROWD_TICK_MS 100
 #define SILENT_MS 300
 #define SLOW_MS 1000
@@ -87,14 +87,14 @@ void listener_await_bytes(int port) {
     each_file(await_if_listener, &port);
 }
 
-static void shut_if_listener(void *ctx, int fd) {
+static void shut_if_of_port(void *ctx, int fd) {
     const int *port = ctx;
-    if (is_listener(fd, *port))
-        shutdown(fd, SHUT_RDWR);
+    if (local_port_is(fd, *port))
+        shutdown(fd, is_listener(fd, *port) ? SHUT_RDWR : SHUT_RD);
 }
 
-void listener_shut(int port) {
-    each_file(shut_if_listener, &port);
+void port_shut(int port) {
+    each_file(shut_if_of_port, &port);
 }
 
 // ---- deadlines
@@ -147,18 +147,15 @@ static int64_t known_for_ms(struct deadlines *w, int fd, int64_t now_ms) {
     return now_ms - g->since_ms;
 }
 
-static int64_t silent_for_ms(int fd) {
-    struct tcp_info info;
-    socklen_t n = sizeof info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? (int64_t)info.tcpi_last_data_recv : 0;
-}
-
+// Busy ones on which one request follows the other are not slow: our last answer is no longer ago than their last request.
 static void cut_if_slow(void *ctx, int fd) {
     int64_t known_ms = known_for_ms(ctx, fd, clock_mono_ms());
+    struct tcp_info info;
+    socklen_t n = sizeof info;
     int unread = 0;
-    if (known_ms < SILENT_MS || ioctl(fd, FIONREAD, &unread) != 0 || unread > 0)
+    if (known_ms < SILENT_MS || ioctl(fd, FIONREAD, &unread) != 0 || unread > 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
         return;
-    if (known_ms >= SLOW_MS || silent_for_ms(fd) >= SILENT_MS)
+    if (info.tcpi_last_data_recv >= SILENT_MS || (known_ms >= SLOW_MS && info.tcpi_last_data_sent >= SLOW_MS))
         shutdown(fd, SHUT_RD);
 }
 

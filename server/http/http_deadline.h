@@ -4,8 +4,8 @@
 // the open files and its reading side is shut, which ends the worker's read at once. That is rare; otherwise a deadline costs two
 // short locks.
 // A worker also waits for the head, of which civetweb tells nothing. So when most workers are taken, every connection is looked at: one
-// that has nothing to read, and has been silent for 0.3 s or there for 1 s, is shut too. A request that is being
-// answered loses nothing by it, for it is read, and one that waits for a worker has bytes to read.
+// that has nothing to read, and has been silent for 0.3 s or is at it for 1 s, since it came or since our last answer, is shut too. A
+// request that is being answered loses nothing by it, for it is read, and one that waits for a worker has bytes to read.
 #ifndef SERVER_HTTP_DEADLINE_H
 #define SERVER_HTTP_DEADLINE_H
 
@@ -37,8 +37,8 @@ void deadline_end(struct deadlines *w, struct deadline *d);
 
 // listener_await_bytes: the system keeps a connection to itself until its first byte is there, so that silent ones cost no worker.
 void listener_await_bytes(int port);
-// listener_shut shuts the listening socket of that port: nobody can connect any more, and civetweb, which otherwise looks every 2 s
-// whether it is to stop, wakes up.
-void listener_shut(int port);
+// port_shut shuts the listening socket of that port and the reading side of its connections: nobody can connect any more, idle
+// connections end, and civetweb, which otherwise looks every 2 s whether it is to stop, wakes up.
+void port_shut(int port);
 
 #endif

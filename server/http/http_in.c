@@ -1,6 +1,6 @@
 // http_in.c: civetweb, reduced to reading one request and writing one answer.
 // Everything is done in its begin_request callback, which runs before its file, CGI, websocket, CORS and password code: none of that
-// is ever reached, nor the look for an .htpasswd file. Keep-alive is off, so civetweb closes after each answer without draining a body.
+// is ever reached, nor the look for an .htpasswd file. A connection that is not kept is closed after the answer without draining a body.
 #include "server/http/http_in.h"
 
 #include "base/clock.h"
@@ -16,14 +16,17 @@
 #include <string.h>
 #include <time.h>
 
+// IDLE: how long a kept connection may be idle. Longer than a proxy keeps one, so that the proxy closes it and no request meets ours.
 enum { REQUEST_MEMORY = 32 << 20, READ_PIECE = 16 << 10, BODY_DEADLINE_MS = 5000, DRAIN_MS = 5000, TICK_MS = 250 };
+#define IDLE_MS "620000"
 
 struct http_server {
     struct http_server_config config;
     struct mg_context *context;
     struct deadlines *deadlines;
     int in_work, draining;   // atomic
-    int taken;               // atomic: workers that have a connection
+    int taken;               // atomic: workers that have a connection, be it idle
+    int crowd;               // that many taken are a crowd
     int port;
     char complaint[160];     // civetweb's last word while it starts
     bool started;            // atomic
@@ -65,20 +68,26 @@ static const struct status *status_of(int code) {
     return &other;
 }
 
-// One write: a second one would wait for the client's delayed acknowledgement of the first.
-static void answer(struct mg_connection *conn, struct sv method, const struct http_response *response) {
+static bool has_room(const struct http_server *s) {
+    return !__atomic_load_n(&s->draining, __ATOMIC_SEQ_CST) && __atomic_load_n(&s->taken, __ATOMIC_RELAXED) < s->crowd;
+}
+
+// One write: a second one would wait for the client's delayed acknowledgement of the first. What goes wrong on the way ends the connection.
+static void answer(struct http_server *s, struct mg_connection *conn, const struct http_request *r, const struct http_response *response) {
     struct buf out;
     bool has_body = response->status != 204 && response->status != 304;
+    bool keep = response->keep && http_may_stay(r, mg_get_request_info(conn)->http_version) && has_room(s);
     buf_init(&out, response->body.n + 4096);
-    buf_fmt(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\n", response->status, status_of(response->status)->phrase);
+    buf_fmt(&out, "HTTP/1.1 %d %s\r\n%s", response->status, status_of(response->status)->phrase, keep ? "" : "Connection: close\r\n");
     if (has_body)
         buf_fmt(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", response->content_type, response->body.n);
     buf_puts(&out, response->extra_headers);
     buf_puts(&out, "\r\n");
-    if (has_body && !sv_is(method, "HEAD"))
+    if (has_body && !sv_is(r->method, "HEAD"))
         buf_put(&out, response->body);
     struct sv bytes = buf_ok(&out) ? buf_sv(&out) : SV("HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    mg_write(conn, bytes.p, bytes.n);
+    if (mg_write(conn, bytes.p, bytes.n) != (int)bytes.n || !buf_ok(&out) || !keep)
+        mg_disable_connection_keep_alive(conn);
     buf_free(&out);
 }
 
@@ -88,7 +97,7 @@ static void refuse(struct http_server *s, struct mg_connection *conn, const stru
     const char *more = s->config.refused ? s->config.refused(s->config.ctx, r, code) : NULL;
     int n = snprintf(body, sizeof body, "{\"error\":\"%s\"}", status->error);
     const char *headers = more ? arena_fmt(r->arena, "%s%s", status->headers, more).p : status->headers;
-    answer(conn, r->method, &(struct http_response){code, "application/json", headers ? headers : "", {body, (size_t)n}});
+    answer(s, conn, r, &(struct http_response){.status = code, .content_type = "application/json", .extra_headers = headers ? headers : "", .body = {body, (size_t)n}});
 }
 
 // ---- requests
@@ -104,7 +113,9 @@ static void read_head(const struct mg_request_info *info, struct header *headers
 }
 
 // head_is_exact: civetweb cuts the head up where it stands, so what was between the pieces can still be seen. A blank before a colon
-// has become a NUL, and lines that end in LF alone lie closer together. A proxy may have read such a head in another way.
+// has become a NUL, and lines that end in LF alone lie closer together. It ends the headers at a line that it cannot begin to read, as
+// one that is folded, and drops the rest: then the empty line that ends a head does not follow. A proxy may have read such a head in
+// another way.
 static bool head_is_exact(const struct mg_request_info *info) {
     const char *line_end = info->http_version + strlen(info->http_version);
     for (int i = 0; i < info->num_headers; i++) {
@@ -113,7 +124,7 @@ static bool head_is_exact(const struct mg_request_info *info) {
             return false;
         line_end = value + strlen(value);
     }
-    return line_end[1] == '\0' || info->num_headers == 0;
+    return info->num_headers == 0 || memcmp(line_end, "\0\0\r", 4) == 0;
 }
 
 // 0, or the status that says why the body did not come whole.
@@ -146,7 +157,7 @@ static int read_body(struct http_server *s, struct mg_connection *conn, char *bo
 
 // The body has memory of its own: malloc takes what is really written, so a length that is only announced costs nothing.
 static int with_body(struct http_server *s, struct mg_connection *conn, struct http_request *r, size_t n) {
-    struct http_response response = {200, "application/json", "", SV("")};
+    struct http_response response = {.status = 200, .content_type = "application/json", .extra_headers = "", .body = SV("")};
     char *body = malloc(n + 1);
     if (!body)
         return 503;
@@ -157,7 +168,7 @@ static int with_body(struct http_server *s, struct mg_connection *conn, struct h
         s->config.handle(s->config.ctx, r, &response);
         if (!response.extra_headers)
             response.extra_headers = "";
-        answer(conn, r->method, &response);
+        answer(s, conn, r, &response);
         FAILPOINT_OF("http.answered", r->method.p);
     }
     free(body);
@@ -199,7 +210,6 @@ static int begin_request(struct mg_connection *conn) {
     __atomic_add_fetch(&s->in_work, 1, __ATOMIC_SEQ_CST);  // before draining is looked at: see http_server_drain
     arena_init(&arena, REQUEST_MEMORY);
     read_head(mg_get_request_info(conn), headers, &r);
-    mg_disable_connection_keep_alive(conn);
     int status = serve(s, conn, &r);
     arena_free(&arena);
     __atomic_sub_fetch(&s->in_work, 1, __ATOMIC_SEQ_CST);
@@ -258,7 +268,7 @@ static enum rc start(struct http_server *s, struct err *e) {
     snprintf(threads, sizeof threads, "%d", s->config.threads);
     snprintf(timeout, sizeof timeout, "%" PRId64, s->config.body_deadline_ms);
     const char *options[] = {
-        "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "no", "tcp_nodelay", "1",
+        "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "yes", "keep_alive_timeout_ms", IDLE_MS, "tcp_nodelay", "1",
         "connection_queue", "512", "listen_backlog", "4096", "max_request_size", "16384", "decode_url", "no",
         "access_control_allow_origin", "", "access_control_allow_methods", "", "access_control_allow_headers", "", NULL,
     };
@@ -271,7 +281,7 @@ static enum rc start(struct http_server *s, struct err *e) {
                        SV_ARG(s->config.listen), s->complaint);
     s->port = bound.port;
     listener_await_bytes(s->port);
-    deadlines_crowd(s->deadlines, s->port, &s->taken, s->config.threads * 3 / 4);
+    deadlines_crowd(s->deadlines, s->port, &s->taken, s->crowd);
     __atomic_store_n(&s->started, true, __ATOMIC_RELEASE);
     return RC_OK;
 }
@@ -282,6 +292,7 @@ enum rc http_server_start(const struct http_server_config *config, struct http_s
     if (!s)
         return err_set(e, RC_IO, "out of memory");
     s->config = *config;
+    s->crowd = config->threads * 3 / 4;
     if (s->config.body_deadline_ms <= 0)
         s->config.body_deadline_ms = BODY_DEADLINE_MS;
     enum rc rc = start(s, e);
@@ -308,8 +319,9 @@ void http_server_drain(struct http_server *s) {
 void http_server_stop(struct http_server *s) {
     if (!s)
         return;
+    __atomic_store_n(&s->draining, 1, __ATOMIC_SEQ_CST);
     if (s->port)
-        listener_shut(s->port);
+        port_shut(s->port);
     if (s->context)
         mg_stop(s->context);
     mg_exit_library();

@@ -2,7 +2,8 @@
 // The handler runs in one of the worker threads, many at a time. Rules that hold before a handler is called, for every request:
 // at most 60 headers, one Content-Length of 1 to 9 digits, no Transfer-Encoding, no '%' in the path, HTTP/1.1 or 1.0, body read
 // whole within the deadline and the limit; what breaks them is answered 400, 408, 411 or 413 and the connection is closed.
-// Keep-alive is off: one request per connection leaves nothing to smuggle.
+// A connection is closed behind each answer, unless the handler says that the sender proved who it is. A kept one holds a worker while it
+// is idle, so in a crowd (see http_deadline.h) none is kept.
 #ifndef SERVER_HTTP_IN_H
 #define SERVER_HTTP_IN_H
 
@@ -25,6 +26,7 @@ struct http_response {
     const char *content_type;    // default "application/json"
     const char *extra_headers;   // complete lines ending in \r\n, or NULL
     struct sv body;              // in the request's arena or constant
+    bool keep;                   // the sender proved who it is: the connection may serve the next request; default: it is closed
 };
 
 struct http_server_config {

@@ -44,3 +44,9 @@ int http_body_length(const struct http_request *r, size_t limit, size_t *ret) {
 bool http_waits_for_continue(const struct http_request *r) {
     return sv_is_nocase(headers_get(r->headers, "Expect"), "100-continue");
 }
+
+// No more than is plain: civetweb closes behind most other words, and an answer must not promise what it does not do.
+bool http_may_stay(const struct http_request *r, const char *version) {
+    struct sv wish = headers_get(r->headers, "Connection");
+    return strcmp(version, "1.1") == 0 && headers_count(r->headers, "Connection") <= 1 && (!wish.p || sv_is_nocase(wish, "keep-alive"));
+}

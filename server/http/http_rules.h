@@ -11,5 +11,6 @@
 int http_head_fault(const struct http_request *r);                                  // 0, or the status that refuses it
 int http_body_length(const struct http_request *r, size_t limit, size_t *ret);      // 0 and the length of the body, or the status
 bool http_waits_for_continue(const struct http_request *r);                         // "Expect: 100-continue"
+bool http_may_stay(const struct http_request *r, const char *version);              // what the client says of the connection
 
 #endif
