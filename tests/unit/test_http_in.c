@@ -4,145 +4,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/clock.h"
-#include "server/http/http_in.h"
+#include "tests/unit/http_world.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define LIMIT ((size_t)8 << 20)
-
-// What the server under test saw.
-struct seen {
-    struct http_server *server;
-    int handled, refused, refused_status;  // atomic
-    int let_on, done;                      // atomic
-    char path[64], query[64], body[64];
-    size_t body_n;
-    int answer_status;
-    pthread_mutex_t gate;                  // /gate waits for it
-    int at_gate;                           // atomic
-    pthread_mutex_t writing;               // of path, query and body: a crowd comes at once
-};
-
-static int early(void *ctx, const struct http_request *r) {
-    struct seen *seen = ctx;
-    if (sv_is(r->path, "/early"))
-        return 404;
-    __atomic_add_fetch(&seen->let_on, 1, __ATOMIC_SEQ_CST);
-    return 0;
-}
-
-static void copy(char to[64], struct sv s) {
-    snprintf(to, 64, SV_FMT, SV_ARG(s));
-}
-
-static void handle(void *ctx, const struct http_request *r, struct http_response *ret) {
-    struct seen *seen = ctx;
-    if (sv_is(r->path, "/gate")) {
-        __atomic_store_n(&seen->at_gate, 1, __ATOMIC_SEQ_CST);
-        pthread_mutex_lock(&seen->gate);
-        pthread_mutex_unlock(&seen->gate);
-    }
-    pthread_mutex_lock(&seen->writing);
-    copy(seen->path, r->path);
-    copy(seen->query, r->query);
-    copy(seen->body, sv_sub(r->body, 0, 63));
-    seen->body_n = r->body.n;
-    pthread_mutex_unlock(&seen->writing);
-    ret->status = seen->answer_status;
-    ret->extra_headers = "X-Test: yes\r\n";
-    ret->body = arena_dup(r->arena, SV("{\"ok\":true}"));
-    __atomic_add_fetch(&seen->handled, 1, __ATOMIC_SEQ_CST);
-}
-
-static const char *refused(void *ctx, const struct http_request *r, int status) {
-    struct seen *seen = ctx;
-    (void)r;
-    __atomic_store_n(&seen->refused_status, status, __ATOMIC_SEQ_CST);
-    __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
-    return NULL;
-}
-
-static void done(void *ctx, const struct http_request *r) {
-    struct seen *seen = ctx;
-    (void)r;
-    __atomic_add_fetch(&seen->done, 1, __ATOMIC_SEQ_CST);
-}
-
-static void setup(struct seen *seen, int64_t deadline_ms) {
-    *seen = (struct seen){.answer_status = 200, .gate = PTHREAD_MUTEX_INITIALIZER, .writing = PTHREAD_MUTEX_INITIALIZER};
-    const struct http_server_config config = {
-        .listen = SV("127.0.0.1:0"),
-        .body_limit = LIMIT,
-        .threads = 4,
-        .body_deadline_ms = deadline_ms,
-        .early = early,
-        .handle = handle,
-        .done = done,
-        .refused = refused,
-        .ctx = seen,
-    };
-    struct err e;
-    if (http_server_start(&config, &seen->server, &e))
-        fail_msg("%s", e.text);
-    assert_true(http_server_port(seen->server) > 0);
-}
-
-// Whatever became of a request that was let on, it was told of when it was over.
-static void stop(struct seen *seen) {
-    http_server_stop(seen->server);
-    assert_true(seen->done == seen->let_on);
-}
-
-static int connected(const struct seen *seen) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)http_server_port(seen->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct timeval limit = {.tv_sec = 20};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static void send_all(int fd, const char *bytes, size_t n) {
-    while (n > 0) {
-        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
-        assert_true(sent > 0);
-        bytes += sent;
-        n -= (size_t)sent;
-    }
-}
-
-// Everything until the server closes.
-static void read_all(int fd, struct buf *out) {
-    char piece[4096];
-    ssize_t n;
-    while ((n = recv(fd, piece, sizeof piece, 0)) > 0)
-        buf_put(out, (struct sv){piece, (size_t)n});
-    close(fd);
-}
-
-static int status_in(struct buf *answer) {
-    int status = 0;
-    if (sscanf(buf_cstr(answer), "HTTP/1.1 %d ", &status) != 1)
-        fail_msg("not an answer: \"%s\"", buf_cstr(answer));
-    return status;
-}
-
-static int exchange(const struct seen *seen, const char *request, struct buf *answer) {
-    int fd = connected(seen);
-    buf_init(answer, 1 << 20);
-    send_all(fd, request, strlen(request));
-    read_all(fd, answer);
-    return status_in(answer);
-}
 
 static void a_request_arrives_whole(void **state) {
     (void)state;
@@ -194,6 +58,13 @@ static const struct {
     {"LF behind the request line", "POST /a HTTP/1.1\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"LF behind a header", "POST /a HTTP/1.1\r\nHost: h\nContent-Length: 3\r\n\r\nabc", 400},
     {"LF alone", "POST /a HTTP/1.1\nHost: h\nContent-Length: 3\n\nabc", 400},
+    {"LF before the empty line", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\nabc", 400},
+    {"LF behind the last header", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\n\nabc", 400},
+    {"folded", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX: y\r\n z\r\n\r\nabc", 400},
+    {"chunked behind a fold", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX: y\r\n z\r\nTransfer-Encoding: chunked\r\n\r\nabc", 400},
+    {"folded at the start", "POST /a HTTP/1.1\r\n X: y\r\nContent-Length: 3\r\n\r\nabc", 400},
+    {"length behind a line without a name", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n: x\r\nContent-Length: 30\r\n\r\nabc", 400},
+    {"length behind high bytes", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\xff: x\r\nContent-Length: 30\r\n\r\nabc", 400},
     {"CR in a value", "POST /a HTTP/1.1\r\nHost: h\rX: y\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"identity", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc", 400},
     {"two hosts", "POST /a HTTP/1.1\r\nHost: h\r\nHost: i\r\nContent-Length: 3\r\n\r\nabc", 400},
@@ -205,24 +76,39 @@ static const struct {
     {"websocket", "GET /early HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n", 404},
 };
 
-static void what_is_ambiguous_is_refused(void **state) {
-    (void)state;
+// One after the other, each on a connection of its own behind `before`, which is answered so many times.
+static void refuse_all(const char *before, int answers) {
     struct seen seen;
-    struct buf answer;
+    struct buf answer, request;
     setup(&seen, 0);
+    seen.keep = true;
     for (size_t i = 0; i < COUNTOF(refusals); i++) {
-        int status = exchange(&seen, refusals[i].request, &answer);
+        buf_init(&request, 1 << 16);
+        buf_fmt(&request, "%s%s", before, refusals[i].request);
+        exchange(&seen, buf_cstr(&request), &answer);
+        int status = last_status_in(&answer, answers + 1);
         if (status != refusals[i].status)
             fail_msg("%s: answered %d, not %d", refusals[i].name, status, refusals[i].status);
         if (!strstr(buf_cstr(&answer), "{\"error\":\"") || strstr(buf_cstr(&answer), "Access-Control"))
             fail_msg("%s: answered\n%s", refusals[i].name, buf_cstr(&answer));
+        buf_free(&request);
         buf_free(&answer);
         int handled = __atomic_load_n(&seen.handled, __ATOMIC_SEQ_CST), refused_so_far = __atomic_load_n(&seen.refused, __ATOMIC_SEQ_CST);
         int refused_status = __atomic_load_n(&seen.refused_status, __ATOMIC_SEQ_CST);
-        if (handled != 0 || refused_so_far != (int)i + 1 || refused_status != status)
+        if (handled != answers * ((int)i + 1) || refused_so_far != (int)i + 1 || refused_status != status)
             fail_msg("%s: handled %d, refused %d, status %d", refusals[i].name, handled, refused_so_far, refused_status);
     }
     stop(&seen);
+}
+
+static void what_is_ambiguous_is_refused(void **state) {
+    (void)state;
+    refuse_all("", 0);
+}
+
+static void and_on_a_kept_connection_too(void **state) {
+    (void)state;
+    refuse_all("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 1);
 }
 
 static int with_headers(const struct seen *seen, int n) {
@@ -469,6 +355,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_arrives_whole),
         cmocka_unit_test(what_is_ambiguous_is_refused),
+        cmocka_unit_test(and_on_a_kept_connection_too),
         cmocka_unit_test(sixty_headers_and_no_more),
         cmocka_unit_test(a_large_body_is_refused_unread_and_one_at_the_limit_taken),
         cmocka_unit_test(a_body_that_ends_too_soon_is_refused),
