@@ -1,13 +1,11 @@
 // bare.c: civetweb with fireorder's settings that reads the body and answers 200: what a request costs before anything is done with it.
-// usage: bench_bare PORT THREADS [keep-alive]
+// As fireorder does, it keeps the connection unless it is asked to close it.
+// usage: bench_bare PORT THREADS
 #include <civetweb.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool keep_alive;
 
 static int begin_request(struct mg_connection *conn) {
     static const char closing[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"status\":\"accepted\"}";
@@ -19,9 +17,9 @@ static int begin_request(struct mg_connection *conn) {
     free(body);
     if (left != 0)
         return 400;
-    if (!keep_alive)
+    const char *wish = mg_get_header(conn, "Connection"), *answer = wish && strcmp(wish, "close") == 0 ? closing : staying;
+    if (answer == closing)
         mg_disable_connection_keep_alive(conn);
-    const char *answer = keep_alive ? staying : closing;
     mg_write(conn, answer, strlen(answer));
     return 200;
 }
@@ -30,17 +28,16 @@ int main(int argc, char **argv) {
     sigset_t signals;
     int number;
     if (argc < 3) {
-        fputs("usage: bench_bare PORT THREADS [keep-alive]\n", stderr);
+        fputs("usage: bench_bare PORT THREADS\n", stderr);
         return 2;
     }
-    keep_alive = argc > 3;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     const char *options[] = {
-        "listening_ports", argv[1], "num_threads", argv[2], "request_timeout_ms", "5000", "enable_keep_alive", keep_alive ? "yes" : "no",
-        "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "1024", "max_request_size", "16384",
+        "listening_ports", argv[1], "num_threads", argv[2], "request_timeout_ms", "5000", "enable_keep_alive", "yes",
+        "keep_alive_timeout_ms", "620000", "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "1024", "max_request_size", "16384",
         "decode_url", "no", NULL,
     };
     const struct mg_callbacks callbacks = {.begin_request = begin_request};

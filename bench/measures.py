@@ -59,15 +59,16 @@ def _closed_loop(t, name, make, count, **options):
 
 
 def acks(t):
-    """Dispatch stands still: the destination answers nothing."""
+    """Dispatch stands still: the destination answers nothing. Connections are kept, where it does not say "closing". What is refused closes."""
     d, n = t.destination, t.args.events
     _in_turn(t, [
-        lambda: _closed_loop(t, "bare", Bare, 2 * n),
+        lambda: _closed_loop(t, "bare", Bare, 4 * n),
         lambda: _closed_loop(t, "fireorder sqlite", lambda: Fireorder(d), n),
         lambda: _closed_loop(t, "fireorder everysec", lambda: Fireorder(d, "everysec"), n),
         lambda: _closed_loop(t, "fireorder always", lambda: Fireorder(d, "always"), n),
-        lambda: _closed_loop(t, "fireorder 401", lambda: Fireorder(d), 2 * n, wrong=True, expect=401),
-        lambda: _closed_loop(t, "bare, keep-alive", lambda: Bare(keep_alive=True), 4 * n),
+        lambda: _closed_loop(t, "bare closing", Bare, 2 * n, close=True),
+        lambda: _closed_loop(t, "fireorder sqlite closing", lambda: Fireorder(d), n, close=True),
+        lambda: _closed_loop(t, "fireorder 401 closing", lambda: Fireorder(d), 2 * n, wrong=True, expect=401, close=True),
     ])
 
 

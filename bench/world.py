@@ -208,9 +208,9 @@ class Contender:
 
 
 class Bare(Contender):
-    def __init__(self, keep_alive=False):
+    def __init__(self):
         super().__init__()
-        self.processes = [Process("bare", BUILD / "bench_bare", self.port, THREADS, *(["keep-alive"] if keep_alive else []))]
+        self.processes = [Process("bare", BUILD / "bench_bare", self.port, THREADS)]
         self.processes[0].wait_port(self.port)
 
 
