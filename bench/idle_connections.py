@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""How long an honest webhook waits while others only hold connections: N silent ones, N that say one byte, N that dribble a head.
+"""How long an honest webhook waits while others only hold connections: N silent ones, N that say one byte, N that dribble a head or a body,
+N that replay a captured webhook, so that theirs are kept, and are silent or dribble then.
 usage: bench/idle_connections.py BINARY [N...]        (default 300 1000 10000)"""
+import json
 import resource
 import selectors
 import socket
@@ -81,10 +83,17 @@ def honest(service, seconds):
     return f"{len(waits):4} webhooks, {failures} not acknowledged, median {waits[len(waits) // 2] * 1000:7.1f} ms, worst {waits[-1] * 1000:8.1f} ms"
 
 
+def captured():
+    body = json.dumps(program.order(1)).encode()
+    return (b"POST /hooks/acme/shopify HTTP/1.1\r\nHost: x\r\nX-Shopify-Topic: orders/create\r\nX-Shopify-Hmac-Sha256: "
+            + program.sign_shopify(body).encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
 def main():
     program.FIREORDER = sys.argv[1]
     kinds = {"silent": (b"", b""), "one byte": (b"P", b""), "slow head": (b"POST /hooks/acme/shopify HTTP/1.1\r\nX: ", b"x"),
-             "slow body": (b"POST /hooks/acme/shopify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x")}
+             "slow body": (b"POST /hooks/acme/shopify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x"),
+             "kept, silent": (captured(), b""), "kept, slow head": (captured(), b"x")}
     with tempfile.TemporaryDirectory() as folder:
         service = program.Service(folder, "http://127.0.0.1:9", f"sqlite:{folder}/fireorder.db")
         print(f"{'nobody else':22} {honest(service, 3)}", flush=True)

@@ -97,7 +97,13 @@ static void refuse(struct http_server *s, struct mg_connection *conn, const stru
     const char *more = s->config.refused ? s->config.refused(s->config.ctx, r, code) : NULL;
     int n = snprintf(body, sizeof body, "{\"error\":\"%s\"}", status->error);
     const char *headers = more ? arena_fmt(r->arena, "%s%s", status->headers, more).p : status->headers;
-    answer(s, conn, r, &(struct http_response){.status = code, .content_type = "application/json", .extra_headers = headers ? headers : "", .body = {body, (size_t)n}});
+    const struct http_response response = {
+        .status = code,
+        .content_type = "application/json",
+        .extra_headers = headers ? headers : "",
+        .body = {body, (size_t)n},
+    };
+    answer(s, conn, r, &response);
 }
 
 // ---- requests
@@ -268,8 +274,8 @@ static enum rc start(struct http_server *s, struct err *e) {
     snprintf(threads, sizeof threads, "%d", s->config.threads);
     snprintf(timeout, sizeof timeout, "%" PRId64, s->config.body_deadline_ms);
     const char *options[] = {
-        "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "yes", "keep_alive_timeout_ms", IDLE_MS, "tcp_nodelay", "1",
-        "connection_queue", "512", "listen_backlog", "4096", "max_request_size", "16384", "decode_url", "no",
+        "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "yes",
+        "keep_alive_timeout_ms", IDLE_MS, "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "4096", "max_request_size", "16384", "decode_url", "no",
         "access_control_allow_origin", "", "access_control_allow_methods", "", "access_control_allow_headers", "", NULL,
     };
     const struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error, .log_message = log_message,
