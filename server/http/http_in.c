@@ -275,7 +275,8 @@ static enum rc start(struct http_server *s, struct err *e) {
     snprintf(timeout, sizeof timeout, "%" PRId64, s->config.body_deadline_ms);
     const char *options[] = {
         "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout, "enable_keep_alive", "yes",
-        "keep_alive_timeout_ms", IDLE_MS, "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "4096", "max_request_size", "16384", "decode_url", "no",
+        "keep_alive_timeout_ms", IDLE_MS, "tcp_nodelay", "1", "connection_queue", "512", "listen_backlog", "4096",
+        "max_request_size", "16384", "decode_url", "no",
         "access_control_allow_origin", "", "access_control_allow_methods", "", "access_control_allow_headers", "", NULL,
     };
     const struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error, .log_message = log_message,
