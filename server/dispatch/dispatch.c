@@ -204,7 +204,7 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     d->tasks = calloc(config->in_flight, sizeof *d->tasks);
     for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
         d->tasks[i].dispatch = d;
-        d->tasks[i].next = d->free;  // all else stays untouched: 4 MB that are used only in a crowd
+        d->tasks[i].next = d->free;  // all else stays untouched: half a MB that is used only in a crowd
         d->free = &d->tasks[i];
     }
     d->asking = calloc(config->in_flight, sizeof *d->asking);

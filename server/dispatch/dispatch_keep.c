@@ -41,8 +41,12 @@ void keep_plan(struct task *t) {
     arena_init_first(a, TASK_BYTES_MOST, SMALL_FIRST);
     struct sv *texts[] = {&t->job.shop, &t->job.source, &t->job.topic, &t->intent, &t->before};
     keep_texts(a, texts, COUNTOF(texts));
-    for (size_t i = 0; i < t->plan.event_count; i++)
-        keep_event(a, &t->plan.events[i]);
+    struct planned_event *events = ARENA_ARRAY(a, struct planned_event, t->plan.event_count);
+    for (size_t i = 0; i < t->plan.event_count; i++) {
+        events[i] = t->plan.events[i];
+        keep_event(a, &events[i]);
+    }
+    t->plan.events = events;
     t->job.body = t->job.plan = t->job.progress = SV_NONE;
     t->decoded = (struct decoded){0};
     t->asked = NULL;
