@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "server/admin.h"
 #include "server/commands/commands.h"
@@ -63,27 +64,31 @@ static void purge(struct service *s) {
     config_drop(config);
 }
 
-static void *purge_now_and_then(void *ctx) {
-    struct service *s = ctx;
+// wait_a_second: false: the service ends.
+static bool wait_a_second(struct service *s) {
     struct timespec next;
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    next.tv_sec++;
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping) {
-        clock_gettime(CLOCK_MONOTONIC, &next);
-        next.tv_sec += PURGE_EVERY_S;
-        while (!s->stopping && pthread_cond_timedwait(&s->ended, &s->lock, &next) == 0) {
-        }
-        if (s->stopping)
-            break;
-        pthread_mutex_unlock(&s->lock);
-        purge(s);
-        pthread_mutex_lock(&s->lock);
+    while (!s->stopping && pthread_cond_timedwait(&s->ended, &s->lock, &next) == 0) {
     }
+    bool go_on = !s->stopping;
     pthread_mutex_unlock(&s->lock);
+    return go_on;
+}
+
+static void *clear_up_now_and_then(void *ctx) {
+    struct service *s = ctx;
+    for (int seconds = 1; wait_a_second(s); seconds++) {
+        if (seconds % PURGE_EVERY_S == 0)
+            purge(s);
+        heap_give_back();
+    }
     return NULL;
 }
 
 static enum rc start_purger(struct service *s, struct err *e) {
-    s->purging = pthread_create(&s->purger, NULL, purge_now_and_then, s) == 0;
+    s->purging = pthread_create(&s->purger, NULL, clear_up_now_and_then, s) == 0;
     return s->purging ? RC_OK : err_set(e, RC_IO, "a thread cannot be started");
 }
 
@@ -341,6 +346,7 @@ int command_serve(int argc, char **argv) {
         return 2;
     }
     leave_no_core();
+    heap_keep();
     // Blocked before there are threads, so that none but this one takes them.
     sigset_t signals;
     sigemptyset(&signals);

@@ -47,10 +47,10 @@ void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(s
 
 void dispatch_ended(struct task *t) {
     struct dispatch *d = t->dispatch;
-    struct arena arena = keep_end(t);
+    keep_end(t);
     t->work->held--;
     config_drop(t->config);
-    *t = (struct task){.dispatch = d, .arena = arena, .next = d->free};
+    *t = (struct task){.dispatch = d, .next = d->free};
     d->free = t;
     d->active--;
 }
@@ -179,11 +179,11 @@ static void dispatch_free(struct dispatch *d) {
     round_close(d);
     http_client_free(d->http);
     bulk_forget(d);
-    keep_free(d);
-    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++)
+    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
+        keep_end(&d->tasks[i]);
         config_drop(d->tasks[i].config);
+    }
     free(d->tasks);
-    free(d->large);
     free(d->asking);
     free(d->telling);
     free(d->wanting);
@@ -204,17 +204,15 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     d->tasks = calloc(config->in_flight, sizeof *d->tasks);
     for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
         d->tasks[i].dispatch = d;
-        d->tasks[i].next = d->free;  // all else stays untouched: 4 MB that are used only in a crowd
-        keep_init(&d->tasks[i]);
+        d->tasks[i].next = d->free;  // all else stays untouched: half a MB that is used only in a crowd
         d->free = &d->tasks[i];
     }
-    d->large = calloc(config->in_flight, sizeof *d->large);
     d->asking = calloc(config->in_flight, sizeof *d->asking);
     d->telling = calloc(config->in_flight, sizeof *d->telling);
     d->wanting = calloc(config->in_flight, sizeof *d->wanting);
     d->granting = calloc(config->in_flight, sizeof *d->granting);
     enum rc rc = RC_OK;
-    if (!d->tasks || !d->large || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
+    if (!d->tasks || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);

@@ -79,7 +79,6 @@ struct task {
     struct dispatch *dispatch;
     struct task *next;           // free ones
     struct arena arena;          // large until its plan is recorded, then small
-    struct arena small;          // meanwhile
     bool is_large;
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
@@ -160,8 +159,6 @@ struct dispatch {
     size_t claim_most;           // jobs in one claim
 
     struct task *tasks, *free;   // given.in_flight of them
-    struct arena *large;         // free ones; room for given.in_flight
-    size_t large_count;
     size_t active;
     struct round round;
     struct batch queued, sent;   // changes to be committed; the ones in the round
@@ -215,11 +212,9 @@ bool marks_settle(struct task *t, const struct lookup *known);    // false: a la
 void mark_after(struct task *t, const struct outcome *o);  // before the outcome is noted in the plan: what is there now
 
 // dispatch_keep.c
-void keep_init(struct task *t);
 void keep_begin(struct task *t);                                  // gives it large memory
 void keep_plan(struct task *t);                                   // its plan is recorded and settled: what it still needs, in small memory
-struct arena keep_end(struct task *t);                            // takes back what is large; the other, empty
-void keep_free(struct dispatch *d);
+void keep_end(struct task *t);
 
 // dispatch_ledger.c
 void ledger_lines(struct task *t, struct change *finish);         // what its events leave in the ledger goes with the finish

@@ -126,6 +126,7 @@ static void plan_event(struct arena *a, const struct shop *shop, struct event *e
 
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret) {
     *ret = (struct plan){.event_count = d->count < PLAN_EVENTS_MAX ? d->count : PLAN_EVENTS_MAX, .redrafted = true};
+    ret->events = ARENA_ARRAY(a, struct planned_event, ret->event_count);
     for (size_t i = 0; i < ret->event_count; i++)
         plan_event(a, shop, &d->events[i], now_ms, &ret->events[i]);
     plan_expire(ret, now_ms);

@@ -45,8 +45,8 @@ struct planned_event {
 };
 
 struct plan {
-    struct planned_event events[PLAN_EVENTS_MAX];
-    size_t event_count;
+    struct planned_event *events;
+    size_t event_count;       // <= PLAN_EVENTS_MAX
     bool aside;               // what is left is retried in a lane of its own; the lane went on
     bool replayed;            // it was over before, and the ledger has its lines
     bool reserved;            // whose the events are is settled: those that belong to another job are skipped

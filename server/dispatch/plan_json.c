@@ -158,6 +158,7 @@ static enum rc read(struct arena *a, struct sv json, struct plan *ret, struct er
     ret->reserved = json_is_true(json_get(root, "reserved"));
     ret->aside = json_is_true(json_get(root, "aside"));
     ret->replayed = json_is_true(json_get(root, "replayed"));
+    ret->events = ARENA_ARRAY(a, struct planned_event, events->count);
     JSON_EACH(item, events)
         if (!read_event(item, &ret->events[ret->event_count++]))
             return err_set(e, RC_INVALID, "stored plan: event %zu cannot be understood", ret->event_count);

@@ -415,7 +415,8 @@ static void order_is_kept(void **state) {
         [STEP_PENDING] = false, [STEP_RETRYING] = true, [STEP_SENT] = true, [STEP_SKIPPED] = true, [STEP_FAILED] = true};
     for (size_t first = 0; first < PLAN_STEPS; first++)
         for (size_t i = 0; i < COUNTOF(in_order); i++) {
-            struct plan p = {.event_count = 1};
+            struct planned_event events[1] = {0};
+            struct plan p = {.events = events, .event_count = 1};
             for (size_t s = 0; s < PLAN_STEPS; s++)
                 p.events[0].steps[s].state = s == first ? (enum step_state)i : STEP_SENT;
             for (size_t s = 0; s < PLAN_STEPS; s++)

@@ -35,7 +35,7 @@ static struct draft draft_of(size_t i, size_t s) {
 
 // Every state, with and without each of its parts, and texts that need escapes.
 static struct plan full_plan(void) {
-    struct plan p = {.event_count = PLAN_EVENTS_MAX};
+    struct plan p = {.events = ARENA_ARRAY(&arena, struct planned_event, PLAN_EVENTS_MAX), .event_count = PLAN_EVENTS_MAX};
     for (size_t i = 0; i < PLAN_EVENTS_MAX; i++) {
         p.events[i] = (struct planned_event){.id = arena_fmt(&arena, "evt \"%zu\"\n\\", i), .name = SV("purchase"), .time_ms = T0 - (int64_t)i, .taken = i == 3,
                                               .patience = {(enum on_fail)(i % 3), (int64_t)i * 1000}};
@@ -116,7 +116,7 @@ static void hostile_plans_are_refused(void **state) {
     assert_int_equal(p.events[0].patience.max_wait_ms, 10000);
     assert_int_equal(plan_read(&arena, SV(EVENT("\"a\"", "1", STEP("\"state\":\"sent\""))), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_CONTINUE);
-    struct sv full = plan_write(&arena, &(struct plan){.event_count = 1, .events = {{.id = SV("a")}}}), one, rest;
+    struct sv full = plan_write(&arena, &(struct plan){.events = &(struct planned_event){.id = SV("a")}, .event_count = 1}), one, rest;
     assert_true(sv_cut(full, '[', &one, &rest));
     rest = sv_sub(rest, 0, rest.n - 2);
     struct sv nine = arena_fmt(&arena, SV_FMT "[" SV_FMT, SV_ARG(one), SV_ARG(rest));
