@@ -63,7 +63,7 @@ static ZSTD_DCtx *unpacker_take(void) {
 
 struct sv compress(struct arena *a, struct sv plain) {
     size_t room = ZSTD_compressBound(plain.n);
-    char *out = arena_alloc(a, room);
+    char *out = arena_room(a, room);
     ZSTD_CCtx *packer = packer_take();
     size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, plain.n < SMALL ? LEVEL_SMALL : LEVEL);
     if (ZSTD_isError(n))  // with enough room only memory can be missing
@@ -84,7 +84,7 @@ enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *r
         return err_set(e, RC_TOO_LARGE, "compressed data unpacks to %llu bytes, at most %zu are allowed", size, limit);
     if (ZSTD_findFrameCompressedSize(packed.p, packed.n) != packed.n)
         return err_set(e, RC_INVALID, "compressed data of %zu bytes is cut off or has something behind it", packed.n);
-    char *out = arena_alloc(a, (size_t)size + 1);
+    char *out = arena_room(a, (size_t)size);
     if (!arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "compressed data unpacks to %llu bytes, over the memory limit", size);
     ZSTD_DCtx *unpacker = unpacker_take();

@@ -28,7 +28,7 @@ static const struct row {
 // ---- keys
 
 struct sv hashed(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, struct sv key) {
-    char *out = arena_alloc(a, KEY_LEN + 1);
+    char *out = arena_room(a, KEY_LEN + 1);
     hash_under(&s->hash_key, purpose, shop, key, out);
     return (struct sv){out, KEY_LEN};
 }
