@@ -191,8 +191,39 @@ bool base64_digest(struct sv text, struct digest *ret) {
 
 // ---- randomness
 
-void random_bytes(void *out, size_t n) {
+// Each question to OpenSSL's generator costs a microsecond and a system call, and most want a nonce; so each thread asks for twenty at once.
+static _Thread_local struct {
+    unsigned char bytes[20 * NONCE_LEN];
+    size_t left;
+} stock;
+
+// A child must not have what its parent has. Only the thread that forks lives on in it.
+static void forget_stock(void) {
+    stock.left = 0;
+}
+
+static void watch_forks(void) {
+    must(pthread_atfork(NULL, NULL, forget_stock) == 0, "watching for forks");
+}
+
+static void ask(void *out, size_t n) {
     must(n <= INT_MAX && RAND_bytes(out, (int)n) == 1, "the random number generator");
+}
+
+void random_bytes(void *out, size_t n) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    if (n > sizeof stock.bytes) {
+        ask(out, n);
+        return;
+    }
+    if (stock.left < n) {
+        ask(stock.bytes, sizeof stock.bytes);
+        stock.left = sizeof stock.bytes;
+    }
+    stock.left -= n;
+    memcpy(out, stock.bytes + stock.left, n);
+    wipe(stock.bytes + stock.left, n);
 }
 
 uint64_t random_below(uint64_t limit) {

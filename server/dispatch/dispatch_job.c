@@ -202,7 +202,8 @@ int64_t task_note(struct task *t, const struct outcome *o) {
     mark_after(t, o);
     metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcome_text(o->kind));
     t->dirty = true;
-    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
+    uint64_t jitter = o->kind == OUTCOME_SENT ? 0 : random_below(UINT64_MAX);  // what has been sent is not waited for
+    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), jitter);
 }
 
 // note: what an attempt gave; a gate that it closed is told how long the step waits.

@@ -25,8 +25,7 @@
 
 struct http_call {
     CURL *easy;
-    struct curl_slist *fields;
-    struct arena arena;              // URL, request body, answer headers
+    struct arena arena;              // URL, header fields and body of the request, headers of the answer
     struct buf body;                 // of the answer
     size_t most;                     // bytes of it that are kept
     bool cut;                        // the answer's body goes on beyond what is kept
@@ -132,7 +131,6 @@ enum rc http_client_new(struct http_client **ret, struct err *e) {
 
 static void call_free(struct http_call *call) {
     curl_easy_cleanup(call->easy);
-    curl_slist_free_all(call->fields);
     arena_free(&call->arena);
     buf_free(&call->body);
     free(call);
@@ -228,8 +226,6 @@ static struct http_call *call_new(struct http_client *c) {
 
 // call_end puts a call, which is in no list, back for the next one. The handle keeps its options, the request's bytes go.
 static void call_end(struct http_client *c, struct http_call *call) {
-    curl_slist_free_all(call->fields);
-    call->fields = NULL;
     arena_reset(&call->arena);
     buf_reset(&call->body);
     call->header_count = call->header_bytes = 0;
@@ -249,17 +245,17 @@ static bool one_line(struct sv s) {
     return sv_present(s);
 }
 
-static bool add_field(struct http_call *call, struct sv field) {
-    struct curl_slist *fields = curl_slist_append(call->fields, arena_cstr(&call->arena, field));
-    call->fields = fields ? fields : call->fields;
-    return fields != NULL;
+// fields: curl's list, but on the arena: one made by curl is as many pieces of memory as it has fields. Without Expect as a field of its own
+// curl would ask for leave to send.
+static struct curl_slist *fields(struct arena *a, const struct request *request) {
+    struct curl_slist *all = ARENA_ARRAY(a, struct curl_slist, request->header_count + 1);
+    for (size_t i = 0; i < request->header_count; i++)
+        all[i] = (struct curl_slist){.data = arena_cstr(a, request->headers[i]), .next = &all[i + 1]};
+    all[request->header_count].data = arena_cstr(a, SV("Expect:"));
+    return all;
 }
 
-// Without a field of its own curl would ask for leave to send (Expect) and call the body a form.
 static bool set_request(struct http_call *call, const struct request *request, bool get, int64_t timeout_ms) {
-    bool fine = add_field(call, SV("Expect:"));
-    for (size_t i = 0; i < request->header_count; i++)
-        fine = fine && add_field(call, request->headers[i]);
     struct sv body = request->body.p ? arena_dup(&call->arena, request->body) : SV("");
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(call->easy, CURLOPT_URL, arena_cstr(&call->arena, request->url));
@@ -267,10 +263,10 @@ static bool set_request(struct http_call *call, const struct request *request, b
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, body.p);
     if (get)
         bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
-    bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->fields);
+    bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, fields(&call->arena, request));
     bad |= curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     bad |= curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));
-    return fine && bad == CURLE_OK && arena_ok(&call->arena);
+    return bad == CURLE_OK && arena_ok(&call->arena);
 }
 
 static enum rc start(struct http_client *c, const struct request *request, bool get, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
