@@ -5,7 +5,7 @@
 
 #define TASK_BYTES_MOST ((size_t)256 << 20)
 #define LARGE_FIRST ((size_t)96 << 10)  // most webhooks are planned within
-#define LARGE_KEPT 64                   // of those that are free: two claims; more are in use when the store is slow
+#define LARGE_KEPT 16                   // of those that are free; more are in use when the store is slow
 
 void keep_begin(struct task *t) {
     struct dispatch *d = t->dispatch;

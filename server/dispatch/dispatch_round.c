@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define ROUND_BYTES_MOST ((size_t)1 << 30)
-#define ROUND_BYTES_FIRST ((size_t)2 << 20)  // two claims and the changes of as many jobs; untouched it costs nothing
 #define CLAIM_MOST 32             // jobs in one claim: those that wait to be planned are in memory as a whole
 #define IDLE_MS 1000              // how long work that only another process knows of may wait
 #define IDLE_SHARED_MS 100        // ... where several processes share a store
@@ -268,7 +267,7 @@ bool round_here(struct dispatch *d) {
 
 enum rc round_open(struct dispatch *d, struct err *e) {
     struct round *r = &d->round;
-    arena_init_first(&r->arena, ROUND_BYTES_MOST, ROUND_BYTES_FIRST);
+    arena_init(&r->arena, ROUND_BYTES_MOST);
     r->http = d->http;
     d->claim_most = CLAIM_MOST;
     sem_init(&r->begun, 0, 0);
