@@ -20,7 +20,7 @@
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
 #define CALL_BYTES_FIRST ((size_t)6 << 10)  // most requests, and what is kept of their answers
-#define READ_BYTES 4096L         // curl's own buffer, of each call; answers are small
+#define READ_BYTES 1024L         // curl's own buffer, of each call; answers are small, and so malloc has it at hand
 #define IDLE_CALLS_MOST 1024
 
 struct http_call {
@@ -37,9 +37,18 @@ struct http_call {
     struct http_call *next, *previous;  // in the list of open or idle calls
 };
 
+// A connection's socket. Between two requests it stays in the epoll: to take it out and put it in again would be two system calls for each.
+struct watch {
+    bool connection;                 // ... whose end we are told
+    uint32_t events;                 // what the epoll has; 0: nothing
+    bool wanted;                     // curl waits for them
+};
+
 struct http_client {
     CURLM *multi;
     int epoll, wake;
+    struct watch *watches;           // by descriptor
+    size_t watch_count;
     int64_t timer_ms;                // monotonic: when curl wants to be called; -1: not on its own account
     struct http_call *open, *idle;
     size_t open_count, idle_count;
@@ -76,19 +85,58 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
 
 // ---- what curl wants watched
 
-static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *ctx, void *known) {
-    (void)easy;
-    struct http_client *c = ctx;
-    if (what == CURL_POLL_REMOVE) {
+// watch_of: NULL: out of memory.
+static struct watch *watch_of(struct http_client *c, int socket) {
+    size_t count = (size_t)socket + 1;
+    if (count > c->watch_count) {
+        struct watch *all = realloc(c->watches, 2 * count * sizeof *all);
+        if (!all)
+            return NULL;
+        memset(all + c->watch_count, 0, (2 * count - c->watch_count) * sizeof *all);
+        c->watches = all;
+        c->watch_count = 2 * count;
+    }
+    return &c->watches[socket];
+}
+
+static void unwatch(struct http_client *c, int socket, struct watch *w) {
+    if (w->events != 0)
         epoll_ctl(c->epoll, EPOLL_CTL_DEL, socket, NULL);
+    w->events = 0;
+}
+
+static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *ctx, void *known) {
+    (void)easy, (void)known;
+    struct http_client *c = ctx;
+    struct watch *w = watch_of(c, socket);
+    if (!w)
+        return -1;  // ends the transfer with an error
+    w->wanted = what != CURL_POLL_REMOVE;
+    if (!w->wanted) {
+        if (!w->connection)
+            unwatch(c, socket, w);
         return 0;
     }
     struct epoll_event event = {.data.fd = socket};
     event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0u);
-    if (epoll_ctl(c->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0)
-        return -1;  // ends the transfer with an error
-    curl_multi_assign(c->multi, socket, c);
+    if (event.events != w->events && epoll_ctl(c->epoll, w->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0)
+        return -1;
+    w->events = event.events;
     return 0;
+}
+
+static int connection_opens(void *ctx, curl_socket_t socket, curlsocktype purpose) {
+    struct watch *w = purpose == CURLSOCKTYPE_IPCXN ? watch_of(ctx, socket) : NULL;
+    if (w)
+        *w = (struct watch){.connection = true};
+    return CURL_SOCKOPT_OK;
+}
+
+static int connection_ends(void *ctx, curl_socket_t socket) {
+    struct watch *w = watch_of(ctx, socket);
+    if (w)
+        *w = (struct watch){0};  // the system takes it out of the epoll
+    return close(socket);
 }
 
 static int watch_timer(CURLM *multi, long timeout_ms, void *ctx) {
@@ -166,6 +214,7 @@ void http_client_free(struct http_client *c) {
         call_free(call);
     }
     curl_multi_cleanup(c->multi);
+    free(c->watches);
     if (c->wake >= 0)
         close(c->wake);
     if (c->epoll >= 0)
@@ -177,7 +226,7 @@ void http_client_free(struct http_client *c) {
 // ---- one call
 
 // What is the same for every request. Nothing from the environment (proxy, netrc, cookies) and no redirect changes where it goes.
-static bool set_options(struct http_call *call) {
+static bool set_options(struct http_client *c, struct http_call *call) {
     CURL *h = call->easy;
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -200,6 +249,10 @@ static bool set_options(struct http_call *call) {
     bad |= curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, take_header);
     bad |= curl_easy_setopt(h, CURLOPT_HEADERDATA, call);
     bad |= curl_easy_setopt(h, CURLOPT_PRIVATE, call);
+    bad |= curl_easy_setopt(h, CURLOPT_SOCKOPTFUNCTION, connection_opens);
+    bad |= curl_easy_setopt(h, CURLOPT_SOCKOPTDATA, c);
+    bad |= curl_easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, connection_ends);
+    bad |= curl_easy_setopt(h, CURLOPT_CLOSESOCKETDATA, c);
     return bad == CURLE_OK;
 }
 
@@ -217,7 +270,7 @@ static struct http_call *call_new(struct http_client *c) {
     buf_init(&call->body, c->answer_most);
     call->most = c->answer_most;
     call->easy = curl_easy_init();
-    if (!call->easy || !set_options(call)) {
+    if (!call->easy || !set_options(c, call)) {
         call_free(call);
         return NULL;
     }
@@ -349,6 +402,11 @@ static bool turn(struct http_client *c, int64_t wait_ms) {
         if (events[i].data.fd == c->wake) {
             uint64_t count;
             woken = read(c->wake, &count, sizeof count) == (ssize_t)sizeof count;
+            continue;
+        }
+        struct watch *w = watch_of(c, events[i].data.fd);
+        if (w && !w->wanted) {  // the other side ends a connection that rests; curl sees it when it wants to use it
+            unwatch(c, events[i].data.fd, w);
             continue;
         }
         int what = ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) | ((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
