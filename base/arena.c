@@ -101,6 +101,17 @@ struct sv arena_dup(struct arena *a, struct sv s) {
     return s.p ? (struct sv){arena_cstr(a, s), s.n} : SV_NONE;
 }
 
+struct sv arena_join(struct arena *a, const struct sv *parts, size_t n) {
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++)
+        length += parts[i].n;
+    char *p = arena_room(a, length + 1), *at = p;
+    for (size_t i = 0; i < n; i++)
+        at = parts[i].n > 0 ? mempcpy(at, parts[i].p, parts[i].n) : at;
+    *at = '\0';
+    return (struct sv){p, length};
+}
+
 struct sv arena_fmt(struct arena *a, const char *fmt, ...) {
     char small[256];  // what is longer is printed a second time
     va_list args, again;

