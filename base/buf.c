@@ -39,11 +39,26 @@ static bool reserve(struct buf *b, size_t more) {
     return !b->failed && (more < b->cap - b->n || grow(b, more));
 }
 
+void buf_reserve(struct buf *b, size_t n) {
+    (void)reserve(b, n);
+}
+
+char *buf_room(struct buf *b, size_t n) {
+    if (!reserve(b, n))
+        return NULL;
+    b->n += n;
+    return b->p + b->n - n;
+}
+
 void buf_put(struct buf *b, struct sv s) {
-    if (!reserve(b, s.n) || s.n == 0)
-        return;
-    memcpy(b->p + b->n, s.p, s.n);
-    b->n += s.n;
+    char *room = s.n > 0 ? buf_room(b, s.n) : NULL;
+    if (room)
+        memcpy(room, s.p, s.n);
+}
+
+void buf_join(struct buf *b, const struct sv *parts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        buf_put(b, parts[i]);
 }
 
 void buf_putc(struct buf *b, char c) {

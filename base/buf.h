@@ -11,7 +11,10 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t limit_bytes);
+char *buf_room(struct buf *b, size_t n);   // n more bytes, which the caller writes at once; NULL: it has failed
+void buf_reserve(struct buf *b, size_t n); // memory for n more bytes in one piece, for one that will be that large
 void buf_put(struct buf *b, struct sv s);
+void buf_join(struct buf *b, const struct sv *parts, size_t n);
 void buf_putc(struct buf *b, char c);
 void buf_puts(struct buf *b, const char *cstr);
 void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);

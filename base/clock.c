@@ -1,7 +1,6 @@
 // clock.c: reading clocks; times and durations from and to text. No libc calendar: its answers depend on the time zone.
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #define YEAR_FROM 1990
@@ -156,20 +155,34 @@ bool time_parse(struct sv text, int default_offset_minutes, int64_t *ret_ms) {
     return true;
 }
 
-void time_iso_ms(char *out, size_t size, int64_t ms) {
-    struct date d = date_of(floor_div(ms, DAYS_MS(1)));
-    int64_t rest = ms % DAYS_MS(1);
-    rest += rest < 0 ? DAYS_MS(1) : 0;
-    snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)d.year, (int)d.month, (int)d.day, (int)(rest / HOURS_MS(1)),
-             (int)(rest / MINUTES_MS(1) % 60), (int)(rest / 1000 % 60), (int)(rest % 1000));
+static char *put_digits(char *at, int64_t n, int count, char after) {
+    for (int i = count; i-- > 0; n /= 10)
+        at[i] = (char)('0' + n % 10);
+    at[count] = after;
+    return at + count + 1;
+}
+
+// What lies outside of the years 0 to 9999 is told as the nearest moment that does not.
+void time_iso_ms(char ret[TIME_ISO_ROOM], int64_t ms) {
+    const int64_t least = INT64_C(-62167219200000), most = INT64_C(253402300799999);
+    ms = ms < least ? least : ms > most ? most : ms;
+    int64_t days = floor_div(ms, DAYS_MS(1)), rest = ms - days * DAYS_MS(1);
+    struct date d = date_of(days);
+    ret = put_digits(ret, d.year, 4, '-');
+    ret = put_digits(ret, d.month, 2, '-');
+    ret = put_digits(ret, d.day, 2, 'T');
+    ret = put_digits(ret, rest / HOURS_MS(1), 2, ':');
+    ret = put_digits(ret, rest / MINUTES_MS(1) % 60, 2, ':');
+    ret = put_digits(ret, rest / 1000 % 60, 2, '.');
+    *put_digits(ret, rest % 1000, 3, 'Z') = '\0';
 }
 
 struct sv time_iso(struct arena *a, int64_t ms) {
-    char text[64];
-    time_iso_ms(text, sizeof text, ms);
-    struct sv seconds, fraction;
-    sv_cut(sv_of(text), '.', &seconds, &fraction);
-    return arena_fmt(a, SV_FMT "Z", SV_ARG(seconds));
+    char text[TIME_ISO_ROOM];
+    time_iso_ms(text, ms);
+    const size_t seconds = 19;  // what stands before the fraction
+    text[seconds] = 'Z';
+    return arena_dup(a, (struct sv){text, seconds + 1});
 }
 
 static const struct unit {

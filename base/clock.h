@@ -17,7 +17,8 @@ int64_t clock_mono_us(void);
 // nanoseconds; or a date alone (midnight). Returns milliseconds; false on anything else or years outside 1990..2200.
 bool time_parse(struct sv text, int default_offset_minutes, int64_t *ret_ms);
 struct sv time_iso(struct arena *a, int64_t ms);  // "2026-11-21T10:00:00Z", seconds
-void time_iso_ms(char *out, size_t size, int64_t ms);  // "2026-11-21T10:00:00.123Z" and a NUL: 25 bytes, without an arena
+#define TIME_ISO_ROOM 25
+void time_iso_ms(char ret[TIME_ISO_ROOM], int64_t ms);  // "2026-11-21T10:00:00.123Z" and a NUL, without an arena
 
 // duration_parse: "500ms", "10s", "15m", "24h", "60d"; false on anything else.
 bool duration_parse(struct sv text, int64_t *ret_ms);

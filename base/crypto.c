@@ -132,7 +132,7 @@ void hex_into(char *out, const void *bytes, size_t n) {
 }
 
 struct sv hex_of(struct arena *a, const void *bytes, size_t n) {
-    char *out = arena_alloc(a, 2 * n + 1);
+    char *out = arena_room(a, 2 * n + 1);
     hex_into(out, bytes, n);
     return (struct sv){out, 2 * n};
 }
@@ -158,7 +158,7 @@ bool hex_digest(struct sv hex, struct digest *ret) {
 
 struct sv base64_of(struct arena *a, struct sv bytes) {
     must(bytes.n <= INT_MAX / 2, "base64 of so many bytes");
-    unsigned char *out = arena_alloc(a, 4 * ((bytes.n + 2) / 3) + 1);
+    unsigned char *out = arena_room(a, 4 * ((bytes.n + 2) / 3) + 1);
     int n = EVP_EncodeBlock(out, (const unsigned char *)bytes.p, (int)bytes.n);
     return (struct sv){(const char *)out, (size_t)n};
 }
@@ -191,8 +191,39 @@ bool base64_digest(struct sv text, struct digest *ret) {
 
 // ---- randomness
 
-void random_bytes(void *out, size_t n) {
+// Each question to OpenSSL's generator costs a microsecond and a system call, and most want a nonce; so each thread asks for twenty at once.
+static _Thread_local struct {
+    unsigned char bytes[20 * NONCE_LEN];
+    size_t left;
+} stock;
+
+// A child must not have what its parent has. Only the thread that forks lives on in it.
+static void forget_stock(void) {
+    stock.left = 0;
+}
+
+static void watch_forks(void) {
+    must(pthread_atfork(NULL, NULL, forget_stock) == 0, "watching for forks");
+}
+
+static void ask(void *out, size_t n) {
     must(n <= INT_MAX && RAND_bytes(out, (int)n) == 1, "the random number generator");
+}
+
+void random_bytes(void *out, size_t n) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    if (n > sizeof stock.bytes) {
+        ask(out, n);
+        return;
+    }
+    if (stock.left < n) {
+        ask(stock.bytes, sizeof stock.bytes);
+        stock.left = sizeof stock.bytes;
+    }
+    stock.left -= n;
+    memcpy(out, stock.bytes + stock.left, n);
+    wipe(stock.bytes + stock.left, n);
 }
 
 uint64_t random_below(uint64_t limit) {
@@ -212,7 +243,7 @@ struct sv seal(struct arena *a, const struct digest *key, struct sv aad, struct 
     must(plain.n <= INT_MAX - SEAL_HEAD - TAG_LEN && aad.n <= INT_MAX, "sealing so many bytes");
     need_algorithms();
     size_t record_len = SEAL_HEAD + plain.n + TAG_LEN;
-    unsigned char *record = arena_alloc(a, record_len);
+    unsigned char *record = arena_room(a, record_len);
     unsigned char *nonce = record + 1, *body = record + SEAL_HEAD, *tag = body + plain.n;
     record[0] = SEAL_VERSION;
     random_bytes(nonce, NONCE_LEN);
@@ -256,7 +287,7 @@ enum rc open_sealed(struct arena *a, const struct digest *key, struct sv aad, st
     if (!record.p || record.n < SEAL_HEAD + TAG_LEN || record.n > INT_MAX || aad.n > INT_MAX || record.p[0] != SEAL_VERSION)
         return err_set(e, RC_DENIED, "a sealed record of %zu bytes is damaged or not one", record.n);
     size_t plain_len = record.n - SEAL_HEAD - TAG_LEN;
-    unsigned char *plain = arena_alloc(a, plain_len + 1);
+    unsigned char *plain = arena_room(a, plain_len);
     if (!arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "a sealed record of %zu bytes is over the memory limit", record.n);
     if (!decrypt(key, aad, (const unsigned char *)record.p + 1, plain_len, plain)) {

@@ -95,7 +95,7 @@ static size_t put_utf8(char *out, uint32_t code) {
 static struct sv decoded(struct arena *a, const struct token *token) {
     if (!token->has_escape)
         return token->raw;
-    char *out = arena_alloc(a, token->raw.n);
+    char *out = arena_room(a, token->raw.n);
     size_t n = 0;
     for (struct sv left = token->raw; left.n > 0;) {
         const char *escape = memchr(left.p, '\\', left.n);

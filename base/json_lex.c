@@ -17,25 +17,26 @@ static size_t plain_begin(sixteen c) {
     return special[1] ? 8 + (size_t)__builtin_ctzll(le64toh(special[1])) / 8 : sizeof c;
 }
 
+// short_length: of at most fifteen bytes: the first and the last of them, which may be the same, beside each other.
+static size_t short_length(struct sv s) {
+    size_t half = s.n >= 8 ? 8 : s.n >= 4 ? 4 : s.n >= 2 ? 2 : s.n;
+    sixteen c = {0};
+    memcpy(&c, s.p, half);
+    memcpy((char *)&c + half, s.p + s.n - half, half);
+    size_t plain = plain_begin(c);
+    return plain < half ? plain : s.n - 2 * half + (plain < 2 * half ? plain : 2 * half);
+}
+
 size_t plain_length(struct sv s) {
     size_t n = 0, plain = sizeof(sixteen);
-    while (s.n - n >= sizeof(sixteen) && plain == sizeof(sixteen)) {
+    while (s.n - n >= sizeof(sixteen)) {
         sixteen c;
         memcpy(&c, s.p + n, sizeof c);
         n += plain = plain_begin(c);
-    }
-    if (plain < sizeof(sixteen))
-        return n;
-    if (s.n - n >= 8) {
-        sixteen c = {0};
-        memcpy(&c, s.p + n, 8);
-        n += plain = plain_begin(c);
-        if (plain < 8)
+        if (plain < sizeof(sixteen))
             return n;
     }
-    while (n < s.n && (unsigned char)s.p[n] >= 0x20 && (unsigned char)s.p[n] < 0x80 && s.p[n] != '"' && s.p[n] != '\\')
-        n++;
-    return n;
+    return s.n == n ? n : n + short_length((struct sv){s.p + n, s.n - n});
 }
 
 // What may follow each range of lead bytes: the first continuation byte has its own range, the others are 80..BF.

@@ -2,6 +2,8 @@
 #include "base/json.h"
 #include "base/json_lex.h"
 
+#include <string.h>
+
 #define REPLACEMENT "\xEF\xBF\xBD"  // U+FFFD
 
 // What stands behind a backslash for a byte that cannot stand for itself. NUL has none: \u0000 is refused by our reader and by many others.
@@ -51,17 +53,31 @@ static size_t put_special(struct buf *out, struct sv s) {
     return length > 0 ? length : 1;
 }
 
-static void put_quoted(struct buf *out, struct sv s) {
+// put_escaped: the first `plain` bytes are known to need no escape.
+static void put_escaped(struct buf *out, struct sv s, size_t plain) {
     buf_putc(out, '"');
-    for (size_t at = 0; at < s.n;) {
-        struct sv rest = {s.p + at, s.n - at};
-        rest.n = plain_length(rest);
-        buf_put(out, rest);
-        at += rest.n;
-        if (at < s.n)
-            at += put_special(out, (struct sv){s.p + at, s.n - at});
+    for (size_t at = 0;;) {
+        buf_put(out, (struct sv){s.p + at, plain});
+        at += plain;
+        if (at == s.n)
+            break;
+        at += put_special(out, (struct sv){s.p + at, s.n - at});
+        plain = plain_length((struct sv){s.p + at, s.n - at});
     }
     buf_putc(out, '"');
+}
+
+// Nearly all goes as it is, in one piece.
+static void put_quoted(struct buf *out, struct sv s) {
+    size_t plain = plain_length(s);
+    char *room = s.n > 0 && plain == s.n ? buf_room(out, s.n + 2) : NULL;
+    if (!room) {
+        put_escaped(out, s, plain);
+        return;
+    }
+    *room++ = '"';
+    memcpy(room, s.p, s.n);
+    room[s.n] = '"';
 }
 
 void jw_key_sv(struct jw *w, struct sv key) {

@@ -12,6 +12,8 @@
 #define DUE_EVERY_MS SECONDS_MS(10)
 #define MESSAGE_MOST 2000
 #define ESCAPED_MOST (MESSAGE_MOST * 4)  // \xNN is the longest escape of a byte
+#define HEAD_MOST 64
+#define END_MOST 8
 
 static const char *const level_names[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error",
@@ -67,24 +69,37 @@ bool log_due(int64_t *last_ms) {
            __atomic_compare_exchange_n(last_ms, &last, now_ms, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+static void end_line(char *line, size_t n, bool cut) {
+    char *end = cut ? mempcpy(line + n, " ...", 4) : line + n;
+    *end++ = '\n';
+    write_line(line, (size_t)(end - line));
+}
+
+// Apart, because so much room would be cleared for every line.
+static void __attribute__((noinline)) write_escaped(const char *line, size_t head, size_t n, bool cut) {
+    char escaped[HEAD_MOST + ESCAPED_MOST + END_MOST];
+    memcpy(escaped, line, head);
+    end_line(escaped, head + put_escaped(escaped + head, (struct sv){line + head, n - head}), cut);
+}
+
 void log_line(enum log_level level, const char *fmt, ...) {
     if (level < least_level)
         return;
     int saved_errno = errno;
-    char message[MESSAGE_MOST + 1] = "";
+    char line[HEAD_MOST + MESSAGE_MOST + END_MOST];
+    time_iso_ms(line, clock_wall_ms());
+    size_t head = strlen(line);
+    head += (size_t)snprintf(line + head, HEAD_MOST - head, " %s ", level_names[level]);
     va_list args;
     va_start(args, fmt);
-    int written = vsnprintf(message, sizeof message, fmt, args);
+    int written = vsnprintf(line + head, MESSAGE_MOST + 1, fmt, args);
     va_end(args);
 
-    char line[64 + ESCAPED_MOST + 8];
-    char now[32];
-    time_iso_ms(now, sizeof now, clock_wall_ms());
-    size_t n = (size_t)snprintf(line, 64, "%s %s ", now, level_names[level]);
-    n += put_escaped(line + n, sv_of(message));
-    if (written > MESSAGE_MOST)
-        n += (size_t)snprintf(line + n, 5, " ...");
-    line[n++] = '\n';
-    write_line(line, n);
+    bool cut = written > MESSAGE_MOST;
+    size_t n = cut ? MESSAGE_MOST : written < 0 ? 0 : (size_t)written;
+    if (plain_length((struct sv){line + head, n}) == n && !memchr(line + head, 0x7F, n))
+        end_line(line, head + n, cut);
+    else
+        write_escaped(line, head, head + n, cut);
     errno = saved_errno;
 }

@@ -15,6 +15,7 @@ struct sv {
 
 #define SV(literal) ((struct sv){"" literal, sizeof(literal) - 1})
 #define SV_NONE ((struct sv){NULL, 0})
+#define SVS(...) (const struct sv[]){__VA_ARGS__}, sizeof((const struct sv[]){__VA_ARGS__}) / sizeof(struct sv)  // parts and how many
 #define SV_FMT "%.*s"
 #define SV_ARG(s) (int)(s).n, ((s).p ? (s).p : "")
 

@@ -139,7 +139,7 @@ void decoded_remember(struct arena *a, struct decoded *ret, const char *kind, st
     if (!sv_present(id) || !user_has_identifier(person) || ret->remember_count == COUNTOF(ret->remember))
         return;
     ret->person = *person;
-    ret->remember[ret->remember_count++] = arena_fmt(a, "%s:" SV_FMT, kind, SV_ARG(id));
+    ret->remember[ret->remember_count++] = arena_join(a, SVS(sv_of(kind), SV(":"), id));
 }
 
 void discount_codes(struct arena *a, const struct json *list, struct event *e) {

@@ -98,7 +98,7 @@ static struct event *order_open(struct arena *a, const struct shop *shop, const 
 }
 
 static void named(struct arena *a, struct event *e, const char *what) {
-    e->id = arena_fmt(a, "ord_" SV_FMT "_%s", SV_ARG(e->id), what);
+    e->id = arena_join(a, SVS(SV("ord_"), e->id, SV("_"), sv_of(what)));
 }
 
 // sale: a new or paid order; waiting says why it does not count yet, NULL when it does.

@@ -10,7 +10,7 @@
 // admin_graphql_api_id says of what kind the body is. The number is that of `id`, which is what somebody changes who edits a recording.
 struct sv shopify_id(struct arena *a, const struct json *body, const char *kind, struct decoded *ret) {
     struct sv gid = json_str(body, "admin_graphql_api_id");
-    struct sv prefix = arena_fmt(a, "gid://shopify/%s/", kind);
+    struct sv prefix = arena_join(a, SVS(SV("gid://shopify/"), sv_of(kind), SV("/")));
     if (gid.p && !sv_starts(gid, prefix)) {
         ret->undecodable = arena_fmt(a, "body is not of kind %s: admin_graphql_api_id names another", kind);
         return SV_NONE;

@@ -208,7 +208,7 @@ void context_disown(struct posted_context *posted) {
 struct sv context_key(struct arena *a, const char *kind, struct sv token) {
     struct sv rest;
     sv_cut(token, '?', &token, &rest);
-    return arena_fmt(a, "context:%s:" SV_FMT, kind, SV_ARG(token));
+    return arena_join(a, SVS(SV("context:"), sv_of(kind), SV(":"), token));
 }
 
 bool context_is_customers(struct sv key) {

@@ -65,10 +65,15 @@ static const struct {
     {"Kosovo", "XK"}, {"Yemen", "YE"}, {"Mayotte", "YT"}, {"South Africa", "ZA"}, {"Zambia", "ZM"}, {"Zimbabwe", "ZW"},
 };
 
+// begins_like: the cheap question first: a letter's two cases differ in this bit alone.
+static bool begins_like(struct sv a, const char *b) {
+    return a.n > 0 && (a.p[0] | 0x20) == (b[0] | 0x20);
+}
+
 struct sv country_named(struct sv name) {
     name = trim_utf8(name);
     for (size_t i = 0; i < COUNTOF(names); i++)
-        if (sv_is_nocase(name, names[i].name))
+        if (begins_like(name, names[i].name) && sv_is_nocase(name, names[i].name))
             return sv_of(names[i].code);
     return SV_NONE;
 }

@@ -61,7 +61,7 @@ void user_read(struct arena *a, const struct json *node, struct user *ret) {
 
 static void write_time(struct jw *w, const char *name, int64_t ms) {
     char text[32];
-    time_iso_ms(text, sizeof text, ms);
+    time_iso_ms(text, ms);
     text[19] = 'Z';  // seconds are as fine as the destinations keep
     jw_member(w, name, (struct sv){text, 20});
 }

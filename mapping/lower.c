@@ -154,7 +154,7 @@ static size_t lower_ascii(char *out, struct sv s) {
 struct sv lower_utf8(struct arena *a, struct sv s) {
     if (!s.p)
         return SV_NONE;
-    char *out = arena_alloc(a, s.n * 2 + 1);  // no character grows by more than half
+    char *out = arena_room(a, s.n * 2 + 1);  // no character grows by more than half
     if (lower_ascii(out, s) == s.n)           // nearly always
         return (struct sv){out, s.n};
     size_t n = 0, step;

@@ -46,7 +46,7 @@ static struct sv lower_without(struct arena *a, struct sv raw, bool (*unwanted)(
     struct sv s = lower_utf8(a, trim_utf8(raw));
     if (!sv_present(s))
         return SV_NONE;
-    char *out = arena_alloc(a, s.n + 1);
+    char *out = arena_room(a, s.n + 1);
     size_t n = 0;
     uint32_t code;
     for (size_t step; (step = unicode_next(s, &code)) > 0; s = sv_sub(s, step, s.n)) {

@@ -69,11 +69,11 @@ static struct sv international(struct arena *a, struct sv digits) {
     if (calling) {
         struct sv national = sv_sub(digits, strlen(calling), digits.n);
         if (numbering_of(calling)->trunk[0] != '\0' && sv_starts(national, SV("0")))
-            digits = arena_fmt(a, "%s" SV_FMT, calling, SV_ARG(without_leading_zeros(national)));
+            digits = arena_join(a, SVS(sv_of(calling), without_leading_zeros(national)));
     }
     if (digits.n < DIGITS_LEAST || digits.n > DIGITS_MOST)
         return SV_NONE;
-    return arena_fmt(a, "+" SV_FMT, SV_ARG(digits));
+    return arena_join(a, SVS(SV("+"), digits));
 }
 
 struct sv normal_phone(struct arena *a, struct sv raw, struct sv country) {
@@ -92,5 +92,5 @@ struct sv normal_phone(struct arena *a, struct sv raw, struct sv country) {
         national = without_leading_zeros(sv_sub(national, trunk.n, national.n));
     if (national.n > numbering->longest)
         return SV_NONE;
-    return international(a, arena_fmt(a, "%s" SV_FMT, home->calling, SV_ARG(national)));
+    return international(a, arena_join(a, SVS(sv_of(home->calling), national)));
 }

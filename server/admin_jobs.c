@@ -101,7 +101,7 @@ static void write_plan(struct jw *w, struct arena *a, const struct job_view *job
 
 static void write_job(struct jw *w, struct arena *a, struct sv shop, const struct job_view *job) {
     char received[32];
-    time_iso_ms(received, sizeof received, job->received_ms);
+    time_iso_ms(received, job->received_ms);
     jw_open(w, '{');
     jw_member(w, "job", sv_of(job->id));
     jw_member(w, "shop", shop);

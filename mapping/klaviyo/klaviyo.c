@@ -169,10 +169,10 @@ void klaviyo_address(struct arena *a, const struct shop *shop, const char *path,
     struct sv base = shop->klaviyo.base_url;
     while (sv_ends(base, SV("/")))
         base = sv_sub(base, 0, base.n - 1);
-    ret->url = arena_fmt(a, SV_FMT "%s", SV_ARG(base), path);
+    ret->url = arena_join(a, SVS(base, sv_of(path)));
     ret->header_count = 0;
-    ret->headers[ret->header_count++] = arena_fmt(a, "Authorization: Klaviyo-API-Key " SV_FMT, SV_ARG(sv_trim(shop->klaviyo.api_key)));
-    ret->headers[ret->header_count++] = arena_fmt(a, "revision: " SV_FMT, SV_ARG(shop->klaviyo.revision));
+    ret->headers[ret->header_count++] = arena_join(a, SVS(SV("Authorization: Klaviyo-API-Key "), sv_trim(shop->klaviyo.api_key)));
+    ret->headers[ret->header_count++] = arena_join(a, SVS(SV("revision: "), shop->klaviyo.revision));
     ret->headers[ret->header_count++] = SV("Content-Type: application/vnd.api+json");
     ret->headers[ret->header_count++] = SV("Accept: application/vnd.api+json");
     // A retired revision answers 410 instead of being served, silently, by another one.

@@ -18,7 +18,7 @@ static void member(struct jw *w, const char *key, struct sv value) {
 static size_t write_marks(struct jw *w, struct arena *a, const struct event *e) {
     member(w, "source", SV("fireorder"));
     member(w, "event_id", e->id);
-    member(w, "dedup_scope", arena_fmt(a, SV_FMT ":" SV_FMT, SV_ARG(e->shop), SV_ARG(event_label(e))));
+    member(w, "dedup_scope", arena_join(a, SVS(e->shop, SV(":"), event_label(e))));
     member(w, "origin", e->origin);
     member(w, "purpose", e->purpose == PURPOSE_TRANSACTIONAL ? SV("transactional") : SV("marketing"));
     member(w, "capi_event_id", e->id);
@@ -40,7 +40,7 @@ struct sv klaviyo_tell(struct arena *a, struct draft draft, const struct disposi
     jw_close(&w, '}');
     struct sv members = sv_sub(buf_sv(&told), 1, buf_sv(&told).n - 2), before_it = sv_sub(draft.body, 0, draft.tell_at);
     struct sv after_it = sv_sub(draft.body, draft.tell_at, draft.body.n);
-    char *body = arena_alloc(a, draft.body.n + members.n + 2), *at = body;
+    char *body = arena_room(a, draft.body.n + members.n + 2), *at = body;
     at = mempcpy(at, before_it.p, before_it.n);
     *at++ = ',';
     at = mempcpy(at, members.p, members.n);

@@ -179,7 +179,7 @@ static void address(struct arena *a, const struct shop *shop, const struct draft
     ret->url = arena_fmt(a, SV_FMT "/" SV_FMT "/" SV_FMT "/events", SV_ARG(base), SV_ARG(shop->meta.api_version),
                          SV_ARG(shop->meta.pixel_id));
     ret->header_count = 0;
-    ret->headers[ret->header_count++] = arena_fmt(a, "Authorization: Bearer " SV_FMT, SV_ARG(sv_trim(shop->meta.access_token)));
+    ret->headers[ret->header_count++] = arena_join(a, SVS(SV("Authorization: Bearer "), sv_trim(shop->meta.access_token)));
     ret->headers[ret->header_count++] = SV("Content-Type: application/json");
     ret->headers[ret->header_count++] = SV("Accept: application/json");
 }

@@ -82,7 +82,7 @@ static struct sv clean_url(struct arena *a, struct sv url, struct sv domain) {
     }
     if (!is_host(host))
         return SV_NONE;
-    return arena_fmt(a, "https://" SV_FMT SV_FMT, SV_ARG(host), SV_ARG(clean_path(path)));
+    return arena_join(a, SVS(SV("https://"), host, clean_path(path)));
 }
 
 struct sv meta_page_url(struct arena *a, const struct event *e, const struct shop *shop) {

@@ -37,7 +37,7 @@ static struct sv country_code(struct arena *a, struct sv raw, struct sv country)
 static struct sv external_id(struct arena *a, struct sv raw, struct sv country) {
     (void)country;
     struct sv s = lower_utf8(a, trim_utf8(raw));
-    char *out = arena_alloc(a, s.n + 1);
+    char *out = arena_room(a, s.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++)
         if (sv_trim(sv_sub(s, i, 1)).n > 0)

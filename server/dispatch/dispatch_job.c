@@ -81,7 +81,7 @@ static void add_reservations(struct task *t, struct change *c) {
     struct sv ids[EVENT_IDS_MAX], *all = ARENA_ARRAY(&t->arena, struct sv, t->plan.event_count * EVENT_IDS_MAX);
     for (size_t i = 0; i < t->plan.event_count; i++)
         for (size_t k = 0, n = ids_of(&t->plan.events[i], ids); k < n; k++)
-            all[c->reserve_count++] = arena_fmt(&t->arena, "event:" SV_FMT, SV_ARG(ids[k]));
+            all[c->reserve_count++] = arena_join(&t->arena, SVS(SV("event:"), ids[k]));
     c->reserve = all;
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
@@ -202,7 +202,8 @@ int64_t task_note(struct task *t, const struct outcome *o) {
     mark_after(t, o);
     metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcome_text(o->kind));
     t->dirty = true;
-    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
+    uint64_t jitter = o->kind == OUTCOME_SENT ? 0 : random_below(UINT64_MAX);  // what has been sent is not waited for
+    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), jitter);
 }
 
 // note: what an attempt gave; a gate that it closed is told how long the step waits.
@@ -415,15 +416,15 @@ static void tell(struct task *t, const struct change *c) {
     struct buf line;
     bool nobody = false;  // an event that Klaviyo cannot get, since nobody knows whose it is
     buf_init(&line, 1 << 14);
-    buf_fmt(&line, "%s shop=%s source=" SV_FMT " topic=" SV_FMT " job=%s", states[c->state], t->work->name, SV_ARG(t->job.source),
-            SV_ARG(t->job.topic), t->job.id);
+    buf_join(&line, SVS(sv_of(states[c->state]), SV(" shop="), sv_of(t->work->name), SV(" source="), t->job.source, SV(" topic="), t->job.topic,
+                        SV(" job="), sv_of(t->job.id)));
     for (size_t i = 0; i < t->plan.event_count; i++) {
-        buf_fmt(&line, " event=" SV_FMT, SV_ARG(plan_shown_id(&t->arena, t->plan.events[i].id)));
+        buf_join(&line, SVS(SV(" event="), plan_shown_id(&t->arena, t->plan.events[i].id)));
         for (size_t s = 0; s < PLAN_STEPS; s++) {
             const struct step *step = &t->plan.events[i].steps[s];
-            buf_fmt(&line, " %s=%s", destinations[s]->name, step_state_text(step->state));
+            buf_join(&line, SVS(SV(" "), sv_of(destinations[s]->name), SV("="), sv_of(step_state_text(step->state))));
             if (sv_present(step->reason))
-                buf_fmt(&line, "(" SV_FMT ")", SV_ARG(step->reason));
+                buf_join(&line, SVS(SV("("), step->reason, SV(")")));
             nobody |= step->state == STEP_SKIPPED && sv_is(step->reason, "no identifier");
             if (step->state == STEP_SKIPPED)
                 metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[s]->name,
@@ -431,7 +432,7 @@ static void tell(struct task *t, const struct change *c) {
         }
     }
     if (sv_present(c->reason))
-        buf_fmt(&line, " reason=\"" SV_FMT "\"", SV_ARG(c->reason));
+        buf_join(&line, SVS(SV(" reason=\""), c->reason, SV("\"")));
     log_line(c->state == JOB_DEAD || nobody ? LOG_WARN : LOG_INFO, "%s", buf_cstr(&line));
     buf_free(&line);
     if (c->ledger_count > 0)

@@ -10,7 +10,7 @@ static bool is_sale(enum event_name name) {
 
 static struct sv order_fingerprint(struct task *t, struct sv order_id, struct sv event_id) {
     char hex[KEY_LEN + 1];
-    struct sv order = arena_fmt(&t->arena, "order:" SV_FMT, SV_ARG(order_of(order_id, event_id)));
+    struct sv order = arena_join(&t->arena, SVS(SV("order:"), order_of(order_id, event_id)));
     store_fingerprint(t->dispatch->given.store, t->job.shop, order, hex);
     return arena_dup(&t->arena, (struct sv){hex, ORDER_LEN});
 }

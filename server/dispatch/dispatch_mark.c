@@ -171,7 +171,7 @@ static void buyer_keys(struct task *t, const struct event *event, struct lookup 
         names[BUYER_PHONE] = normal_phone(&t->arena, u->phone, u->country);
     for (size_t i = 0; i < BUYER_NAMES; i++)
         if (buys && !sv_is(event->origin, "test") && sv_present(names[i]))
-            ret[i].key = arena_fmt(&t->arena, "first_purchase:" SV_FMT, SV_ARG(names[i]));
+            ret[i].key = arena_join(&t->arena, SVS(SV("first_purchase:"), names[i]));
 }
 
 // A buyer's first order is remembered by its event's id under each of their names, so that order counts as the first however often it is

@@ -1,5 +1,5 @@
 // plan.h: what is to be done for one webhook, and how far it is: the events it became and a step per destination, in order.
-// A plan is plain data that the store keeps as JSON: whole, with all that is to be sent, when that was made, and from then on only its
+// A plan is plain data that the store keeps as text: whole, with all that is to be sent, when that was made, and from then on only its
 // progress. Deciding what comes next is a pure function of plan, time and policy.
 #ifndef SERVER_PLAN_H
 #define SERVER_PLAN_H
@@ -86,10 +86,10 @@ struct action {
 // plan_make: steps of decoded events, with all they are to send; those that do not apply are skipped with the reason.
 // At most PLAN_EVENTS_MAX events: the caller refuses more.
 void plan_make(struct arena *a, const struct shop *shop, const struct decoded *d, int64_t now_ms, struct plan *ret);
-struct sv plan_write(struct arena *a, const struct plan *p);                                        // to JSON
+struct sv plan_write(struct arena *a, const struct plan *p);                                        // its stored form
 struct sv plan_write_progress(struct arena *a, const struct plan *p);                               // without what is to be sent
-// plan_read: progress: what was written since; absent: nothing.
-MUST_CHECK enum rc plan_read(struct arena *a, struct sv json, struct sv progress, struct plan *ret, struct err *e);
+// plan_read: progress: what was written since; absent: nothing. The plan points into both.
+MUST_CHECK enum rc plan_read(struct arena *a, struct sv text, struct sv progress, struct plan *ret, struct err *e);
 // plan_resume: joins a plan that was read with what its webhook decodes to now; undecided steps that no longer apply (consent,
 // configuration) become skipped. Says whether it changed something.
 bool plan_resume(struct arena *a, const struct shop *shop, const struct decoded *d, struct plan *p);

@@ -1,10 +1,12 @@
-// plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next"}}}]}
-// A body is kept as a string, so that it comes back byte for byte. Progress is the same without what is to be sent, which is most of it and
-// stays as it is; what a body was told stands in it, and is put into the body again.
+// plan_json.c: the stored form of a plan: JSON on one line, and behind it each body that is to be sent, as it is, on a line of its own:
+// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","bytes","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next"}}}]}
+// "bytes" is how long the step's body is; they stand in the order of the steps. Plans that were written earlier have it as a string, "body".
+// Progress is the same without what is to be sent, which is most of it and stays as it is; what a body was told stands in it, and is put
+// into the body again.
 #include "server/dispatch/plan.h"
 
 #define PLAN_BYTES_MOST ((size_t)64 << 20)
+#define HEAD_BYTES_MOSTLY 1500  // of what stands before the bodies
 #define TIME_MOST_MS (INT64_MAX / 8)
 
 static const char *const states[] = {
@@ -23,7 +25,7 @@ static void write_moment(struct jw *w, const char *key, int64_t n) {
 }
 
 static void write_draft(struct jw *w, const struct draft *d) {
-    jw_member(w, "body", d->body);
+    write_moment(w, "bytes", (int64_t)d->body.n);
     write_moment(w, "tell_at", (int64_t)d->tell_at);
     jw_member(w, "essence", d->essence);
     jw_member(w, "identity", d->identity);
@@ -68,10 +70,30 @@ static void write_event(struct jw *w, const struct planned_event *e, bool whole)
     jw_close(w, '}');
 }
 
+static size_t bodies_length(const struct plan *p) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            n += p->events[i].steps[s].draft.body.n + 1;
+    return n;
+}
+
+static void put_bodies(struct buf *out, const struct plan *p) {
+    for (size_t i = 0; i < p->event_count; i++)
+        for (size_t s = 0; s < PLAN_STEPS; s++) {
+            struct sv body = p->events[i].steps[s].draft.body;
+            if (body.n == 0)
+                continue;
+            buf_putc(out, '\n');
+            buf_put(out, body);
+        }
+}
+
 static struct sv write(struct arena *a, const struct plan *p, bool whole) {
     struct buf out;
     struct jw w;
     buf_init(&out, PLAN_BYTES_MOST);
+    buf_reserve(&out, HEAD_BYTES_MOSTLY + (whole ? bodies_length(p) : 0));
     jw_init(&w, &out);
     jw_open(&w, '{');
     jw_key(&w, "reserved");
@@ -85,6 +107,8 @@ static struct sv write(struct arena *a, const struct plan *p, bool whole) {
         write_event(&w, &p->events[i], whole);
     jw_close(&w, ']');
     jw_close(&w, '}');
+    if (whole)
+        put_bodies(&out, p);
     return buf_take(&out, a);
 }
 
@@ -106,11 +130,23 @@ static bool read_moment(const struct json *node, const char *key, int64_t *ret) 
     return !json_str(node, key).p || (read_time(node, key, ret) && *ret >= 0);
 }
 
-static bool read_step(const struct json *node, struct step *ret) {
+// read_body: *bodies are those that are left.
+static bool read_body(const struct json *node, struct sv *bodies, struct sv *ret) {
+    int64_t n;
+    *ret = json_str(node, "body");
+    if (!read_moment(node, "bytes", &n) || (n > 0 && (ret->p || (size_t)n >= bodies->n || bodies->p[0] != '\n')))
+        return false;
+    if (n > 0) {
+        *ret = sv_sub(*bodies, 1, (size_t)n);
+        *bodies = sv_sub(*bodies, 1 + (size_t)n, bodies->n);
+    }
+    return true;
+}
+
+static bool read_step(const struct json *node, struct sv *bodies, struct step *ret) {
     struct sv state = json_str(node, "state");
     int64_t tell_at = 0, undoes = 0, alone = 0, amended = 0;
-    *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence"),
-                          .draft.identity = json_str(node, "identity"), .told = {json_str(node, "told"), json_str(node, "told_why")}};
+    *ret = (struct step){.reason = json_str(node, "reason"), .draft.essence = json_str(node, "essence"), .draft.identity = json_str(node, "identity"), .told = {json_str(node, "told"), json_str(node, "told_why")}};
     if (!node) {  // a destination that did not exist when this was planned
         *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
         return true;
@@ -119,7 +155,7 @@ static bool read_step(const struct json *node, struct step *ret) {
     while (i < COUNTOF(states) && !sv_is(state, states[i]))
         i++;
     ret->state = (enum step_state)i;
-    if (!read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "alone", &alone) ||
+    if (!read_body(node, bodies, &ret->draft.body) || !read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "alone", &alone) ||
         !read_moment(node, "amended", &amended) || (size_t)tell_at > ret->draft.body.n)
         return false;
     ret->draft.tell_at = (size_t)tell_at;
@@ -130,7 +166,7 @@ static bool read_step(const struct json *node, struct step *ret) {
            read_moment(node, "asked", &ret->asked_ms) && read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
 }
 
-static bool read_event(const struct json *node, struct planned_event *ret) {
+static bool read_event(const struct json *node, struct sv *bodies, struct planned_event *ret) {
     *ret = (struct planned_event){.id = json_str(node, "id"), .name = json_str(node, "name")};
     const struct json *steps = json_get(node, "steps");
     int64_t on_fail = 0, taken = 0;
@@ -142,14 +178,17 @@ static bool read_event(const struct json *node, struct planned_event *ret) {
     if (!sv_present(ret->id) || !read_time(node, "time", &ret->time_ms) || !json_is_object(steps))
         return false;
     for (size_t i = 0; i < PLAN_STEPS; i++)
-        if (!read_step(json_get(steps, destinations[i]->name), &ret->steps[i]))
+        if (!read_step(json_get(steps, destinations[i]->name), bodies, &ret->steps[i]))
             return false;
     return true;
 }
 
-static enum rc read(struct arena *a, struct sv json, struct plan *ret, struct err *e) {
+static enum rc read(struct arena *a, struct sv text, struct plan *ret, struct err *e) {
     struct json *root;
+    struct sv json, bodies;
     *ret = (struct plan){0};
+    if (sv_cut(text, '\n', &json, &bodies))
+        bodies = sv_sub(text, json.n, text.n);  // each begins with the end of the line before it
     if (json_parse(a, json, &root, e))
         return err_wrap(e, "stored plan");
     const struct json *events = json_get(root, "events");
@@ -160,8 +199,10 @@ static enum rc read(struct arena *a, struct sv json, struct plan *ret, struct er
     ret->replayed = json_is_true(json_get(root, "replayed"));
     ret->events = ARENA_ARRAY(a, struct planned_event, events->count);
     JSON_EACH(item, events)
-        if (!read_event(item, &ret->events[ret->event_count++]))
+        if (!read_event(item, &bodies, &ret->events[ret->event_count++]))
             return err_set(e, RC_INVALID, "stored plan: event %zu cannot be understood", ret->event_count);
+    if (bodies.n > 0)
+        return err_set(e, RC_INVALID, "stored plan: %zu bytes behind it belong to no step", bodies.n);
     return RC_OK;
 }
 
@@ -174,8 +215,8 @@ static void rejoin(struct arena *a, size_t step, struct draft whole, struct step
     s->draft.tell_at = 0;
 }
 
-enum rc plan_read(struct arena *a, struct sv json, struct sv progress, struct plan *ret, struct err *e) {
-    enum rc rc = read(a, json, ret, e);
+enum rc plan_read(struct arena *a, struct sv text, struct sv progress, struct plan *ret, struct err *e) {
+    enum rc rc = read(a, text, ret, e);
     if (rc != RC_OK || !progress.p)
         return rc;
     struct plan whole = *ret;

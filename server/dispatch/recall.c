@@ -8,7 +8,7 @@ enum { SCHEDULE = PEOPLE_MAX, CLICK };
 _Static_assert(CLICK + 1 == RECALL_KEYS_MAX, "one key for each name, one for a schedule, one for a click");
 
 struct sv person_key(struct arena *a, struct sv name) {
-    return arena_fmt(a, "person:" SV_FMT, SV_ARG(name));
+    return arena_join(a, SVS(SV("person:"), name));
 }
 
 struct sv schedule_key(struct arena *a, struct sv subscription) {

@@ -20,13 +20,12 @@
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
 #define CALL_BYTES_FIRST ((size_t)6 << 10)  // most requests, and what is kept of their answers
-#define READ_BYTES 4096L         // curl's own buffer, of each call; answers are small
+#define READ_BYTES 1024L         // curl's own buffer, of each call; answers are small, and so malloc has it at hand
 #define IDLE_CALLS_MOST 1024
 
 struct http_call {
     CURL *easy;
-    struct curl_slist *fields;
-    struct arena arena;              // URL, request body, answer headers
+    struct arena arena;              // URL, header fields and body of the request, headers of the answer
     struct buf body;                 // of the answer
     size_t most;                     // bytes of it that are kept
     bool cut;                        // the answer's body goes on beyond what is kept
@@ -38,9 +37,18 @@ struct http_call {
     struct http_call *next, *previous;  // in the list of open or idle calls
 };
 
+// A connection's socket. Between two requests it stays in the epoll: to take it out and put it in again would be two system calls for each.
+struct watch {
+    bool connection;                 // ... whose end we are told
+    uint32_t events;                 // what the epoll has; 0: nothing
+    bool wanted;                     // curl waits for them
+};
+
 struct http_client {
     CURLM *multi;
     int epoll, wake;
+    struct watch *watches;           // by descriptor
+    size_t watch_count;
     int64_t timer_ms;                // monotonic: when curl wants to be called; -1: not on its own account
     struct http_call *open, *idle;
     size_t open_count, idle_count;
@@ -77,19 +85,58 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
 
 // ---- what curl wants watched
 
-static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *ctx, void *known) {
-    (void)easy;
-    struct http_client *c = ctx;
-    if (what == CURL_POLL_REMOVE) {
+// watch_of: NULL: out of memory.
+static struct watch *watch_of(struct http_client *c, int socket) {
+    size_t count = (size_t)socket + 1;
+    if (count > c->watch_count) {
+        struct watch *all = realloc(c->watches, 2 * count * sizeof *all);
+        if (!all)
+            return NULL;
+        memset(all + c->watch_count, 0, (2 * count - c->watch_count) * sizeof *all);
+        c->watches = all;
+        c->watch_count = 2 * count;
+    }
+    return &c->watches[socket];
+}
+
+static void unwatch(struct http_client *c, int socket, struct watch *w) {
+    if (w->events != 0)
         epoll_ctl(c->epoll, EPOLL_CTL_DEL, socket, NULL);
+    w->events = 0;
+}
+
+static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *ctx, void *known) {
+    (void)easy, (void)known;
+    struct http_client *c = ctx;
+    struct watch *w = watch_of(c, socket);
+    if (!w)
+        return -1;  // ends the transfer with an error
+    w->wanted = what != CURL_POLL_REMOVE;
+    if (!w->wanted) {
+        if (!w->connection)
+            unwatch(c, socket, w);
         return 0;
     }
     struct epoll_event event = {.data.fd = socket};
     event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0u);
-    if (epoll_ctl(c->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0)
-        return -1;  // ends the transfer with an error
-    curl_multi_assign(c->multi, socket, c);
+    if (event.events != w->events && epoll_ctl(c->epoll, w->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0)
+        return -1;
+    w->events = event.events;
     return 0;
+}
+
+static int connection_opens(void *ctx, curl_socket_t socket, curlsocktype purpose) {
+    struct watch *w = purpose == CURLSOCKTYPE_IPCXN ? watch_of(ctx, socket) : NULL;
+    if (w)
+        *w = (struct watch){.connection = true};
+    return CURL_SOCKOPT_OK;
+}
+
+static int connection_ends(void *ctx, curl_socket_t socket) {
+    struct watch *w = watch_of(ctx, socket);
+    if (w)
+        *w = (struct watch){0};  // the system takes it out of the epoll
+    return close(socket);
 }
 
 static int watch_timer(CURLM *multi, long timeout_ms, void *ctx) {
@@ -132,7 +179,6 @@ enum rc http_client_new(struct http_client **ret, struct err *e) {
 
 static void call_free(struct http_call *call) {
     curl_easy_cleanup(call->easy);
-    curl_slist_free_all(call->fields);
     arena_free(&call->arena);
     buf_free(&call->body);
     free(call);
@@ -168,6 +214,7 @@ void http_client_free(struct http_client *c) {
         call_free(call);
     }
     curl_multi_cleanup(c->multi);
+    free(c->watches);
     if (c->wake >= 0)
         close(c->wake);
     if (c->epoll >= 0)
@@ -179,7 +226,7 @@ void http_client_free(struct http_client *c) {
 // ---- one call
 
 // What is the same for every request. Nothing from the environment (proxy, netrc, cookies) and no redirect changes where it goes.
-static bool set_options(struct http_call *call) {
+static bool set_options(struct http_client *c, struct http_call *call) {
     CURL *h = call->easy;
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -202,6 +249,10 @@ static bool set_options(struct http_call *call) {
     bad |= curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, take_header);
     bad |= curl_easy_setopt(h, CURLOPT_HEADERDATA, call);
     bad |= curl_easy_setopt(h, CURLOPT_PRIVATE, call);
+    bad |= curl_easy_setopt(h, CURLOPT_SOCKOPTFUNCTION, connection_opens);
+    bad |= curl_easy_setopt(h, CURLOPT_SOCKOPTDATA, c);
+    bad |= curl_easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, connection_ends);
+    bad |= curl_easy_setopt(h, CURLOPT_CLOSESOCKETDATA, c);
     return bad == CURLE_OK;
 }
 
@@ -219,7 +270,7 @@ static struct http_call *call_new(struct http_client *c) {
     buf_init(&call->body, c->answer_most);
     call->most = c->answer_most;
     call->easy = curl_easy_init();
-    if (!call->easy || !set_options(call)) {
+    if (!call->easy || !set_options(c, call)) {
         call_free(call);
         return NULL;
     }
@@ -228,8 +279,6 @@ static struct http_call *call_new(struct http_client *c) {
 
 // call_end puts a call, which is in no list, back for the next one. The handle keeps its options, the request's bytes go.
 static void call_end(struct http_client *c, struct http_call *call) {
-    curl_slist_free_all(call->fields);
-    call->fields = NULL;
     arena_reset(&call->arena);
     buf_reset(&call->body);
     call->header_count = call->header_bytes = 0;
@@ -249,17 +298,17 @@ static bool one_line(struct sv s) {
     return sv_present(s);
 }
 
-static bool add_field(struct http_call *call, struct sv field) {
-    struct curl_slist *fields = curl_slist_append(call->fields, arena_cstr(&call->arena, field));
-    call->fields = fields ? fields : call->fields;
-    return fields != NULL;
+// fields: curl's list, but on the arena: one made by curl is as many pieces of memory as it has fields. Without Expect as a field of its own
+// curl would ask for leave to send.
+static struct curl_slist *fields(struct arena *a, const struct request *request) {
+    struct curl_slist *all = ARENA_ARRAY(a, struct curl_slist, request->header_count + 1);
+    for (size_t i = 0; i < request->header_count; i++)
+        all[i] = (struct curl_slist){.data = arena_cstr(a, request->headers[i]), .next = &all[i + 1]};
+    all[request->header_count].data = arena_cstr(a, SV("Expect:"));
+    return all;
 }
 
-// Without a field of its own curl would ask for leave to send (Expect) and call the body a form.
 static bool set_request(struct http_call *call, const struct request *request, bool get, int64_t timeout_ms) {
-    bool fine = add_field(call, SV("Expect:"));
-    for (size_t i = 0; i < request->header_count; i++)
-        fine = fine && add_field(call, request->headers[i]);
     struct sv body = request->body.p ? arena_dup(&call->arena, request->body) : SV("");
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(call->easy, CURLOPT_URL, arena_cstr(&call->arena, request->url));
@@ -267,10 +316,10 @@ static bool set_request(struct http_call *call, const struct request *request, b
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, body.p);
     if (get)
         bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
-    bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->fields);
+    bad |= curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, fields(&call->arena, request));
     bad |= curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     bad |= curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS));
-    return fine && bad == CURLE_OK && arena_ok(&call->arena);
+    return bad == CURLE_OK && arena_ok(&call->arena);
 }
 
 static enum rc start(struct http_client *c, const struct request *request, bool get, int64_t timeout_ms, http_done *done, void *ctx, struct err *e) {
@@ -353,6 +402,11 @@ static bool turn(struct http_client *c, int64_t wait_ms) {
         if (events[i].data.fd == c->wake) {
             uint64_t count;
             woken = read(c->wake, &count, sizeof count) == (ssize_t)sizeof count;
+            continue;
+        }
+        struct watch *w = watch_of(c, events[i].data.fd);
+        if (w && !w->wanted) {  // the other side ends a connection that rests; curl sees it when it wants to use it
+            unwatch(c, events[i].data.fd, w);
             continue;
         }
         int what = ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) | ((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |

@@ -96,7 +96,7 @@ static struct sv identifiers_line(struct arena *a, const bool has[IDENTIFIER_COU
     struct sv line = SV_NONE;
     for (size_t i = 0; i < IDENTIFIER_COUNT; i++)
         if (has[i])
-            line = arena_fmt(a, SV_FMT "%s%s", SV_ARG(line), line.p ? " " : "", identifiers[i]);
+            line = arena_join(a, SVS(line, line.p ? SV(" ") : SV(""), sv_of(identifiers[i])));
     return line;
 }
 

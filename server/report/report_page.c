@@ -78,8 +78,8 @@ static enum rc write_shop(struct store *store, const struct shop *shop, int64_t 
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     report_init(report);
     enum rc rc = read_ledger(store, shop->name, since_ms, now_ms, report, e);
-    time_iso_ms(since, sizeof since, since_ms);
-    time_iso_ms(until, sizeof until, now_ms);
+    time_iso_ms(since, since_ms);
+    time_iso_ms(until, now_ms);
     jw_open(w, '{');
     jw_member(w, "shop", shop->name);
     jw_member(w, "since", sv_of(since));

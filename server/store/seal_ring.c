@@ -29,7 +29,7 @@ struct sv ring_names(struct arena *a, const struct seal_ring *ring) {
 
 struct sv ring_seal(struct arena *a, const struct seal_ring *ring, struct sv aad, struct sv plain) {
     struct sv inner = seal(a, &ring->keys[0].seal, aad, plain);
-    char *record = arena_alloc(a, HEAD_LEN + inner.n);
+    char *record = arena_room(a, HEAD_LEN + inner.n);
     if (!inner.p || !arena_ok(a))
         return SV_NONE;
     record[0] = VERSION_WITH_ID;

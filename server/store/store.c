@@ -28,7 +28,7 @@ static const struct row {
 // ---- keys
 
 struct sv hashed(const struct store *s, struct arena *a, enum hash_purpose purpose, struct sv shop, struct sv key) {
-    char *out = arena_alloc(a, KEY_LEN + 1);
+    char *out = arena_room(a, KEY_LEN + 1);
     hash_under(&s->hash_key, purpose, shop, key, out);
     return (struct sv){out, KEY_LEN};
 }
@@ -43,7 +43,7 @@ const struct sv *hash_all(const struct store *s, struct arena *a, enum hash_purp
 // ---- packing
 
 static struct sv bound_to(struct arena *a, struct sv shop, const char *kind, struct sv id) {
-    return arena_fmt(a, SV_FMT "|%s|" SV_FMT, SV_ARG(shop), kind, SV_ARG(id));
+    return arena_join(a, SVS(shop, SV("|"), sv_of(kind), SV("|"), id));
 }
 
 struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {

@@ -146,16 +146,14 @@ enum rc store_look_up(struct store *s, struct arena *a, struct lookup *asked, si
 // ---- all of it
 
 void store_round(struct store *s, struct arena *a, struct store_round *r) {
-    struct arena work;
     struct change *packed;
     struct lookup *asked = ARENA_ARRAY(a, struct lookup, r->asked_count);
     size_t *at = ARENA_ARRAY(a, size_t, r->asked_count);
-    arena_init(&work, WORK_LIMIT);
     struct store_round to_engine = *r;
     to_engine.next_due_ms = INT64_MAX;
     to_engine.asked = asked;
     to_engine.asked_count = pack_lookups(s, a, r->asked, r->asked_count, asked, at);
-    enum rc rc = pack_changes(s, &work, r->changes, r->change_count, &packed, &r->err);
+    enum rc rc = pack_changes(s, a, r->changes, r->change_count, &packed, &r->err);
     to_engine.changes = packed;
     if (rc == RC_OK)
         s->ops->round(s->engine, a, &to_engine);
@@ -171,5 +169,4 @@ void store_round(struct store *s, struct arena *a, struct store_round *r) {
     to_engine.asked = r->asked;
     to_engine.asked_count = r->asked_count;
     *r = to_engine;
-    arena_free(&work);
 }

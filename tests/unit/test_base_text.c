@@ -346,10 +346,10 @@ static void time_round_trips(void **state) {
     assert_sv(time_iso(&a, 0), "1970-01-01T00:00:00Z");
     assert_sv(time_iso(&a, -1), "1969-12-31T23:59:59Z");
     assert_sv(time_iso(&a, 951868799000), "2000-02-29T23:59:59Z");
-    assert_true(sv_present(time_iso(&a, INT64_MIN)));
-    assert_true(sv_present(time_iso(&a, INT64_MAX)));
+    assert_sv(time_iso(&a, INT64_MIN), "0000-01-01T00:00:00Z");
+    assert_sv(time_iso(&a, INT64_MAX), "9999-12-31T23:59:59Z");
     char text[25];
-    time_iso_ms(text, sizeof text, 1795255200007);
+    time_iso_ms(text, 1795255200007);
     assert_string_equal(text, "2026-11-21T10:00:00.007Z");
     arena_free(&a);
 }

@@ -8,6 +8,8 @@
 #include "base/crypto.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct arena arena;
 
@@ -284,6 +286,26 @@ static void random_bytes_differ(void **state) {
         assert_int_equal(a[i], 0);
 }
 
+// Both have the same memory; the same nonce under one key would open what is sealed.
+static void a_child_does_not_draw_what_its_parent_draws(void **state) {
+    (void)state;
+    unsigned char ours[12], theirs[12];
+    int way[2];
+    random_bytes(ours, sizeof ours);
+    assert_int_equal(pipe(way), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        random_bytes(theirs, sizeof theirs);
+        _exit(write(way[1], theirs, sizeof theirs) == (ssize_t)sizeof theirs ? 0 : 1);
+    }
+    random_bytes(ours, sizeof ours);
+    assert_int_equal(read(way[0], theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(way[0]);
+    close(way[1]);
+    assert_memory_not_equal(ours, theirs, sizeof ours);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sha256_matches_fips_180, set_up, tear_down),
@@ -299,6 +321,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(damaged_record_stays_shut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_stays_below, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_bytes_differ, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_does_not_draw_what_its_parent_draws, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("crypto", tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static int teardown(void **state) {
 static struct draft draft_of(size_t i, size_t s) {
     if (i % 3 == 0)
         return (struct draft){0};
-    struct sv body = SV("{\"a\":\"\\u00e9\x7f\"}");
+    struct sv body = SV("{\"a\":\n\"\\u00e9\x7f\"}");
     return (struct draft){.body = body, .identity = s == 0 ? SV("em=webhook, fbp=note attribute") : SV_NONE, .tell_at = s % 2 ? body.n - i % 2 : 0, .undoes = (i + s) % 2};
 }
 
@@ -96,6 +96,9 @@ static void hostile_plans_are_refused(void **state) {
         TELL("\"attempts\":-1"), TELL("\"tell_at\":1"), TELL("\"body\":\"abc\",\"tell_at\":4"), TELL("\"body\":\"abc\",\"tell_at\":-1"),
         TELL("\"body\":\"abc\",\"tell_at\":4294967299"), TELL("\"body\":\"abc\",\"tell_at\":\"x\""), TELL("\"undoes\":true"),
         TELL("\"amended\":\"yes\""), TELL("\"undoes\":-1"), EVENT("\"a\"", "1", "{\"meta\":1}"), EVENT("\"a\"", "1", "{\"klaviyo.list\":{}}"),
+        TELL("\"bytes\":1"), TELL("\"bytes\":1") "\n", TELL("\"bytes\":3") "\nab", TELL("\"bytes\":3") "\nabcd", TELL("\"bytes\":3") "abc",
+        TELL("\"bytes\":3") "\n\nabc", TELL("\"bytes\":3,\"body\":\"abc\"") "\nabc", TELL("\"bytes\":-1") "\nabc", TELL("\"bytes\":\"x\"") "\nabc",
+        TELL("\"bytes\":9223372036854775807") "\nabc", TELL("\"bytes\":3,\"tell_at\":4") "\nabc", TELL("\"body\":\"abc\"") "\n", "\n" TELL("\"body\":\"abc\""),
         PATIENT("\"on_fail\":3"), PATIENT("\"on_fail\":-1"), PATIENT("\"on_fail\":\"stop\""), PATIENT("\"on_fail\":4294967296"),
         PATIENT("\"max_wait\":-1"), PATIENT("\"max_wait\":9223372036854775807"), PATIENT("\"max_wait\":\"10s\""),
     };
@@ -111,6 +114,9 @@ static void hostile_plans_are_refused(void **state) {
     assert_int_equal(plan_read(&arena, SV(TELL("\"body\":\"abc\",\"tell_at\":3")), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].steps[0].draft.tell_at, 3);
     assert_false(plan_tell(&arena, &p, 0, 0));  // Meta is told nothing
+    assert_true(sv_is(p.events[0].steps[0].draft.body, "abc"));  // as it was written once
+    assert_int_equal(plan_read(&arena, SV(TELL("\"bytes\":3,\"tell_at\":3") "\na\nc"), SV_NONE, &p, NULL), RC_OK);
+    assert_true(sv_is(p.events[0].steps[0].draft.body, "a\nc"));
     assert_int_equal(plan_read(&arena, SV(PATIENT("\"on_fail\":2,\"max_wait\":10000")), SV_NONE, &p, NULL), RC_OK);
     assert_int_equal(p.events[0].patience.on_fail, ON_FAIL_STOP);
     assert_int_equal(p.events[0].patience.max_wait_ms, 10000);
