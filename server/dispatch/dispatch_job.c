@@ -202,7 +202,8 @@ int64_t task_note(struct task *t, const struct outcome *o) {
     mark_after(t, o);
     metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcome_text(o->kind));
     t->dirty = true;
-    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random_below(UINT64_MAX));
+    uint64_t random = gate_excuses(t) ? 0 : random_below(UINT64_MAX);  // 0: no back-off to speak of
+    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), random);
 }
 
 // note: what an attempt gave; a gate that it closed is told how long the step waits.
@@ -229,6 +230,7 @@ static void measure_gap(struct task *t, int64_t now_ms) {
 void task_asked(struct task *t) {
     struct step *s = &t->plan.events[t->event].steps[t->step];
     int64_t now_ms = clock_wall_ms();
+    t->sent_ms = clock_mono_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
     s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;

@@ -34,6 +34,7 @@ struct gate {
     bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
     int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
+    int64_t again_ms;            // monotonic: when it last answered again after it had let nothing through; 0: that never was
     int64_t try_us;              // monotonic: when those that wait to try again will have done so
     bool to_tell;                // it was throttled: the other copies are to hear of it
 };
@@ -92,6 +93,7 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
+    int64_t sent_ms;             // monotonic: when it went out
     bool wants_permit;           // the request waits for the store to count it, or for others to go with
     struct lookup *asked;        // what it wants to know from the store
     size_t asked_count;
@@ -260,6 +262,7 @@ void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret);
 bool gate_shut(const struct shop_work *w, size_t step);            // throttled or paused; its limit is another matter
 bool gate_pass(struct shop_work *w, size_t step);                 // before a request; true: it is the probe of a paused destination
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms);  // after its answer
+bool gate_excuses(const struct task *t);                          // its request went out while the destination, which answers again, let nothing through
 void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
 int64_t gate_to_tell(struct shop_work *w, size_t step);           // for how long it is shut, once; 0: there is nothing to tell
 void gates_shut(struct shop_work *w, struct sv account, int64_t ms);  // another copy was told so
@@ -277,6 +280,7 @@ bool limit_lately(const struct task *t, size_t step);             // ... and in 
 bool limit_reached(const struct limit *l, bool lately);           // none may go out now
 int64_t limit_turn_ms(const struct limit *l, bool lately);        // monotonic: when one that begins to wait now has its turn
 void limit_queue(struct limit *l, bool lately);                   // it does
+void limits_requeue(struct shop_work *w);                         // all that wait come back at once, for another turn
 bool task_came_lately(const struct task *t, size_t step);         // its request of that step goes before those that wait for longer
 
 // dispatch_bulk.c

@@ -68,8 +68,10 @@ static void take_wakes(struct dispatch *d, struct round *r) {
     r->wakes = ARENA_ARRAY(&r->arena, struct sv, d->shop_count);
     r->wake_count = 0;
     for (size_t i = 0; i < d->shop_count; i++) {
-        if (d->shops[i]->wake)
+        if (d->shops[i]->wake) {
             r->wakes[r->wake_count++] = sv_of(d->shops[i]->name);
+            limits_requeue(d->shops[i]);
+        }
         d->shops[i]->waking = d->shops[i]->wake;
         d->shops[i]->wake = false;
     }

@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan:
-// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next"}}}]}
+// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","body","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next","bidden"}}}]}
 // A body is kept as a string, so that it comes back byte for byte. Progress is the same without what is to be sent, which is most of it and
 // stays as it is; what a body was told stands in it, and is put into the body again.
 #include "server/dispatch/plan.h"
@@ -45,6 +45,7 @@ static void write_step(struct jw *w, const struct step *s, bool whole) {
     write_moment(w, "asked", s->asked_ms);
     write_moment(w, "last", s->last_ms);
     write_moment(w, "next", s->next_ms);
+    write_moment(w, "bidden", s->bidden);
     jw_close(w, '}');
 }
 
@@ -108,7 +109,7 @@ static bool read_moment(const struct json *node, const char *key, int64_t *ret) 
 
 static bool read_step(const struct json *node, struct step *ret) {
     struct sv state = json_str(node, "state");
-    int64_t tell_at = 0, undoes = 0, alone = 0, amended = 0;
+    int64_t tell_at = 0, undoes = 0, alone = 0, amended = 0, bidden = 0;
     *ret = (struct step){.reason = json_str(node, "reason"), .draft.body = json_str(node, "body"), .draft.essence = json_str(node, "essence"),
                           .draft.identity = json_str(node, "identity"), .told = {json_str(node, "told"), json_str(node, "told_why")}};
     if (!node) {  // a destination that did not exist when this was planned
@@ -120,12 +121,13 @@ static bool read_step(const struct json *node, struct step *ret) {
         i++;
     ret->state = (enum step_state)i;
     if (!read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "alone", &alone) ||
-        !read_moment(node, "amended", &amended) || (size_t)tell_at > ret->draft.body.n)
+        !read_moment(node, "amended", &amended) || !read_moment(node, "bidden", &bidden) || (size_t)tell_at > ret->draft.body.n)
         return false;
     ret->draft.tell_at = (size_t)tell_at;
     ret->draft.undoes = undoes != 0;
     ret->alone = alone != 0;
     ret->amended = amended != 0;
+    ret->bidden = bidden != 0;
     return i < COUNTOF(states) && read_moment(node, "attempts", &ret->attempts) && read_moment(node, "first", &ret->first_ms) &&
            read_moment(node, "asked", &ret->asked_ms) && read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
 }
