@@ -257,6 +257,22 @@ bool task_lease_outlasts(const struct task *t, int64_t timeout_ms) {
     return t->lease_from_ms + LEASE_MS >= clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS;
 }
 
+static void go(struct task *t) {
+    if (t->work->limits[t->step].quota.count > 0)
+        limit_permit(t);
+    else
+        post(t);
+}
+
+void task_slotted(struct task *t) {
+    if (dispatch_stopping(t->dispatch) || gate_shut(t->work, t->step))
+        task_advance(t);
+    else if (task_lease_outlasts(t, t->timeout_ms))
+        go(t);
+    else
+        task_record(t);
+}
+
 // weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
 static void weighed(struct task *t, enum mark_verdict verdict) {
     if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
@@ -277,10 +293,8 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
     }
     if (bulk_takes(t, t->step))
         bulk_join(t);
-    else if (t->work->limits[t->step].quota.count > 0)
-        limit_permit(t);
-    else
-        post(t);
+    else if (slot_take(t))
+        go(t);
 }
 
 void task_permitted(struct task *t, bool granted) {
@@ -343,6 +357,7 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
 }
 
 void task_advance(struct task *t) {
+    slot_give(t);
     if (!t->plan.reserved) {
         task_record(t);
         return;

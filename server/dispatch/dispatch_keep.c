@@ -72,7 +72,7 @@ void keep_plan(struct task *t) {
 void keep_free(struct dispatch *d) {
     while (d->large_count > 0)
         arena_free(&d->large[--d->large_count]);
-    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
+    for (size_t i = 0; d->tasks && i < d->places; i++) {
         arena_free(&d->tasks[i].arena);
         if (d->tasks[i].is_large)
             arena_free(&d->tasks[i].small);

@@ -10,6 +10,7 @@
 //   dispatch_privacy.c  those who ask what is kept of them, or to be forgotten
 //   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
+//   dispatch_slots.c  no more requests open than there may be
 //   dispatch_pause.c  which destination of which shop is closed for now
 //   dispatch_bulk.c   many events in one request, when there are more than a destination takes one by one
 //   dispatch_turn.c   how long a job waits that cannot go on
@@ -65,6 +66,7 @@ struct bulk_work {
 struct shop_work {
     char *name;
     size_t held;                 // tasks of this shop
+    size_t open;                 // slots that they have
     size_t asked, got;           // in the claim just made
     bool wants_more;             // it filled its share of the last claim
     bool wake, waking;           // a pause ended: its lanes are to be due at once; the round under way makes them so
@@ -94,7 +96,8 @@ struct task {
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
     int64_t sent_ms;             // monotonic: when it went out
-    bool wants_permit;           // the request waits for the store to count it, or for others to go with
+    bool wants_permit;           // the request waits for a slot, for the store to count it, or for others to go with
+    bool has_slot;               // ... has one of the slots for requests
     struct lookup *asked;        // what it wants to know from the store
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
@@ -161,8 +164,9 @@ struct dispatch {
     size_t turn;                 // who is served first
     size_t claim_most;           // jobs in one claim
 
-    struct task *tasks, *free;   // given.in_flight of them
-    struct arena *large;         // free ones; room for given.in_flight
+    size_t places;               // for jobs; given.in_flight of them may have a request open
+    struct task *tasks, *free;   // one for each place
+    struct arena *large;         // free ones; room for as many
     size_t large_count;
     size_t active;
     struct round round;
@@ -171,6 +175,8 @@ struct dispatch {
     size_t asking_count;
     struct task **wanting, **granting;  // those that want a permit; those that are being told
     size_t wanting_count;
+    struct task **waiting;       // those that want a slot
+    size_t waiting_count, open;  // slots that are taken
     struct bulk_call *bulk_calls;  // that are open
     size_t bulk_count;           // tasks that wait to go with others
     bool tell_shut;              // some gate is to be told to the other copies
@@ -183,6 +189,7 @@ struct dispatch {
 // dispatch_job.c
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
+void task_slotted(struct task *t);                                // there is a slot for its request
 void task_permitted(struct task *t, bool granted);                // its request may go out, or not now
 void task_advance(struct task *t);                                // whatever is next
 void task_asked(struct task *t);                                  // its request goes out
@@ -256,6 +263,13 @@ void shops_free(struct dispatch *d);
 struct shop_work *shops_find(const struct dispatch *d, struct sv name);
 size_t shops_share(struct dispatch *d);                           // fills d->claims; their number
 void shops_claimed(struct dispatch *d, size_t claims);            // after `got` was counted
+
+#define SHARE_PER_FREE 4         // while there are several shops each has at most so many times what is free
+
+// dispatch_slots.c
+bool slot_take(struct task *t);                                   // false: it waits for one; task_slotted tells
+void slot_give(struct task *t);                                   // if it has one
+void slots_look(struct dispatch *d);                              // gives those that became free to those that wait
 
 // dispatch_pause.c
 void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret);

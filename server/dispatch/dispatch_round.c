@@ -90,7 +90,7 @@ static size_t finished(const struct batch *b) {
 }
 
 static bool may_claim(const struct dispatch *d, size_t leaving) {
-    return d->config && !dispatch_stopping(d) && d->active - leaving < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms;
+    return d->config && !dispatch_stopping(d) && d->active - leaving < d->places && clock_mono_ms() >= d->claim_at_ms;
 }
 
 static void take_claims(struct dispatch *d, struct round *r) {
@@ -166,7 +166,7 @@ static bool by_age(const struct round *r) {
 
 static void confirm(struct dispatch *d, const struct round *r) {
     batch_reached(&d->sent, "after");
-    bool was_full = d->active == d->given.in_flight;
+    bool was_full = d->active == d->places;
     for (size_t i = 0; i < d->sent.n; i++) {
         const struct change *c = &d->sent.changes[i];
         bool claimed_too = (c->kind == CHANGE_FINISH || c->kind == CHANGE_ASIDE) && by_age(r) && !was_full;
