@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PERMIT_BYTES_MOST ((size_t)1 << 30)
+#define PLACES_MORE 4             // one more place for each so many slots
 #define SLEEP_MOST_MS 1000
 #define STORE_RETRY_LEAST_MS 50
 #define STORE_RETRY_MOST_MS 2000
@@ -48,6 +49,7 @@ void dispatch_ask(struct task *t, struct lookup *asked, size_t n, void (*told)(s
 void dispatch_ended(struct task *t) {
     struct dispatch *d = t->dispatch;
     keep_end(t);
+    slot_give(t);
     t->work->held--;
     config_drop(t->config);
     *t = (struct task){.dispatch = d, .next = d->free};
@@ -101,7 +103,7 @@ bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
 
 static int64_t sleep_ms(const struct dispatch *d) {
     int64_t now = clock_mono_ms(), until = now + SLEEP_MOST_MS;
-    bool room = d->active < d->given.in_flight && !dispatch_stopping(d);
+    bool room = d->active < d->places && !dispatch_stopping(d);
     int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
     if (stop_at_ms != 0 && stop_at_ms < until)
         until = stop_at_ms;
@@ -120,6 +122,7 @@ static int64_t sleep_ms(const struct dispatch *d) {
 
 static void turn(struct dispatch *d) {
     http_client_run(d->http, sleep_ms(d));
+    slots_look(d);
     if (atomic_exchange(&d->woken, false))
         d->claim_at_ms = 0;
     round_end(d, false);
@@ -136,9 +139,9 @@ static void turn(struct dispatch *d) {
 // same ids, by whoever comes next.
 static void give_up(struct dispatch *d) {
     round_end(d, true);
-    d->asking_count = d->wanting_count = 0;
+    d->asking_count = d->wanting_count = d->waiting_count = 0;
     bulk_forget(d);
-    for (size_t i = 0; i < d->given.in_flight; i++)
+    for (size_t i = 0; i < d->places; i++)
         if (d->tasks[i].sending || d->tasks[i].told || d->tasks[i].wants_permit) {
             d->tasks[i].sending = d->tasks[i].wants_permit = false;
             d->tasks[i].told = NULL;
@@ -179,7 +182,7 @@ static void dispatch_free(struct dispatch *d) {
     round_close(d);
     http_client_free(d->http);
     bulk_forget(d);
-    for (size_t i = 0; d->tasks && i < d->given.in_flight; i++) {
+    for (size_t i = 0; d->tasks && i < d->places; i++) {
         keep_end(&d->tasks[i]);
         config_drop(d->tasks[i].config);
     }
@@ -188,6 +191,7 @@ static void dispatch_free(struct dispatch *d) {
     free(d->telling);
     free(d->wanting);
     free(d->granting);
+    free(d->waiting);
     batch_free(&d->queued);
     batch_free(&d->sent);
     arena_free(&d->arena);
@@ -200,19 +204,21 @@ enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **r
     if (!d)
         return err_set(e, RC_IO, "out of memory");
     d->given = *config;
+    d->places = config->in_flight + config->in_flight / PLACES_MORE;
     arena_init(&d->arena, PERMIT_BYTES_MOST);
-    d->tasks = calloc(config->in_flight, sizeof *d->tasks);
-    for (size_t i = config->in_flight; d->tasks && i-- > 0;) {
+    d->tasks = calloc(d->places, sizeof *d->tasks);
+    for (size_t i = d->places; d->tasks && i-- > 0;) {
         d->tasks[i].dispatch = d;
-        d->tasks[i].next = d->free;  // all else stays untouched: half a MB that is used only in a crowd
+        d->tasks[i].next = d->free;  // all else stays untouched: a MB that is used only in a crowd
         d->free = &d->tasks[i];
     }
-    d->asking = calloc(config->in_flight, sizeof *d->asking);
-    d->telling = calloc(config->in_flight, sizeof *d->telling);
-    d->wanting = calloc(config->in_flight, sizeof *d->wanting);
-    d->granting = calloc(config->in_flight, sizeof *d->granting);
+    d->asking = calloc(d->places, sizeof *d->asking);
+    d->telling = calloc(d->places, sizeof *d->telling);
+    d->wanting = calloc(d->places, sizeof *d->wanting);
+    d->granting = calloc(d->places, sizeof *d->granting);
+    d->waiting = calloc(d->places, sizeof *d->waiting);
     enum rc rc = RC_OK;
-    if (!d->tasks || !d->asking || !d->telling || !d->wanting || !d->granting || !batch_init(&d->queued, config->in_flight) || !batch_init(&d->sent, config->in_flight))
+    if (!d->tasks || !d->asking || !d->telling || !d->wanting || !d->granting || !d->waiting || !batch_init(&d->queued, d->places) || !batch_init(&d->sent, d->places))
         rc = err_set(e, RC_IO, "out of memory");
     else
         rc = http_client_new(&d->http, e);

@@ -50,17 +50,13 @@ static void stay_behind(struct bulk_work *b, int64_t from_ms) {
     b->until_ms = until_ms > b->until_ms ? until_ms : b->until_ms;
 }
 
-// Those that wait already are not to wait for the turn that they were given.
 static void fall_behind(struct task *t, size_t step, int64_t behind_ms) {
     struct bulk_work *b = &t->work->bulk;
-    struct limit *l = &t->work->limits[step];
     log_info("behind shop=%s destination=%s by=%llds: what waits for its limit goes in bulk", t->work->name, destinations[step]->account,
              (long long)(behind_ms / 1000));
     b->behind = true;
     stay_behind(b, clock_mono_ms());
-    for (int i = 0; i < 2; i++)
-        l->lines[i].turn_us = l->lines[i].steady_us = 0;
-    t->work->wake = true;
+    t->work->wake = true;  // those that wait already are not to wait for the turn that they were given
 }
 
 void bulk_weigh(struct task *t, size_t step) {
@@ -90,7 +86,7 @@ void bulk_join(struct task *t) {
 
 // settled: nobody else joins before something comes from outside.
 static bool settled(const struct dispatch *d, int64_t now) {
-    bool claims = d->active < d->given.in_flight && d->claim_at_ms <= now;
+    bool claims = d->active < d->places && d->claim_at_ms <= now;
     return !d->round.under_way && d->queued.n == 0 && d->asking_count == 0 && d->wanting_count == 0 && !claims;
 }
 

@@ -202,8 +202,8 @@ int64_t task_note(struct task *t, const struct outcome *o) {
     mark_after(t, o);
     metrics_step(t->dispatch->given.metrics, t->shop->name, destinations[t->step]->name, outcome_text(o->kind));
     t->dirty = true;
-    uint64_t jitter = o->kind == OUTCOME_SENT ? 0 : random_below(UINT64_MAX);  // what has been sent is not waited for
-    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), jitter);
+    bool at_once = o->kind == OUTCOME_SENT || gate_excuses(t);  // no back-off to speak of
+    return plan_outcome(&t->arena, &t->plan, t->event, t->step, o, clock_wall_ms(), at_once ? 0 : random_below(UINT64_MAX));
 }
 
 // note: what an attempt gave; a gate that it closed is told how long the step waits.
@@ -230,6 +230,7 @@ static void measure_gap(struct task *t, int64_t now_ms) {
 void task_asked(struct task *t) {
     struct step *s = &t->plan.events[t->event].steps[t->step];
     int64_t now_ms = clock_wall_ms();
+    t->sent_ms = clock_mono_ms();
     measure_gap(t, now_ms);
     s->first_ms = s->first_ms ? s->first_ms : now_ms;
     s->asked_ms = s->asked_ms ? s->asked_ms : now_ms;
@@ -256,6 +257,22 @@ bool task_lease_outlasts(const struct task *t, int64_t timeout_ms) {
     return t->lease_from_ms + LEASE_MS >= clock_mono_ms() + timeout_ms + LEASE_MARGIN_MS;
 }
 
+static void go(struct task *t) {
+    if (t->work->limits[t->step].quota.count > 0)
+        limit_permit(t);
+    else
+        post(t);
+}
+
+void task_slotted(struct task *t) {
+    if (dispatch_stopping(t->dispatch) || gate_shut(t->work, t->step))
+        task_advance(t);
+    else if (task_lease_outlasts(t, t->timeout_ms))
+        go(t);
+    else
+        task_record(t);
+}
+
 // weighed: the request goes out once the store has everything that precedes it and the lease outlasts it.
 static void weighed(struct task *t, enum mark_verdict verdict) {
     if (verdict == MARK_SAME || verdict == MARK_NOTHING_THERE) {
@@ -276,10 +293,8 @@ static void weighed(struct task *t, enum mark_verdict verdict) {
     }
     if (bulk_takes(t, t->step))
         bulk_join(t);
-    else if (t->work->limits[t->step].quota.count > 0)
-        limit_permit(t);
-    else
-        post(t);
+    else if (slot_take(t))
+        go(t);
 }
 
 void task_permitted(struct task *t, bool granted) {
@@ -342,6 +357,7 @@ static void act(struct task *t, const struct action *a, const struct closed *clo
 }
 
 void task_advance(struct task *t) {
+    slot_give(t);
     if (!t->plan.reserved) {
         task_record(t);
         return;

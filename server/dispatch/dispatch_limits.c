@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define LATELY_MS SECONDS_MS(5)     // so long a webhook goes before those that wait for longer
-#define LEFT_TO_LATELY 8            // one in so many of what a destination takes
+#define LEFT_TO_LATELY 16           // one in so many of what a destination takes
 #define TURN_MOST_MS MINUTES_MS(5)  // the quota may grow meanwhile, or others may need less of it
 
 void limits_begin(struct shop_work *w, const struct shop *shop) {
@@ -66,6 +66,14 @@ void limit_queue(struct limit *l, bool lately) {
     int64_t from_us = line->until_ms * 1000;
     line->steady_us = later(line->steady_us, from_us) + l->steady_each_us;
     line->turn_us = later(later(line->turn_us, from_us) + l->each_us, line->steady_us - l->steady_span_us);
+}
+
+void limits_requeue(struct shop_work *w) {
+    for (size_t i = 0; i <= PLAN_STEPS; i++) {
+        struct limit *l = i < PLAN_STEPS ? &w->limits[i] : &w->bulk.limit;
+        for (size_t k = 0; k < COUNTOF(l->lines); k++)
+            l->lines[k].turn_us = l->lines[k].steady_us = 0;
+    }
 }
 
 // ---- permits

@@ -10,6 +10,7 @@
 //   dispatch_privacy.c  those who ask what is kept of them, or to be forgotten
 //   dispatch_wait.c   those who wait for something to be in stock again
 //   dispatch_shops.c  fair shares of the window between shops
+//   dispatch_slots.c  no more requests open than there may be
 //   dispatch_pause.c  which destination of which shop is closed for now
 //   dispatch_bulk.c   many events in one request, when there are more than a destination takes one by one
 //   dispatch_turn.c   how long a job waits that cannot go on
@@ -34,6 +35,7 @@ struct gate {
     bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
     int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
+    int64_t again_ms;            // monotonic: when it last answered again after it had let nothing through; 0: that never was
     int64_t try_us;              // monotonic: when those that wait to try again will have done so
     bool to_tell;                // it was throttled: the other copies are to hear of it
 };
@@ -64,6 +66,7 @@ struct bulk_work {
 struct shop_work {
     char *name;
     size_t held;                 // tasks of this shop
+    size_t open;                 // slots that they have
     size_t asked, got;           // in the claim just made
     bool wants_more;             // it filled its share of the last claim
     bool wake, waking;           // a pause ended: its lanes are to be due at once; the round under way makes them so
@@ -91,7 +94,9 @@ struct task {
     struct sv ignored;           // to be finished as ignored, once the person is remembered
     int64_t lease_from_ms;       // monotonic, before the claim or record was sent
     bool sending, probe;         // a request is open; it tries a paused destination
-    bool wants_permit;           // the request waits for the store to count it, or for others to go with
+    int64_t sent_ms;             // monotonic: when it went out
+    bool wants_permit;           // the request waits for a slot, for the store to count it, or for others to go with
+    bool has_slot;               // ... has one of the slots for requests
     struct lookup *asked;        // what it wants to know from the store
     size_t asked_count;
     void (*told)(struct task *t);  // ... and what then; NULL: it waits for no answer
@@ -158,7 +163,8 @@ struct dispatch {
     size_t turn;                 // who is served first
     size_t claim_most;           // jobs in one claim
 
-    struct task *tasks, *free;   // given.in_flight of them
+    size_t places;               // for jobs; given.in_flight of them may have a request open
+    struct task *tasks, *free;   // one for each place
     size_t active;
     struct round round;
     struct batch queued, sent;   // changes to be committed; the ones in the round
@@ -166,6 +172,8 @@ struct dispatch {
     size_t asking_count;
     struct task **wanting, **granting;  // those that want a permit; those that are being told
     size_t wanting_count;
+    struct task **waiting;       // those that want a slot
+    size_t waiting_count, open;  // slots that are taken
     struct bulk_call *bulk_calls;  // that are open
     size_t bulk_count;           // tasks that wait to go with others
     bool tell_shut;              // some gate is to be told to the other copies
@@ -178,6 +186,7 @@ struct dispatch {
 // dispatch_job.c
 void task_begin(struct task *t);                                  // job, shop, config and lease are set
 void task_confirmed(struct task *t, const struct change *c, int64_t sent_ms);  // the store has answered its change
+void task_slotted(struct task *t);                                // there is a slot for its request
 void task_permitted(struct task *t, bool granted);                // its request may go out, or not now
 void task_advance(struct task *t);                                // whatever is next
 void task_asked(struct task *t);                                  // its request goes out
@@ -250,11 +259,19 @@ struct shop_work *shops_find(const struct dispatch *d, struct sv name);
 size_t shops_share(struct dispatch *d);                           // fills d->claims; their number
 void shops_claimed(struct dispatch *d, size_t claims);            // after `got` was counted
 
+#define SHARE_PER_FREE 4         // while there are several shops each has at most so many times what is free
+
+// dispatch_slots.c
+bool slot_take(struct task *t);                                   // false: it waits for one; task_slotted tells
+void slot_give(struct task *t);                                   // if it has one
+void slots_look(struct dispatch *d);                              // gives those that became free to those that wait
+
 // dispatch_pause.c
 void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret);
 bool gate_shut(const struct shop_work *w, size_t step);            // throttled or paused; its limit is another matter
 bool gate_pass(struct shop_work *w, size_t step);                 // before a request; true: it is the probe of a paused destination
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms);  // after its answer
+bool gate_excuses(const struct task *t);                          // its request went out while the destination, which answers again, let nothing through
 void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
 int64_t gate_to_tell(struct shop_work *w, size_t step);           // for how long it is shut, once; 0: there is nothing to tell
 void gates_shut(struct shop_work *w, struct sv account, int64_t ms);  // another copy was told so
@@ -272,6 +289,7 @@ bool limit_lately(const struct task *t, size_t step);             // ... and in 
 bool limit_reached(const struct limit *l, bool lately);           // none may go out now
 int64_t limit_turn_ms(const struct limit *l, bool lately);        // monotonic: when one that begins to wait now has its turn
 void limit_queue(struct limit *l, bool lately);                   // it does
+void limits_requeue(struct shop_work *w);                         // all that wait come back at once, for another turn
 bool task_came_lately(const struct task *t, size_t step);         // its request of that step goes before those that wait for longer
 
 // dispatch_bulk.c

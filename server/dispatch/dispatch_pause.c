@@ -9,10 +9,14 @@
 
 // Nothing gets through: so many failures in a row, over so long a time. Then so many tries again a second are enough to find out when
 // that ends; a day's events would otherwise try thousands of times a second, and take that time from everything else.
-#define AWAY_FAILURES 20
+#define OUT_FAILURES 20
 #define AWAY_MS SECONDS_MS(10)
 #define AWAY_EACH_US 100000
 #define AWAY_TURN_MOST_MS MINUTES_MS(10)  // as the longest back-off
+// After a shorter time already what failed was not to blame, and may be tried again with the first answer. That is all that waits: what
+// comes and goes does not have it tried each time.
+#define OUT_MS SECONDS_MS(1)
+#define OUT_EACH_MS MINUTES_MS(1)
 
 // Steps of one account are closed together: its gate is the one of the account's first step.
 static size_t gate_of(size_t step) {
@@ -31,6 +35,7 @@ void gates_closed(const struct task *t, int64_t wall_ms, struct closed *ret) {
         if (until_ms <= now && limit_reached(l, limit_lately(t, i)))
             until_ms = limit_turn_ms(l, limit_lately(t, i));
         ret->until_ms[i] = until_ms > now ? wall_ms + until_ms - now : 0;
+        ret->again_ms[i] = g->again_ms != 0 && g->failures < OUT_FAILURES ? wall_ms + g->again_ms - now : 0;
     }
 }
 
@@ -64,8 +69,12 @@ static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o
         log_info("answers again shop=%s destination=%s", t->work->name, account);
 }
 
+static bool out_for(const struct gate *g, int64_t ms) {
+    return g->failures >= OUT_FAILURES && clock_mono_ms() - g->failing_since_ms >= ms;
+}
+
 static bool is_away(const struct gate *g) {
-    return g->failures >= AWAY_FAILURES && clock_mono_ms() - g->failing_since_ms >= AWAY_MS;
+    return out_for(g, AWAY_MS);
 }
 
 int64_t gate_try_ms(struct shop_work *w, size_t step) {
@@ -77,15 +86,28 @@ int64_t gate_try_ms(struct shop_work *w, size_t step) {
     return (g->try_us / 1000 - now - 1) % AWAY_TURN_MOST_MS + 1;  // more than that are spread over all of it: at any time somebody tries
 }
 
-// Whoever waits for its turn need not, once one got through.
+// Whoever waits need not, once one got through.
+static void answers_again(struct task *t, struct gate *g) {
+    int64_t now = clock_mono_ms();
+    bool lately = g->again_ms != 0 && now - g->again_ms < OUT_EACH_MS;
+    if (!out_for(g, lately ? AWAY_MS : OUT_MS))
+        return;
+    g->again_ms = now;
+    t->work->wake = true;
+}
+
+bool gate_excuses(const struct task *t) {
+    return t->sent_ms < t->work->gates[gate_of(t->step)].again_ms;
+}
+
 static void count_failures(struct task *t, struct gate *g, enum outcome_kind kind) {
-    if (kind == OUTCOME_RETRY) {
+    if (kind != OUTCOME_RETRY) {
+        answers_again(t, g);
+        g->failures = g->try_us = 0;
+    } else if (!gate_excuses(t)) {
         g->failing_since_ms = g->failures == 0 ? clock_mono_ms() : g->failing_since_ms;
         g->failures++;
-        return;
     }
-    t->work->wake |= is_away(g);
-    g->failures = g->try_us = 0;
 }
 
 void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
@@ -110,7 +132,7 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
         if (g->state == GATE_PAUSED && t->probe) {
-            *g = (struct gate){.state = GATE_OPEN};
+            *g = (struct gate){.state = GATE_OPEN, .again_ms = g->again_ms};
             t->work->wake = true;
             log_info("resumed shop=%s destination=%s", t->work->name, account);
             metrics_paused(t->dispatch->given.metrics, t->shop->name, account, false);

@@ -68,8 +68,10 @@ static void take_wakes(struct dispatch *d, struct round *r) {
     r->wakes = ARENA_ARRAY(&r->arena, struct sv, d->shop_count);
     r->wake_count = 0;
     for (size_t i = 0; i < d->shop_count; i++) {
-        if (d->shops[i]->wake)
+        if (d->shops[i]->wake) {
             r->wakes[r->wake_count++] = sv_of(d->shops[i]->name);
+            limits_requeue(d->shops[i]);
+        }
         d->shops[i]->waking = d->shops[i]->wake;
         d->shops[i]->wake = false;
     }
@@ -88,7 +90,7 @@ static size_t finished(const struct batch *b) {
 }
 
 static bool may_claim(const struct dispatch *d, size_t leaving) {
-    return d->config && !dispatch_stopping(d) && d->active - leaving < d->given.in_flight && clock_mono_ms() >= d->claim_at_ms;
+    return d->config && !dispatch_stopping(d) && d->active - leaving < d->places && clock_mono_ms() >= d->claim_at_ms;
 }
 
 static void take_claims(struct dispatch *d, struct round *r) {
@@ -164,7 +166,7 @@ static bool by_age(const struct round *r) {
 
 static void confirm(struct dispatch *d, const struct round *r) {
     batch_reached(&d->sent, "after");
-    bool was_full = d->active == d->given.in_flight;
+    bool was_full = d->active == d->places;
     for (size_t i = 0; i < d->sent.n; i++) {
         const struct change *c = &d->sent.changes[i];
         bool claimed_too = (c->kind == CHANGE_FINISH || c->kind == CHANGE_ASIDE) && by_age(r) && !was_full;

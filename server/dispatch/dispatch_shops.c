@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELD_PER_FREE 4
-
 struct shop_work *shops_find(const struct dispatch *d, struct sv name) {
     for (size_t i = 0; i < d->shop_count; i++)
         if (sv_is(name, d->shops[i]->name))
@@ -25,7 +23,7 @@ static void *must(void *p) {
 static struct shop_work *add(struct dispatch *d, struct sv name) {
     struct shop_work *w = must(calloc(1, sizeof *w));
     w->name = must(strndup(name.p, name.n));
-    w->bulk.waiting = must(calloc(d->given.in_flight, sizeof *w->bulk.waiting));
+    w->bulk.waiting = must(calloc(d->places, sizeof *w->bulk.waiting));
     d->shops = must(realloc(d->shops, (d->shop_count + 1) * sizeof *d->shops));
     d->shops[d->shop_count++] = w;
     return w;
@@ -68,8 +66,8 @@ static size_t least(size_t a, size_t b) {
 
 // most: what a shop may take now.
 static size_t most(const struct dispatch *d, const struct shop_work *w) {
-    size_t free = d->given.in_flight - d->active;
-    size_t may_hold = d->current_count > 1 ? free * HELD_PER_FREE : w->held + free;
+    size_t free = d->places - d->active;
+    size_t may_hold = d->current_count > 1 ? free * SHARE_PER_FREE : w->held + free;
     return may_hold > w->held ? least(may_hold - w->held, free) : 0;
 }
 
@@ -92,8 +90,8 @@ static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
 
 // share_lately: as many again of what became due lately, of shops that have more than they get.
 static void share_lately(struct dispatch *d, size_t n) {
-    size_t window = d->given.in_flight - d->given.in_flight / 8, room = window > d->active ? window - d->active : 0;
-    size_t free = d->given.in_flight - d->active;
+    size_t window = d->places - d->places / 8, room = window > d->active ? window - d->active : 0;
+    size_t free = d->places - d->active;
     for (size_t i = 0; i < n; i++) {
         struct claim *c = &d->claims[i];
         struct shop_work *w = shops_find(d, c->shop);
@@ -111,7 +109,7 @@ static void share_lately(struct dispatch *d, size_t n) {
 }
 
 size_t shops_share(struct dispatch *d) {
-    size_t free = least(d->given.in_flight - d->active, d->claim_most), wanting = 0, n = 0;
+    size_t free = least(d->places - d->active, d->claim_most), wanting = 0, n = 0;
     for (size_t i = 0; i < d->current_count; i++) {
         d->current[i]->asked = d->current[i]->got = 0;
         wanting += d->current[i]->wants_more;

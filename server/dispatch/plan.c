@@ -222,6 +222,7 @@ static bool amend(struct arena *a, struct step *s, size_t step, const struct out
     s->state = STEP_RETRYING;
     s->reason = arena_dup(a, o->reason);
     s->next_ms = 0;
+    s->bidden = false;
     return true;
 }
 
@@ -253,6 +254,7 @@ int64_t plan_outcome(struct arena *a, struct plan *p, size_t event, size_t step,
     s->state = STEP_RETRYING;
     s->reason = arena_dup(a, o->reason);
     s->next_ms = o->kind == OUTCOME_RETRY ? now_ms + delay : 0;
+    s->bidden = o->retry_after_ms > 0;
     return delay;
 }
 

@@ -29,6 +29,7 @@ struct step {
     int64_t asked_ms;         // first request, wall; 0: none
     int64_t last_ms;          // last answer, wall
     int64_t next_ms;          // not before, wall: the end of its back-off; 0: at once
+    bool bidden;              // ... which is as long as the destination asked for
 };
 
 #define PLAN_STEPS 4          // = destination_count
@@ -59,9 +60,11 @@ struct recorded_plan {
     bool pending[PLAN_EVENTS_MAX][PLAN_STEPS];
 };
 
-// Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open.
+// Until when (wall) each step's destination takes nothing from this shop: paused or throttled; 0: it is open. And since when it takes
+// something again after it took nothing for a while; 0: it did not stop.
 struct closed {
     int64_t until_ms[PLAN_STEPS];
+    int64_t again_ms[PLAN_STEPS];
 };
 
 enum action_kind {

@@ -1,5 +1,5 @@
 // plan_json.c: the stored form of a plan: JSON on one line, and behind it each body that is to be sent, as it is, on a line of its own:
-// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","bytes","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next"}}}]}
+// {"reserved":true,"aside":true,"replayed":1,"events":[{"id","name","time":ms,"taken","steps":{"meta":{"state","reason","bytes","tell_at","essence","identity","undoes","told","told_why","alone","amended","attempts","first","asked","last","next","bidden"}}}]}
 // "bytes" is how long the step's body is; they stand in the order of the steps. Plans that were written earlier have it as a string, "body".
 // Progress is the same without what is to be sent, which is most of it and stays as it is; what a body was told stands in it, and is put
 // into the body again.
@@ -47,6 +47,7 @@ static void write_step(struct jw *w, const struct step *s, bool whole) {
     write_moment(w, "asked", s->asked_ms);
     write_moment(w, "last", s->last_ms);
     write_moment(w, "next", s->next_ms);
+    write_moment(w, "bidden", s->bidden);
     jw_close(w, '}');
 }
 
@@ -145,8 +146,9 @@ static bool read_body(const struct json *node, struct sv *bodies, struct sv *ret
 
 static bool read_step(const struct json *node, struct sv *bodies, struct step *ret) {
     struct sv state = json_str(node, "state");
-    int64_t tell_at = 0, undoes = 0, alone = 0, amended = 0;
-    *ret = (struct step){.reason = json_str(node, "reason"), .draft.essence = json_str(node, "essence"), .draft.identity = json_str(node, "identity"), .told = {json_str(node, "told"), json_str(node, "told_why")}};
+    int64_t tell_at = 0, undoes = 0, alone = 0, amended = 0, bidden = 0;
+    *ret = (struct step){.reason = json_str(node, "reason"), .draft.essence = json_str(node, "essence"), .draft.identity = json_str(node, "identity"),
+                          .told = {json_str(node, "told"), json_str(node, "told_why")}};
     if (!node) {  // a destination that did not exist when this was planned
         *ret = (struct step){.state = STEP_SKIPPED, .reason = SV("not planned")};
         return true;
@@ -155,13 +157,15 @@ static bool read_step(const struct json *node, struct sv *bodies, struct step *r
     while (i < COUNTOF(states) && !sv_is(state, states[i]))
         i++;
     ret->state = (enum step_state)i;
-    if (!read_body(node, bodies, &ret->draft.body) || !read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) || !read_moment(node, "alone", &alone) ||
-        !read_moment(node, "amended", &amended) || (size_t)tell_at > ret->draft.body.n)
+    if (!read_body(node, bodies, &ret->draft.body) || !read_moment(node, "tell_at", &tell_at) || !read_moment(node, "undoes", &undoes) ||
+        !read_moment(node, "alone", &alone) || !read_moment(node, "amended", &amended) || !read_moment(node, "bidden", &bidden) ||
+        (size_t)tell_at > ret->draft.body.n)
         return false;
     ret->draft.tell_at = (size_t)tell_at;
     ret->draft.undoes = undoes != 0;
     ret->alone = alone != 0;
     ret->amended = amended != 0;
+    ret->bidden = bidden != 0;
     return i < COUNTOF(states) && read_moment(node, "attempts", &ret->attempts) && read_moment(node, "first", &ret->first_ms) &&
            read_moment(node, "asked", &ret->asked_ms) && read_moment(node, "last", &ret->last_ms) && read_moment(node, "next", &ret->next_ms);
 }

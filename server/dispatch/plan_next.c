@@ -44,10 +44,13 @@ static int64_t patience_end(const struct view *v, size_t step) {
     return hurried ? least(end, v->hurry_ms) : end;
 }
 
+// What failed while its destination took nothing may be tried as soon as that takes something again.
 static int64_t due(const struct view *v, size_t step) {
-    int64_t backoff = v->event->steps[step].next_ms;
+    const struct step *s = &v->event->steps[step];
+    int64_t backoff = s->next_ms;
     int64_t closed = v->closed ? v->closed->until_ms[step] : 0;
-    if (backoff > v->now_ms + BACKOFF_MOST_MS)
+    bool excused = v->closed && s->last_ms <= v->closed->again_ms[step] && !s->bidden;
+    if (excused || backoff > v->now_ms + BACKOFF_MOST_MS)
         backoff = v->now_ms;
     return backoff > closed ? backoff : closed;
 }

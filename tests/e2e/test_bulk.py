@@ -211,16 +211,16 @@ def test_killed_before_the_answer_was_recorded(start_behind, destinations, kind,
 
 
 def test_what_comes_meanwhile_goes_first(start_behind, destinations):
-    """3,000 events wait for a key to be corrected; then twenty more come while they go out."""
+    """4,000 events wait for a key to be corrected; then twenty more come while they go out."""
     limits = {"klaviyo": [(20, 1), (200, 6)], "bulk": [(2, 1), (12, 6)]}
     windows = Windows(destinations, limits)
     service, = start_behind()
     first = let_learn([service], destinations)
-    lanes = lanes_of(1500, 2)
+    lanes = lanes_of(2000, 2)
     allowed = []
     destinations.answer_with = lambda d, e, n: klaviyo_error(401, "not_authenticated") if d in ("klaviyo", "bulk", "profile") and not allowed else windows.answer(d, e, n)
     post_all([service], events_of(lanes, 2))
-    wait_for(lambda: len({s.event_id for s in destinations.of(destination="meta", ok=True)}) >= 1500, 60, "a backlog")
+    wait_for(lambda: len({s.event_id for s in destinations.of(destination="meta", ok=True)}) >= 2000, 60, "a backlog")
     allowed.append(True)
     service.process.send_signal(1)
     wait_for(lambda: paused(service) == 0, what="the key to be tried")

@@ -46,6 +46,17 @@ def test_a_purchase_goes_on_without_meta_after_ten_seconds(store, start, destina
     service.wait_drained()
 
 
+def test_after_an_outage_nobody_waits_for_a_back_off(store, start, destinations):
+    destinations.always["meta"] = Answer(503, b"")
+    service = start(store)
+    for n in range(40):
+        service.shopify("orders/create", order(100 + n, email=f"p{n}@klaviyo-demo.com"))
+    destinations.wait(lambda d: len(d.of(destination="meta")) >= 160, 40, "four tries of each: the next ones are up to 8 s off")
+    destinations.always["meta"] = None
+    destinations.wait_delivered([f"ord_{100 + n}_purchase" for n in range(40)], deadline=5)
+    assert max(len(destinations.of(f"ord_{100 + n}_purchase", "meta")) for n in range(40)) < 12
+
+
 def test_a_checkout_holds_but_not_the_purchase_behind_it(store, start, destinations):
     destinations.always["meta"] = Answer(503, b"")
     service = start(store)

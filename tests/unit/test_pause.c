@@ -1,4 +1,4 @@
-// What is tried again at a destination that is away takes turns.
+// What is tried again at a destination that is away takes turns; what failed because of that may go at once when it answers again.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -53,11 +53,142 @@ static void many_leave_no_gap(void **state) {
         assert_in_range(spans[i], 1500, 1800);
 }
 
+// ---- it answers again
+
+static const struct shop shop;
+static struct dispatch dispatch;
+#define WALL_MS INT64_C(1795255200000)
+
+static struct task task_of(struct shop_work *w) {
+    return (struct task){.dispatch = &dispatch, .work = w, .shop = &shop, .step = META, .sent_ms = clock_mono_ms() + 1};
+}
+
+static void hear(struct shop_work *w, enum outcome_kind kind, size_t times) {
+    struct task t = task_of(w);
+    for (size_t i = 0; i < times; i++)
+        gate_note(&t, &(struct outcome){.kind = kind, .reason = SV("said so")}, 0);
+}
+
+// again_ms: since when it answers again, as plan_next is told; 0: it was not out.
+static int64_t again_ms(struct shop_work *w) {
+    struct task t = task_of(w);
+    struct closed closed = {0};
+    gates_closed(&t, WALL_MS, &closed);
+    return closed.again_ms[META];
+}
+
+// fail_for: so many failures in a row, the first of them so long ago.
+static void fail_for(struct shop_work *w, size_t times, int64_t ms) {
+    hear(w, OUTCOME_RETRY, times);
+    w->gates[META].failing_since_ms = clock_mono_ms() - ms;
+}
+
+static void after_an_outage_all_are_woken(void **state) {
+    (void)state;
+    struct shop_work w = {.name = "acme"};
+    fail_for(&w, 20, 1000);
+    assert_int_equal(again_ms(&w), 0);
+    assert_false(w.wake);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_in_range(again_ms(&w), WALL_MS - 500, WALL_MS);
+    assert_true(w.wake);
+}
+
+// A tenth of all fails, one event fails all the time, it was only a moment: each has its own back-off.
+static void some_failures_are_no_outage(void **state) {
+    (void)state;
+    static const struct {
+        size_t times;
+        int64_t ms;
+    } rows[] = {{1, 60000}, {19, 60000}, {100, 500}};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct shop_work w = {.name = "acme"};
+        for (int k = 0; k < 30; k++) {
+            fail_for(&w, rows[i].times, rows[i].ms);
+            hear(&w, OUTCOME_SENT, 1);
+        }
+        assert_int_equal(again_ms(&w), 0);
+        assert_false(w.wake);
+    }
+}
+
+static void once_it_fails_as_before_nobody_goes_early(void **state) {
+    (void)state;
+    struct shop_work w = {.name = "acme"};
+    fail_for(&w, 20, 1000);
+    hear(&w, OUTCOME_SENT, 1);
+    hear(&w, OUTCOME_RETRY, 19);
+    assert_int_not_equal(again_ms(&w), 0);
+    hear(&w, OUTCOME_RETRY, 1);
+    assert_int_equal(again_ms(&w), 0);
+}
+
+// A request that hung when the destination came back ends long after that, and says nothing of how it is now.
+static void what_was_asked_before_is_excused(void **state) {
+    (void)state;
+    struct shop_work w = {.name = "acme"};
+    struct task t = task_of(&w);
+    t.sent_ms = clock_mono_ms() - 1;
+    assert_false(gate_excuses(&t));
+    fail_for(&w, 20, 1000);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_true(gate_excuses(&t));
+    for (int i = 0; i < 20; i++)
+        gate_note(&t, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("timed out")}, 0);
+    assert_int_not_equal(again_ms(&w), 0);
+    t.sent_ms = w.gates[META].again_ms;
+    assert_false(gate_excuses(&t));
+}
+
+// What comes and goes each second would have everything tried at each of its turns.
+static void who_comes_and_goes_wakes_once_a_minute(void **state) {
+    (void)state;
+    struct shop_work w = {.name = "acme"};
+    fail_for(&w, 20, 1000);
+    hear(&w, OUTCOME_SENT, 1);
+    w.wake = false;
+    fail_for(&w, 20, 5000);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_false(w.wake);
+    fail_for(&w, 20, 10000);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_true(w.wake);
+    w.wake = false;
+    w.gates[META].again_ms -= MINUTES_MS(1);
+    fail_for(&w, 20, 1000);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_true(w.wake);
+}
+
+// Whoever is woken asks for a turn again; those that were given before are nobody's.
+static void who_is_woken_gets_a_new_turn(void **state) {
+    (void)state;
+    struct shop_work w = {0};
+    struct limit *all[] = {&w.limits[0], &w.limits[PLAN_STEPS - 1], &w.bulk.limit};
+    for (size_t k = 0; k < COUNTOF(all); k++)
+        all[k]->lines[0].until_ms = all[k]->lines[1].until_ms = clock_mono_ms();
+    for (size_t i = 0; i < 3000; i++)
+        for (size_t k = 0; k < COUNTOF(all); k++) {
+            all[k]->each_us = all[k]->steady_each_us = 10000;
+            limit_queue(all[k], i % 2);
+        }
+    assert_true(limit_turn_ms(all[0], false) - clock_mono_ms() > SECONDS_MS(10));
+    limits_requeue(&w);
+    for (size_t k = 0; k < COUNTOF(all); k++)
+        assert_true(limit_turn_ms(all[k], false) <= clock_mono_ms() && limit_turn_ms(all[k], true) <= clock_mono_ms());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_works_is_not_waited_for),
         cmocka_unit_test(few_try_one_after_another),
         cmocka_unit_test(many_leave_no_gap),
+        cmocka_unit_test(after_an_outage_all_are_woken),
+        cmocka_unit_test(some_failures_are_no_outage),
+        cmocka_unit_test(once_it_fails_as_before_nobody_goes_early),
+        cmocka_unit_test(what_was_asked_before_is_excused),
+        cmocka_unit_test(who_comes_and_goes_wakes_once_a_minute),
+        cmocka_unit_test(who_is_woken_gets_a_new_turn),
     };
     return cmocka_run_group_tests_name("pause", tests, NULL, NULL);
 }

@@ -43,14 +43,14 @@ static struct plan full_plan(void) {
             p.events[i].steps[s] = (struct step){
                 .asked_ms = i > 2 ? T0 + 3 : 0,
                 .state = (enum step_state)((i + s) % 5), .reason = i % 2 ? SV("Größe\t\"x\"") : SV_NONE, .draft = draft_of(i, s), .amended = i % 4 == 1,
-                .attempts = (int64_t)i, .first_ms = i ? T0 : 0, .last_ms = i ? T0 + 1 : 0, .next_ms = i ? T0 + 2 : 0};
+                .attempts = (int64_t)i, .first_ms = i ? T0 : 0, .last_ms = i ? T0 + 1 : 0, .next_ms = i ? T0 + 2 : 0, .bidden = i % 5 == 2};
     }
     return p;
 }
 
 static bool same_step(const struct step *a, const struct step *b) {
     return a->state == b->state && sv_eq(a->reason, b->reason) && sv_eq(a->draft.body, b->draft.body) && a->draft.tell_at == b->draft.tell_at && sv_eq(a->draft.identity, b->draft.identity) &&
-           a->draft.undoes == b->draft.undoes && a->amended == b->amended && a->attempts == b->attempts &&
+           a->draft.undoes == b->draft.undoes && a->amended == b->amended && a->bidden == b->bidden && a->attempts == b->attempts &&
            a->first_ms == b->first_ms && a->asked_ms == b->asked_ms && a->last_ms == b->last_ms && a->next_ms == b->next_ms;
 }
 

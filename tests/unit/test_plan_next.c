@@ -10,6 +10,7 @@
 struct turn {
     int64_t at;                       // since T0
     int64_t closed[2], hurry;         // until then Meta, Klaviyo; since T0; 0: none
+    int64_t again[2];                 // since then they answer again; since T0; 0: they were not out
     bool expires;                     // something has become too late
     enum action_kind is;
     size_t step, event;
@@ -54,7 +55,8 @@ static void play(struct plan *p, const struct turn *turns, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const struct turn *t = &turns[i];
         int64_t meta = t->closed[0] ? T0 + t->closed[0] : 0, klaviyo = t->closed[1] ? T0 + t->closed[1] : 0;
-        struct closed closed = {{meta, klaviyo, klaviyo, klaviyo}};
+        int64_t meta_again = t->again[0] ? T0 + t->again[0] : 0, klaviyo_again = t->again[1] ? T0 + t->again[1] : 0;
+        struct closed closed = {{meta, klaviyo, klaviyo, klaviyo}, {meta_again, klaviyo_again, klaviyo_again, klaviyo_again}};
         if (plan_expire(p, T0 + t->at) != t->expires)
             fail_msg("turn %zu at %lld: expires", i, (long long)t->at);
         struct action a = plan_next(p, &closed, T0 + t->at, t->hurry ? T0 + t->hurry : 0);
@@ -90,6 +92,38 @@ static void purchase_goes_on_after_ten_seconds(void **state) {
          {15000, .is = ACTION_SEND, .worth = NEVER, WORKS},
          {15000, .is = ACTION_FINISH});
     assert_int_equal(p.events[0].steps[META].attempts, 5);
+}
+
+// After an outage what it made fail is due; what fails after it waits for its own back-off, and so does what the destination set a time for.
+static void due_when_it_answers_again(void **state) {
+    (void)state;
+    struct plan p = plan_for(EVENT_PURCHASE);
+    PLAY(&p, {0, .is = ACTION_SEND, .worth = 11000, FAILS},
+         {200, .is = ACTION_WAIT, .wait = 800},
+         {300, .again = {300}, .is = ACTION_SEND, .worth = 10700, FAILS},
+         {300, .again = {299}, .is = ACTION_WAIT, .wait = 2000},
+         {400, .again = {299}, .is = ACTION_WAIT, .wait = 1900},
+         {2300, .again = {299}, .is = ACTION_SEND, .worth = 8700, .then = ANSWER, .answer = OUTCOME_RETRY, .retry_after = 6000},
+         {2400, .again = {2400}, .is = ACTION_WAIT, .wait = 5900},
+         {8300, .again = {2400}, .is = ACTION_SEND, .worth = 2700, WORKS},
+         {8300, .again = {2400}, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, FAILS},
+         {8400, .again = {8400}, .is = ACTION_WAIT, .step = EVENT, .wait = 900},
+         {8400, .again = {0, 8400}, .closed = {0, 9000}, .is = ACTION_WAIT, .step = EVENT, .wait = 600},
+         {8400, .again = {0, 8400}, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, WORKS},
+         {8400, .is = ACTION_FINISH});
+}
+
+static void aside_it_goes_on_when_it_answers_again(void **state) {
+    (void)state;
+    struct plan p = plan_for(EVENT_PURCHASE);
+    PLAY(&p, {0, .is = ACTION_SEND, .worth = 11000, FAILS},
+         {1000, .is = ACTION_SEND, .worth = 10000, FAILS},
+         {3000, .is = ACTION_SEND, .worth = 8000, FAILS},
+         {9999, .is = ACTION_SEND, .worth = 1001, FAILS},
+         {10000, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "retrying", WORKS},
+         {10001, .is = ACTION_ASIDE, .wait = 7998},
+         {10100, .again = {10050}, .is = ACTION_SEND, .worth = NEVER, WORKS},
+         {10100, .is = ACTION_FINISH});
 }
 
 static void success_at_once(void **state) {
@@ -354,7 +388,7 @@ static void held_back_under_hold(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(purchase_goes_on_after_ten_seconds), TEST(success_at_once), TEST(rejected_by_meta),
+        TEST(purchase_goes_on_after_ten_seconds), TEST(due_when_it_answers_again), TEST(aside_it_goes_on_when_it_answers_again), TEST(success_at_once), TEST(rejected_by_meta),
         TEST(checkout_holds_fifteen_minutes), TEST(hurry_shortens_a_hold_only), TEST(stop_waits_for_success),
         TEST(closed_destinations), TEST(clock_that_jumps_back), TEST(several_events), TEST(four_steps),
         TEST(profile_that_is_not_reached), TEST(profile_that_is_held_back), TEST(profile_that_is_refused),
