@@ -20,7 +20,7 @@
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
 #define CALL_BYTES_FIRST ((size_t)6 << 10)  // most requests, and what is kept of their answers
-#define READ_BYTES 4096L         // curl's own buffer, of each call; answers are small
+#define READ_BYTES 2048L         // curl's own buffer, of each call; answers are small
 #define IDLE_CALLS_MOST 1024
 
 struct http_call {
