@@ -212,6 +212,7 @@ static void amended_once(void **state) {
     struct sv body = s->draft.body;  // a stored plan goes on with what was left
     assert_int_equal(plan_read(&arena, plan_write(&arena, &p), SV_NONE, &again, NULL), RC_OK);
     p = again;
+    s = &p.events[0].steps[PROFILE];
     plan_outcome(&arena, &p, 0, PROFILE, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("503")}, T0 + 6, 0);
     assert_true(sv_eq(s->draft.body, body));
     plan_outcome(&arena, &p, 0, PROFILE, &refused, T0 + 7, 0);

@@ -71,7 +71,7 @@ static void forget_all(struct late_keys *k) {
 // A move begins anew: the slots are others then.
 static bool make_room(struct late_keys *k) {
     struct late_keys old = *k;
-    if (old.used * 2 < old.room)
+    if (old.used * 4 < old.room * 3)
         return true;
     k->room = old.room > 0 ? old.room * 2 : ROOM_LEAST;
     k->slots = calloc(k->room, sizeof *k->slots);
