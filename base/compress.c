@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { LEVEL = 1 };  // higher levels cost much time for few bytes on JSON
+enum { LEVEL = 1, LEVEL_QUICK = -1 };  // higher levels cost much time for few bytes on JSON
 enum { SMALL = 1024 };  // what is shorter stays as it is: packing a progress takes a microsecond or two and saves a hundred bytes
 
 // ---- contexts
@@ -74,19 +74,27 @@ static struct sv framed(struct arena *a, struct sv plain) {
     return (struct sv){(const char *)out, HEAD + plain.n};
 }
 
-struct sv compress(struct arena *a, struct sv plain) {
+static struct sv packed(struct arena *a, struct sv plain, int level) {
     if (plain.n < SMALL)
         return framed(a, plain);
     size_t room = ZSTD_compressBound(plain.n);
     char *out = arena_room(a, room);
     ZSTD_CCtx *packer = packer_take();
-    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, LEVEL);
+    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, level);
     if (ZSTD_isError(n))  // with enough room only memory can be missing
         die(ZSTD_getErrorName(n));
     if (!pool_keep(&packers, packer))
         ZSTD_freeCCtx(packer);
     arena_shrink(a, out, room, n);
     return (struct sv){out, n};
+}
+
+struct sv compress(struct arena *a, struct sv plain) {
+    return packed(a, plain, LEVEL);
+}
+
+struct sv compress_quickly(struct arena *a, struct sv plain) {
+    return packed(a, plain, LEVEL_QUICK);
 }
 
 // The size comes from the frame's own head and is checked before any memory is taken; a frame that does not tell it is refused.

@@ -17,14 +17,33 @@ static size_t plain_begin(sixteen c) {
     return special[1] ? 8 + (size_t)__builtin_ctzll(le64toh(special[1])) / 8 : sizeof c;
 }
 
-// short_length: of at most fifteen bytes: the first and the last of them, which may be the same, beside each other.
-static size_t short_length(struct sv s) {
-    size_t half = s.n >= 8 ? 8 : s.n >= 4 ? 4 : s.n >= 2 ? 2 : s.n;
-    sixteen c = {0};
-    memcpy(&c, s.p, half);
-    memcpy((char *)&c + half, s.p + s.n - half, half);
+typedef uint64_t two_eights __attribute__((vector_size(16)));
+typedef uint32_t four_fours __attribute__((vector_size(16)));
+
+// by_ends: c begins with the first `half` bytes of a text of n, and then has its last ones, which may be some of the first.
+static size_t by_ends(sixteen c, size_t half, size_t n) {
     size_t plain = plain_begin(c);
-    return plain < half ? plain : s.n - 2 * half + (plain < 2 * half ? plain : 2 * half);
+    return plain < half ? plain : n - 2 * half + (plain < 2 * half ? plain : 2 * half);
+}
+
+// short_length: of at most fifteen bytes.
+static size_t short_length(struct sv s) {
+    if (s.n >= 8) {
+        uint64_t first, last;
+        memcpy(&first, s.p, 8);
+        memcpy(&last, s.p + s.n - 8, 8);
+        return by_ends((sixteen)(two_eights){first, last}, 8, s.n);
+    }
+    if (s.n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, s.p, 4);
+        memcpy(&last, s.p + s.n - 4, 4);
+        return by_ends((sixteen)(four_fours){first, last}, 4, s.n);
+    }
+    size_t n = 0;
+    while (n < s.n && (unsigned char)s.p[n] >= 0x20 && (unsigned char)s.p[n] < 0x80 && s.p[n] != '"' && s.p[n] != '\\')
+        n++;
+    return n;
 }
 
 size_t plain_length(struct sv s) {
