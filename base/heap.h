@@ -5,6 +5,6 @@
 #define BASE_HEAP_H
 
 void heap_keep(void);       // before there are threads
-void heap_give_back(void);  // from any thread; a millisecond when some MB go back, next to nothing when there is nothing
+void heap_give_back(void);  // from any thread
 
 #endif
