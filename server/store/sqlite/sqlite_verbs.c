@@ -159,22 +159,10 @@ static struct claimed **read_due(struct db *db, int64_t now, struct arena *a, co
     return tail;
 }
 
-// Asked for one by one, random bytes cost more than a lease does.
-struct tokens {
-    unsigned char random[32][TOKEN_LEN / 2];
-    size_t left;
-};
-
-static void take_token(struct tokens *t, char ret[TOKEN_LEN + 1]) {
-    if (t->left == 0) {
-        random_bytes(t->random[0], sizeof t->random);
-        t->left = COUNTOF(t->random);
-    }
-    hex_into(ret, t->random[--t->left], sizeof t->random[0]);
-}
-
-static void lease(struct db *db, struct claimed *one, int64_t lease_end, struct tokens *tokens) {
-    take_token(tokens, one->job.token);
+static void lease(struct db *db, struct claimed *one, int64_t lease_end) {
+    unsigned char random[TOKEN_LEN / 2];
+    random_bytes(random, sizeof random);
+    hex_into(one->job.token, random, sizeof random);
     db_run(db, LEASE_LANE, VALUES(number(one->lane), number(lease_end), hex(sv_of(one->job.token))));
     struct query *q = db_query(db, HURRY, VALUES(number(one->lane), number(one->seq)));
     if (db_step(q))
@@ -197,7 +185,6 @@ static int64_t next_due(struct db *db, int64_t now, const struct claim_args *c, 
 void verb_claim(struct db *db, int64_t now, void *args) {
     struct claim_args *c = args;
     struct claimed *first = NULL, **tail = &first;
-    struct tokens tokens = {.left = 0};
     size_t room = CLAIM_BYTES_MOST;
     int64_t lease_end = later(now, c->lease_ms);
     c->ret_count = 0;
@@ -205,7 +192,7 @@ void verb_claim(struct db *db, int64_t now, void *args) {
         struct claimed **from = tail;
         tail = read_due(db, now, c->arena, &c->claims[i / 2], i % 2 == 0, tail, &room);
         for (struct claimed *one = *from; one; one = one->next) {
-            lease(db, one, lease_end, &tokens);
+            lease(db, one, lease_end);
             FAILPOINT("sqlite.claim.half");
             c->ret_count++;
         }
