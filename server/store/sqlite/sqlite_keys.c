@@ -11,12 +11,12 @@
 #include <string.h>
 
 enum {
-    ROOM_LEAST = 65536,   // slots; a power of two
+    ROOM_LEAST = 131072,  // slots; a power of two
     PURGE_LOOK = 2000,    // keys that one purge looks at
-    MOVE_SLOTS = 16,      // slots that a move looks at for each new key, so that it ends before as many have come again
-    DROP_ROWS = 3,
+    MOVE_SLOTS = 4,       // slots that a move looks at for each new key: a little faster than they come, so that no commit is a long one
+    DROP_ROWS = 4,        // rows that it drops then for each
 };
-#define LATE_MOST (ROOM_LEAST / 2)  // that many begin a move
+#define LATE_MOST (ROOM_LEAST / 4)  // that many begin a move
 
 // The index: where in late a key is. A key's place follows its first bytes, so the order of the slots is about that of the keys, and
 // nothing but a drop takes one out of its slot: a walk over the slots meets all that was there when it began.
