@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAL_PAGES_MOST = 512 };  // 8 MiB at 4 KiB a page
+enum { WAL_PAGES_MOST = 256 };  // 1 MiB
 
 enum control { BEGIN, COMMIT, ROLLBACK, CONTROL_COUNT };
 
