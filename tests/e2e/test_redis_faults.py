@@ -269,7 +269,7 @@ def test_hanging(redis, start, destinations):
 def test_loading(redis, start, destinations):
     service = start(redis.url)
     # While it loads, Redis looks at its clients once in a thousand commands of its log.
-    redis.tell("EVAL", "for i = 1, 6000 do redis.call('SET', 'other:' .. i, 'x') end", 0)
+    redis.tell("EVAL", "for i = 1, 30000 do redis.call('SET', 'other:' .. i, 'x') end", 0)
 
     def freeze():
         redis.kill()
@@ -277,7 +277,7 @@ def test_loading(redis, start, destinations):
         redis.spawn()
         wait_for(lambda: redis.listens() and redis.tell("PING").startswith("LOADING"), what="LOADING")
 
-    refused_then_taken(service, destinations, freeze, lambda: None, 1)
+    refused_then_taken(service, destinations, freeze, lambda: redis.tell("CONFIG", "SET", "key-load-delay", "0"), 1)
 
 
 def test_replica(redis, start, destinations):
