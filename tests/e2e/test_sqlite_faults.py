@@ -12,7 +12,7 @@ from service import Service, order, wait_for
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a file system of its own, of 24 MB: the log alone grows to 8."""
+    """A folder on a file system of its own, of 24 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, text=True)
