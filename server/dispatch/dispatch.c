@@ -126,8 +126,6 @@ static void turn(struct dispatch *d) {
     if (atomic_exchange(&d->woken, false))
         d->claim_at_ms = 0;
     round_end(d, false);
-    if (atomic_exchange(&d->reloaded, false))
-        gates_probe(d);
     limits_take(d);
     bulk_look(d);
     if (!d->round.under_way)
@@ -240,7 +238,6 @@ void dispatch_wake(struct dispatch *d) {
 }
 
 void dispatch_reloaded(struct dispatch *d) {
-    atomic_store(&d->reloaded, true);
     http_client_wake(d->http);
 }
 

@@ -24,7 +24,7 @@ struct dispatch_config {
 
 MUST_CHECK enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **ret, struct err *e);  // starts the thread
 void dispatch_wake(struct dispatch *d);          // something new waits; any thread
-void dispatch_reloaded(struct dispatch *d);      // the configuration changed: probe paused destinations at once
+void dispatch_reloaded(struct dispatch *d);      // the configuration changed: it is taken over, and paused destinations are tried at once
 void dispatch_stop(struct dispatch *d, int64_t grace_ms);  // claims nothing more, lets requests finish, gives leases back; then frees d
 
 #endif

@@ -168,12 +168,14 @@ static void let_go_alone(struct task *t) {
     task_advance(t);
 }
 
-// choose: those whose lease outlasts the request. The others come back when it does.
+// choose: those that know the credential of now, and whose lease outlasts the request. The others come back when they do.
 static void choose(struct bulk_call *c) {
     struct bulk_work *b = &c->work->bulk;
     for (size_t i = 0, n = empty(c->dispatch, b); i < n; i++) {
         struct task *t = b->waiting[i];
-        if (!task_lease_outlasts(t, REQUEST_TIMEOUT_MS)) {
+        if (task_outdated(t)) {
+            task_give_back(t);
+        } else if (!task_lease_outlasts(t, REQUEST_TIMEOUT_MS)) {
             task_record(t);
         } else if (c->n == destinations[t->step]->bulk->most) {
             bulk_join(t);

@@ -330,6 +330,10 @@ static void send(struct task *t, const struct action *a) {
         weighed(t, verdict);
 }
 
+bool task_outdated(const struct task *t) {
+    return t->config != t->dispatch->config;
+}
+
 void task_give_back(struct task *t) {
     task_change(t, (struct change){.kind = t->dirty ? CHANGE_RETRY : CHANGE_RELEASE});
 }
@@ -337,7 +341,7 @@ void task_give_back(struct task *t) {
 static void act(struct task *t, const struct action *a, const struct closed *closed, int64_t now_ms) {
     switch (a->kind) {
     case ACTION_SEND:
-        if (dispatch_stopping(t->dispatch))
+        if (dispatch_stopping(t->dispatch) || task_outdated(t))
             task_give_back(t);
         else
             send(t, a);

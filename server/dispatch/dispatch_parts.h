@@ -37,6 +37,7 @@ struct gate {
     int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
     int64_t again_ms;            // monotonic: when it last answered again after it had let nothing through; 0: that never was
     int64_t try_us;              // monotonic: when those that wait to try again will have done so
+    int64_t taken_ms;            // monotonic: when a credential was taken again that had been refused; 0: that never was
     bool to_tell;                // it was throttled: the other copies are to hear of it
 };
 
@@ -151,7 +152,7 @@ struct dispatch {
     struct dispatch_config given;
     pthread_t thread;
     struct http_client *http;
-    atomic_bool woken, reloaded;
+    atomic_bool woken;
     atomic_llong stop_at_ms;     // monotonic: requests still open then are given up; 0: not stopping
 
     struct config *config;       // the snapshot that `current` was made from
@@ -192,6 +193,7 @@ void task_advance(struct task *t);                                // whatever is
 void task_asked(struct task *t);                                  // its request goes out
 int64_t task_note(struct task *t, const struct outcome *o);       // what came of that: in its plan; for how long it waits now
 const char *outcome_text(enum outcome_kind kind);
+bool task_outdated(const struct task *t);                         // it began with another configuration than there is now
 void task_give_back(struct task *t);                              // stops the way here; what is known is kept
 void task_finish(struct task *t, enum job_state state, struct sv reason);
 void task_record(struct task *t);                                 // keeps the lease; the way goes on when that is durable
@@ -253,7 +255,7 @@ bool round_end(struct dispatch *d, bool wait);                    // it has ende
 bool round_here(struct dispatch *d);                              // a whole one in the calling thread; false: there was nothing to do, or the store failed
 
 // dispatch_shops.c
-void shops_refresh(struct dispatch *d);                           // takes over a new configuration
+void shops_refresh(struct dispatch *d);                           // takes over a new configuration; whatever is paused is tried with it at once
 void shops_free(struct dispatch *d);
 struct shop_work *shops_find(const struct dispatch *d, struct sv name);
 size_t shops_share(struct dispatch *d);                           // fills d->claims; their number

@@ -56,6 +56,11 @@ static void close_until(struct gate *g, enum gate_state state, int64_t until_ms)
     g->until_ms = until_ms > g->until_ms ? until_ms : g->until_ms;
 }
 
+// A credential that was refused says nothing of the one that came after it, nor of one that was taken since.
+static bool is_outdated(const struct task *t, const struct gate *g) {
+    return task_outdated(t) || t->sent_ms <= g->taken_ms;
+}
+
 // One line when a destination begins to fail, and one when it works again: what fails in between is in the metrics.
 static void tell_trouble(struct task *t, struct gate *g, const struct outcome *o) {
     const char *account = destinations[t->step]->account;
@@ -116,8 +121,12 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     int64_t until_ms = clock_mono_ms() + delay_ms;
     tell_trouble(t, g, o);
     count_failures(t, g, o->kind);
+    if (g->state == GATE_PAUSED && t->probe && o->kind != OUTCOME_PAUSE)
+        g->until_ms = until_ms < g->until_ms ? until_ms : g->until_ms;  // the credential was not what kept it: the next one is tried sooner
     switch (o->kind) {
     case OUTCOME_PAUSE:
+        if (is_outdated(t, g))
+            break;
         if (g->state != GATE_PAUSED) {
             log_error("paused shop=%s destination=%s reason=\"" SV_FMT "\": its events are kept; correct it and reload (SIGHUP)", t->work->name,
                       account, SV_ARG(o->reason));
@@ -132,7 +141,7 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
         if (g->state == GATE_PAUSED && t->probe) {
-            *g = (struct gate){.state = GATE_OPEN, .again_ms = g->again_ms};
+            *g = (struct gate){.state = GATE_OPEN, .again_ms = g->again_ms, .taken_ms = clock_mono_ms()};
             t->work->wake = true;
             log_info("resumed shop=%s destination=%s", t->work->name, account);
             metrics_paused(t->dispatch->given.metrics, t->shop->name, account, false);

@@ -46,6 +46,7 @@ void shops_refresh(struct dispatch *d) {
         gates_show(d, d->current[i]);
         limits_begin(d->current[i], &config->shops[i]);
     }
+    gates_probe(d);
 }
 
 void shops_free(struct dispatch *d) {
