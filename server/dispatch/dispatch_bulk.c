@@ -220,7 +220,9 @@ static void conclude(struct bulk_call *c, const struct outcome *o) {
         struct task *t = c->tasks[i];
         t->sending = false;
         int64_t delay_ms = refused ? 0 : task_note(t, o);
-        if (i == 0)
+        if (i == 0 && o->kind == OUTCOME_THROTTLED && !t->probe)
+            limit_shut(&c->work->bulk.limit, delay_ms);  // that is of such requests alone
+        else if (i == 0)
             gate_note(t, o, delay_ms);
         if (o->kind == OUTCOME_SENT)
             t->plan.events[t->event].steps[t->step].reason = SV("in bulk");

@@ -68,6 +68,11 @@ void limit_queue(struct limit *l, bool lately) {
     line->turn_us = later(later(line->turn_us, from_us) + l->each_us, line->steady_us - l->steady_span_us);
 }
 
+void limit_shut(struct limit *l, int64_t ms) {
+    for (size_t i = 0; i < COUNTOF(l->lines); i++)
+        l->lines[i].until_ms = later(l->lines[i].until_ms, clock_mono_ms() + ms);
+}
+
 void limits_requeue(struct shop_work *w) {
     for (size_t i = 0; i <= PLAN_STEPS; i++) {
         struct limit *l = i < PLAN_STEPS ? &w->limits[i] : &w->bulk.limit;

@@ -291,6 +291,7 @@ bool limit_lately(const struct task *t, size_t step);             // ... and in 
 bool limit_reached(const struct limit *l, bool lately);           // none may go out now
 int64_t limit_turn_ms(const struct limit *l, bool lately);        // monotonic: when one that begins to wait now has its turn
 void limit_queue(struct limit *l, bool lately);                   // it does
+void limit_shut(struct limit *l, int64_t ms);                     // the destination said for how long it takes none
 void limits_requeue(struct shop_work *w);                         // all that wait come back at once, for another turn
 bool task_came_lately(const struct task *t, size_t step);         // its request of that step goes before those that wait for longer
 

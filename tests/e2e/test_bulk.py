@@ -185,6 +185,26 @@ def test_a_refused_key_pauses_and_a_reload_goes_on(start_behind, destinations):
     assert asked <= 3 and paused(service) == 0
 
 
+def test_what_goes_alone_does_not_wait_because_bulk_is_throttled(start_behind, destinations):
+    """Klaviyo counts each kind of request by itself."""
+    windows = Windows(destinations, LIMITS)
+    service, = start_behind()
+    first = let_learn([service], destinations)
+    lanes = lanes_of(400, 1)
+    destinations.answer_with = lambda d, e, n: klaviyo_error(429, "throttled", Retry_After=12) if (d, n) == ("bulk", 1) else windows.answer(d, e, n)
+    post_all([service], events_of(lanes, 1))
+    destinations.wait(lambda d: d.bulk, what="a request in bulk")
+    post_all([service], [own_event("live", email="live@klaviyo-demo.com")])
+    destinations.wait_taken(everything(["live"]))
+    assert len(destinations.bulk) == 1, "it came before bulk was tried again"
+    wanted = everything(first + flat(lanes) + ["live"])
+    destinations.wait_taken(wanted, deadline=60)
+    service.wait_drained()
+    check_invariants(destinations, wanted, lanes + [["live"]])
+    bulk = sorted({s.at for s in destinations.seen if s.bulk in (1, 2)})
+    assert bulk[-1] - bulk[0] >= 12
+
+
 @pytest.mark.parametrize("kind,copies", [("sqlite", 1), ("redis", 2)])
 def test_killed_before_the_answer_was_recorded(start_behind, destinations, kind, copies):
     Windows(destinations, LIMITS)
