@@ -20,7 +20,6 @@ FIXTURE = "fixtures/shopify/orders/create/with_fbp_fbc"
 SECRET = "shopify-secret"
 SEAL_KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 THREADS = 256  # of the webhook address of fireorder, and of bare civetweb
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Fault(Exception):
@@ -85,8 +84,8 @@ class Process:
             self.popen = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **environment})
 
     def cpu_s(self):
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """Of the threads that are there, to the nanosecond: the ticks of `stat` are a twentieth of what a thousand orders take."""
+        return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{self.popen.pid}/task").glob("*/schedstat")) / 1e9
 
     def rss_mb(self):
         status = dict(line.split(":", 1) for line in Path(f"/proc/{self.popen.pid}/status").read_text().splitlines())
