@@ -160,9 +160,11 @@ int64_t seq_of(struct db *db, int64_t now, struct sv id) {
 // A key has one row in late. The new one is there before the old one goes, so that n only grows.
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms) {
     struct late_keys *k = db_memory(db);
-    uint64_t start = start_of_hex(key);
+    unsigned char room[PACKED_MOST];
+    struct sv kept = packed(key, room);
+    uint64_t start = key_start(kept);
     int64_t old = slot_of(k, start)->n;
-    db_run(db, ADD_LATE, VALUES(hex(key), value, number(expires_ms)));
+    db_run(db, ADD_LATE, VALUES(bytes(kept), value, number(expires_ms)));
     note(db, k, start, db_inserted(db));
     if (old != 0)
         db_run(db, DROP_LATE, VALUES(number(old)));
