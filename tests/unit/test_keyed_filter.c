@@ -227,6 +227,73 @@ static void what_was_purged_is_forgotten(void **state) {
     must_be_known(w, "put", w->put, 1);
 }
 
+// Whatever comes in whatever order: what was put and not erased is known, in a transaction and after it, and what came to nothing is not.
+enum { MODEL_KEYS = 1500, ROUNDS = 200 };
+
+struct model {
+    int value[MODEL_KEYS];  // 0: not known
+    uint64_t random;
+};
+
+static int pick(struct model *m, int among) {
+    m->random = m->random * 6364136223846793005u + 1442695040888963407u;
+    return (int)((m->random >> 33) % (uint64_t)among);
+}
+
+static void must_agree(struct world *w, struct model *m, int looks) {
+    for (; looks > 0; looks--) {
+        int i = pick(m, MODEL_KEYS);
+        struct query *q = find_key(w->db, NOW, sv_of(name_of("model", i).hex));
+        if ((q ? db_number(q, 0) : 0) != m->value[i])
+            fail_msg("key %d is %d and has to be %d", i, q ? (int)db_number(q, 0) : 0, m->value[i]);
+    }
+}
+
+static void change_some(struct world *w, struct model *m) {
+    for (int n = pick(m, 150); n > 0; n--) {
+        int i = pick(m, MODEL_KEYS);
+        struct name name = name_of("model", i);
+        m->value[i] = pick(m, 3) > 0 ? 1 + pick(m, 1000) : 0;
+        if (m->value[i] != 0)
+            put_key(w->db, sv_of(name.hex), number(m->value[i]), LATER);
+        else
+            erase_key(w->db, sv_of(name.hex));
+        must_agree(w, m, 2);
+    }
+}
+
+// settle: what is late gets into keyed, as if all of it had moved.
+static void settle(struct world *w) {
+    close_file(w);
+    look(w->env, "INSERT INTO keyed SELECT key, value, expires_ms FROM late WHERE true"
+                 " ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms");
+    look(w->env, "DELETE FROM late");
+    open_file(w);
+}
+
+static void it_agrees_with_a_model(void **state) {
+    struct world *w = *state;
+    static struct model m;
+    m = (struct model){.random = 20};
+    for (int i = 0; i < ROUNDS; i++) {
+        struct model before = m;
+        db_begin(w->db);
+        change_some(w, &m);
+        if (pick(&m, 8) > 0) {
+            commit_all(w);
+        } else {
+            undo_all(w);
+            m = (struct model){.random = m.random};
+            memcpy(m.value, before.value, sizeof m.value);
+        }
+        must_agree(w, &m, 50);
+        if (i % 25 == 24)
+            settle(w);
+    }
+    put_until_it_spares(w);
+    must_agree(w, &m, MODEL_KEYS);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
@@ -236,6 +303,7 @@ int main(void) {
         CASE(what_was_there_is_known_all_along),
         CASE(what_came_to_nothing_is_not_counted),
         CASE(what_was_purged_is_forgotten),
+        CASE(it_agrees_with_a_model),
     };
     return cmocka_run_group_tests_name("keyed_filter", tests, NULL, NULL);
 }
