@@ -17,7 +17,7 @@ enum {
     PURGE_LOOK = 2000,    // keys that one purge looks at
     MOVE_SLOTS = 4,       // slots that a move looks at for each new key: a little faster than they come, so that no commit is a long one
     DROP_ROWS = 4,        // rows that it drops then for each
-    WALK_KEYS = 8,        // keys of keyed that the walk for a filter meets for each
+    WALK_KEYS = 4,        // keys of keyed that the walk for a filter meets for each
     NUMBER_MOST = 22,     // characters of a number in a list, and of its end
 };
 #define LATE_MOST (ROOM_LEAST / 4)  // that many begin a move
