@@ -385,8 +385,8 @@ static void every_statement_searches_an_index(void **state) {
         while (db_step(q)) {
             const char *step = arena_cstr(&v->arena, db_bytes(q, 3));
             bool scans = strstr(step, "SCAN") || strstr(step, "TEMP B-TREE");
-            bool subquery = strstr(step, "SCAN (subquery") != NULL;  // of 32 rows
-            if (scans && !subquery && i != END_LEASES && i != ALL_LATE)
+            bool small = strstr(step, "SCAN (subquery") || strstr(step, "SCAN moved VIRTUAL TABLE");  // of 32 rows, of the numbers in a text
+            if (scans && !small && i != END_LEASES && i != ALL_LATE)
                 fail_msg("%s: %s", sqlite_queries[i], step);
         }
     }

@@ -3,10 +3,12 @@
 // Keys are hashes: put where it belongs, each would change a page of its own, and every changed page is written twice. So they are
 // added to the table `late` in the order in which they come, found there through an index in memory, and later moved into `keyed` in
 // about the order of the keys, many to a page. What is late counts before what is in keyed, so after a crash in the midst of a move
-// it only begins again.
+// it only begins again. What is neither late nor in a filter of keyed (keyed_filter.h) costs no page.
 #include "base/crypto.h"
+#include "server/store/sqlite/keyed_filter.h"
 #include "server/store/sqlite/sqlite_verbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@ enum {
     PURGE_LOOK = 2000,    // keys that one purge looks at
     MOVE_SLOTS = 4,       // slots that a move looks at for each new key: a little faster than they come, so that no commit is a long one
     DROP_ROWS = 4,        // rows that it drops then for each
+    WALK_KEYS = 4,        // keys of keyed that the walk for a filter meets for each
+    NUMBER_MOST = 22,     // characters of a number in a list, and of its end
 };
 #define LATE_MOST (ROOM_LEAST / 4)  // that many begin a move
 
@@ -32,23 +36,27 @@ struct late_keys {
     int64_t moved_at;   // `last` at the last step of a move
     int64_t up_to;      // n of the last one that moves; 0: there is no move
     size_t at;          // it has copied those of the slots before; room: it has copied all, and drops them
+    struct keyed_filter *keyed;
 };
 
 struct late_keys *late_keys_new(void) {
-    return calloc(1, sizeof(struct late_keys));
+    struct late_keys *k = calloc(1, sizeof *k);
+    struct keyed_filter *keyed = keyed_filter_new();
+    if (k && keyed) {
+        k->keyed = keyed;
+        return k;
+    }
+    free(k);
+    keyed_filter_free(keyed);
+    return NULL;
 }
 
 void late_keys_free(struct late_keys *k) {
-    if (k)
-        free(k->slots);
+    if (!k)
+        return;
+    free(k->slots);
+    keyed_filter_free(k->keyed);
     free(k);
-}
-
-static uint64_t start_of(struct sv packed) {
-    uint64_t start = 0;
-    for (size_t i = 0; i < sizeof start; i++)
-        start = start << 8 | (i < packed.n ? (unsigned char)packed.p[i] : 0);
-    return start;
 }
 
 static size_t home(const struct late_keys *k, uint64_t start) {
@@ -65,7 +73,7 @@ static struct slot *slot_of(const struct late_keys *k, uint64_t start) {
 
 static void forget_all(struct late_keys *k) {
     free(k->slots);
-    *k = (struct late_keys){0};
+    *k = (struct late_keys){.keyed = k->keyed};
 }
 
 // A move begins anew: the slots are others then.
@@ -115,13 +123,14 @@ void verb_read_keys(struct db *db, int64_t now, void *args) {
     (void)now, (void)args;
     struct late_keys *k = db_memory(db);
     forget_all(k);
+    keyed_filter_undo(k->keyed);
     if (!make_room(k)) {
         db_no_memory(db);
         return;
     }
     struct query *q = db_query(db, ALL_LATE, NULL, 0);
     while (db_step(q))
-        note(db, k, start_of(db_bytes(q, 1)), db_number(q, 0));
+        note(db, k, key_start(db_bytes(q, 1)), db_number(q, 0));
     k->moved_at = k->last;
 }
 
@@ -129,14 +138,16 @@ void verb_read_keys(struct db *db, int64_t now, void *args) {
 
 static uint64_t start_of_hex(struct sv key) {
     unsigned char room[PACKED_MOST];
-    return start_of(packed(key, room));
+    return key_start(packed(key, room));
 }
 
 struct query *find_key(struct db *db, int64_t now, struct sv key) {
-    int64_t n = slot_of(db_memory(db), start_of_hex(key))->n;
+    struct late_keys *k = db_memory(db);
+    uint64_t start = start_of_hex(key);
+    int64_t n = slot_of(k, start)->n;
     struct query *q = NULL;
     if (n == 0 || !db_step(q = db_query(db, FIND_LATE, VALUES(number(n), hex(key)))))
-        if (!db_step(q = db_query(db, FIND_KEY, VALUES(hex(key)))))
+        if (!keyed_filter_may_have(k->keyed, start) || !db_step(q = db_query(db, FIND_KEY, VALUES(hex(key)))))
             return NULL;
     return db_number(q, 1) > now ? q : NULL;
 }
@@ -149,9 +160,11 @@ int64_t seq_of(struct db *db, int64_t now, struct sv id) {
 // A key has one row in late. The new one is there before the old one goes, so that n only grows.
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms) {
     struct late_keys *k = db_memory(db);
-    uint64_t start = start_of_hex(key);
+    unsigned char room[PACKED_MOST];
+    struct sv kept = packed(key, room);
+    uint64_t start = key_start(kept);
     int64_t old = slot_of(k, start)->n;
-    db_run(db, ADD_LATE, VALUES(hex(key), value, number(expires_ms)));
+    db_run(db, ADD_LATE, VALUES(bytes(kept), value, number(expires_ms)));
     note(db, k, start, db_inserted(db));
     if (old != 0)
         db_run(db, DROP_LATE, VALUES(number(old)));
@@ -167,11 +180,28 @@ void erase_key(struct db *db, struct sv key) {
 
 // ---- moving
 
+// some_to_copy lists where in late the next keys are, as JSON. No more than there is room for, and slots.
+static struct sv some_to_copy(struct late_keys *k, size_t *slots, char *list, size_t room) {
+    size_t size = 0;
+    for (; *slots > 0 && k->at < k->room && size + NUMBER_MOST < room; --*slots, k->at++) {
+        const struct slot *s = &k->slots[k->at];
+        if (s->n == 0 || s->n > k->up_to)
+            continue;
+        keyed_filter_add(k->keyed, s->start);
+        size += (size_t)snprintf(list + size, room - size, "%c%lld", size == 0 ? '[' : ',', (long long)s->n);
+    }
+    if (size > 0)
+        list[size++] = ']';
+    return (struct sv){list, size};
+}
+
+// One statement for many keys, in about their order, costs half of one for each.
 static void copy_some(struct db *db, struct late_keys *k, size_t slots) {
-    for (; slots > 0 && k->at < k->room; slots--, k->at++) {
-        int64_t n = k->slots[k->at].n;
-        if (n != 0 && n <= k->up_to)
-            db_run(db, COPY_LATE, VALUES(number(n)));
+    char list[4096];
+    while (slots > 0 && k->at < k->room) {
+        struct sv some = some_to_copy(k, &slots, list, sizeof list);
+        if (some.n > 0)
+            db_run(db, COPY_LATES, VALUES(text(some)));
     }
 }
 
@@ -179,7 +209,7 @@ static void drop_some(struct db *db, struct late_keys *k, int64_t rows) {
     struct query *q = db_query(db, SOME_LATE, VALUES(number(k->up_to), number(rows)));
     int64_t last = k->up_to;
     for (; rows > 0 && db_step(q); rows--) {
-        struct slot *s = slot_of(k, start_of(db_bytes(q, 1)));
+        struct slot *s = slot_of(k, key_start(db_bytes(q, 1)));
         last = db_number(q, 0);
         if (s->n == last)
             forget(k, s);
@@ -204,6 +234,7 @@ void verb_move_keys(struct db *db, int64_t now, void *args) {
         copy_some(db, k, (size_t)new * MOVE_SLOTS);
     else if (k->up_to != 0)
         drop_some(db, k, new * DROP_ROWS);
+    keyed_filter_step(db, k->keyed, new * WALK_KEYS);
 }
 
 // ---- clearing up
@@ -223,6 +254,7 @@ void purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
     struct query *q = db_query(db, NTH_KEY, VALUES(hex(from), number(PURGE_LOOK - 1)));
     struct sv last = db_step(q) ? db_bytes(q, 0) : SV_NONE;
     db_run(db, PURGE_KEYS, VALUES(hex(from), bytes(last), number(now)));
+    keyed_filter_purged(((struct late_keys *)db_memory(db))->keyed, db_changes(db));
     after->key[0] = 0;
     if (last.p && last.n < 32)
         hex_into(after->key, last.p, last.n);

@@ -73,8 +73,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [DROP_LATE] = "DELETE FROM late WHERE n = ?1",
     [ALL_LATE] = "SELECT n, key FROM late",
     [SOME_LATE] = "SELECT n, key FROM late WHERE n <= ?1 ORDER BY n LIMIT ?2",
-    [COPY_LATE] = "INSERT INTO keyed SELECT key, value, expires_ms FROM late WHERE n = ?1"
-                  " ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
+    [COPY_LATES] = "INSERT INTO keyed SELECT late.key, late.value, late.expires_ms FROM json_each(?1) moved CROSS JOIN late ON late.n = moved.value"
+                  " WHERE true ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
     [DROP_LATES] = "DELETE FROM late WHERE n <= ?1",
     [NTH_KEY] = "SELECT key FROM keyed WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
     [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) AND expires_ms <= ?3",

@@ -14,7 +14,7 @@ enum sql {
     DROP_LATE,
     ALL_LATE,
     SOME_LATE,
-    COPY_LATE,
+    COPY_LATES,
     DROP_LATES,
     NTH_KEY,
     PURGE_KEYS,
