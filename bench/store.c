@@ -148,7 +148,7 @@ static struct change finished(struct arena *a, const struct job *job, int order)
     (void)job, (void)order;
     struct sv *lines = ARENA_ARRAY(a, struct sv, 2);
     lines[0] = lines[1] = arena_fmt(a, "%0200d", 1);
-    return (struct change){.kind = CHANGE_FINISH, .plan = {noise, PROGRESS}, .state = JOB_DONE, .ledger = lines, .ledger_count = 2};
+    return (struct change){.kind = CHANGE_FINISH, .progress = {noise, PROGRESS}, .state = JOB_DONE, .ledger = lines, .ledger_count = 2};
 }
 
 static void deliver_all(struct engine *engine, int count) {

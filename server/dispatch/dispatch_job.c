@@ -28,9 +28,14 @@ static void add_marks(struct task *t, struct change *c) {
     c->marks = all;
 }
 
+// A plan that is over has nothing left to send. Written anew it is small, which a store in memory is glad of; on a disk a row that
+// shrinks costs more pages than one that stays.
+static bool is_written_whole(const struct task *t, enum change_kind kind) {
+    return t->plan.redrafted || (kind == CHANGE_FINISH && sv_starts(t->config->store, SV("redis")));
+}
+
 void task_change(struct task *t, struct change c) {
-    bool whole = t->plan.redrafted || c.kind == CHANGE_FINISH;  // what is over has nothing left to send
-    if (t->dirty && whole)
+    if (t->dirty && is_written_whole(t, c.kind))
         c.plan = plan_write(&t->arena, &t->plan);
     else if (t->dirty)
         c.progress = plan_write_progress(&t->arena, &t->plan);
