@@ -123,6 +123,7 @@ static void change_all(struct engine *engine, struct arena *a, struct job *jobs,
         changes[i] = make(a, &jobs[i], first + (int)i);
         changes[i].job = &jobs[i];
         changes[i].lease_ms = LEASE;
+        changes[i].lease_stays = true;
     }
     must(engine_sqlite.commit(engine, changes, n, &e), &e);
     for (size_t i = 0; i < n; i++)

@@ -91,8 +91,9 @@ static void add_reservations(struct task *t, struct change *c) {
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
 
+// A lease that outlasts whatever may be sent next is not extended: that would be most of what a record writes.
 void task_record(struct task *t) {
-    struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS};
+    struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS, .lease_stays = task_lease_outlasts(t, REQUEST_TIMEOUT_MS + LEASE_MS / 20)};
     if (!t->plan.reserved) {
         add_remembered(t, &c);
         add_reservations(t, &c);
@@ -406,7 +407,8 @@ static void count_dropped(struct task *t) {
 }
 
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
-    t->lease_from_ms = sent_ms;
+    if (!c->lease_stays)
+        t->lease_from_ms = sent_ms;
     t->dirty = t->plan.redrafted = false;
     t->intended = t->intending;
     t->intending = false;

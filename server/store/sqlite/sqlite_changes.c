@@ -10,7 +10,7 @@ struct tally {
 };
 
 struct head {
-    int64_t lane, seq;
+    int64_t lane, seq, due, claims;
     struct tally *tally;
 };
 
@@ -36,7 +36,8 @@ static void record(struct db *db, int64_t now, const struct head *h, struct chan
         if (!c->taken[i])
             put_key(db, c->reserve[i], number(h->seq), later(now, c->reserve_lifetime_ms));
     }
-    db_run(db, EXTEND_LEASE, VALUES(number(h->lane), number(later(now, c->lease_ms))));
+    if (!c->lease_stays || h->due <= now || h->claims > 1)
+        db_run(db, EXTEND_LEASE, VALUES(number(h->lane), number(later(now, c->lease_ms))));
 }
 
 static void retry(struct db *db, int64_t now, const struct head *h, struct change *c) {
@@ -132,7 +133,11 @@ static struct head find_head(struct db *db, int64_t now, const struct job *job, 
     else if (!sv_i64(sv_of(job->lane), &h.lane))
         return h;
     struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token)), hex(id)));
-    h.seq = db_step(q) ? db_number(q, 0) : 0;
+    if (!db_step(q))
+        return h;
+    h.seq = db_number(q, 0);
+    h.due = db_number(q, 1);
+    h.claims = db_number(q, 2);
     return h;
 }
 
