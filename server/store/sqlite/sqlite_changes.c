@@ -124,7 +124,7 @@ static void put_mark(struct db *db, int64_t now, const struct mark *m) {
     put_key(db, m->key, bytes(m->value), later(now, m->lifetime_ms));
 }
 
-// find_head: seq 0: that job is not at the head of that lane under that token.
+// find_head: seq 0: that job is not at the head of that lane any more: a token is drawn for each claim, and goes with the head.
 static struct head find_head(struct db *db, int64_t now, const struct job *job, struct tally *tally) {
     struct sv id = sv_of(job->id);
     struct head h = {.tally = tally};
@@ -132,7 +132,7 @@ static struct head find_head(struct db *db, int64_t now, const struct job *job, 
         h.lane = own_lane(seq_of(db, now, id));
     else if (!sv_i64(sv_of(job->lane), &h.lane))
         return h;
-    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token)), hex(id)));
+    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token))));
     if (!db_step(q))
         return h;
     h.seq = db_number(q, 0);

@@ -106,8 +106,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [LATELY_DUE_LANES] = DUE " AND lane.due > ?4 ORDER BY lane.due DESC LIMIT ?3",
     [NEXT_DUE] = "SELECT due FROM lane WHERE shop = ?1 AND (due <> ?2 OR token IS NULL) ORDER BY due LIMIT 1",
     [LEASE_LANE] = "UPDATE lane SET due = ?2, token = ?3, claims = claims + 1, held = 0 WHERE name = ?1",
-    [FIND_LEASED_HEAD] = "SELECT job.seq, lane.due, lane.claims FROM lane CROSS JOIN job ON job.seq = lane.head"
-                         " WHERE lane.name = ?1 AND lane.token = ?2 AND job.id = ?3",
+    [FIND_LEASED_HEAD] = "SELECT head, due, claims FROM lane WHERE name = ?1 AND token = ?2",
     [EXTEND_LEASE] = "UPDATE lane SET due = ?2, claims = 0 WHERE name = ?1",
     [DELAY_LANE] = "UPDATE lane SET due = ?2, held = ?3, token = NULL, claims = 0 WHERE name = ?1",
     [RELEASE_LANE] = "UPDATE lane SET due = ?2, token = NULL, claims = max(claims - 1, 0) WHERE name = ?1",
