@@ -32,8 +32,7 @@ _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED
     "CREATE TABLE IF NOT EXISTS counter(shop TEXT PRIMARY KEY, accepted INTEGER NOT NULL, pending INTEGER NOT NULL, done INTEGER NOT NULL," \
     " dead INTEGER NOT NULL, ignored INTEGER NOT NULL) STRICT, WITHOUT ROWID;" \
     "CREATE TABLE IF NOT EXISTS ledger(shop TEXT NOT NULL, at_ms INTEGER NOT NULL, n INTEGER NOT NULL, line TEXT NOT NULL," \
-    " PRIMARY KEY(shop, at_ms, n)) STRICT, WITHOUT ROWID;" \
-    "CREATE INDEX IF NOT EXISTS ledger_age ON ledger(at_ms)"
+    " PRIMARY KEY(shop, at_ms, n)) STRICT, WITHOUT ROWID"
 
 const char sqlite_schema[] = SCHEMA;
 
@@ -42,7 +41,7 @@ const char sqlite_schema[] = SCHEMA;
 // that is bound to itself. What is neither (marks, sealed values) stays.
 const char sqlite_upgrade[] =
     "DROP INDEX IF EXISTS job_in_lane; DROP INDEX IF EXISTS job_pending; DROP INDEX IF EXISTS job_finished; DROP INDEX IF EXISTS lane_due;"
-    "DROP INDEX IF EXISTS keyed_expiry;"
+    "DROP INDEX IF EXISTS keyed_expiry; DROP INDEX IF EXISTS ledger_age;"
     "ALTER TABLE job RENAME TO old_job; ALTER TABLE lane RENAME TO old_lane; ALTER TABLE keyed RENAME TO old_keyed;"
     SCHEMA ";"
     "CREATE TABLE named(name TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
@@ -126,8 +125,9 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [REOPEN_JOB] = "UPDATE job SET state = 0, lane = ?2, reason = NULL, finished_ms = NULL, finished_by = NULL WHERE seq = ?1",
     [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",
     [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",
+    // Each shop that ever had a webhook has a counter.
     [PURGE_LINES] = "DELETE FROM ledger WHERE (shop, at_ms, n) IN"
-                    " (SELECT shop, at_ms, n FROM ledger WHERE at_ms <= ?1 ORDER BY at_ms LIMIT " SLICE ")",
+                    " (SELECT ledger.shop, at_ms, n FROM counter CROSS JOIN ledger ON ledger.shop = counter.shop WHERE at_ms <= ?1 LIMIT " SLICE ")",
 
     [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
                    " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"
