@@ -78,7 +78,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [NTH_KEY] = "SELECT key FROM keyed WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
     [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) AND expires_ms <= ?3",
 
-    [NEXT_SEQ] = "SELECT coalesce(max(seq), 0) + 1 FROM job",
+    [LAST_SEQ] = "SELECT max(seq) FROM job",
     [ADD_JOB] = "INSERT INTO job(seq, id, shop, source, topic, lane, state, received_ms, wanted_ms, finished_ms, reason)"
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [ADD_BODY] = "INSERT INTO body(job, bytes) VALUES(?1, ?2)",
