@@ -127,8 +127,10 @@ static struct head find_head(struct db *db, int64_t now, const struct job *job, 
 }
 
 void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
-    if (plan.p) {
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
+    if (plan.p)
+        db_run(db, ADD_PLAN, VALUES(number(seq), bytes(plan)));
+    if (plan.p && db_changes(db) == 0) {  // there was one
+        db_run(db, CHANGE_PLAN, VALUES(number(seq), bytes(plan)));
         db_run(db, DROP_PROGRESS, VALUES(number(seq)));
     }
     if (progress.p)

@@ -82,7 +82,8 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [ADD_JOB] = "INSERT INTO job(seq, id, shop, source, topic, lane, state, received_ms, wanted_ms, finished_ms, reason)"
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [ADD_BODY] = "INSERT INTO body(job, bytes) VALUES(?1, ?2)",
-    [PUT_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
+    [ADD_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO NOTHING",
+    [CHANGE_PLAN] = "UPDATE plan SET bytes = ?2 WHERE job = ?1",
     [PUT_PROGRESS] = "INSERT INTO progress(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
     [DROP_PROGRESS] = "DELETE FROM progress WHERE job = ?1",
     [FINISH_JOB] = "UPDATE job SET state = ?2, reason = ?3, finished_ms = ?4, finished_by = ?5 WHERE seq = ?1",
