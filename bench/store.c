@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { BODY = 3200, PLAN = 1400, VALUE = 260, KEYS = 2, LANE_KEYS = 5, ASKED = 4, TOGETHER = 128, LEASE = 60000 };
+enum { BODY = 3200, PLAN = 1400, PROGRESS = 300, VALUE = 260, KEYS = 2, LANE_KEYS = 5, ASKED = 4, TOGETHER = 128, LEASE = 60000 };
 
 static char noise[BODY];  // what is sealed looks like this
 
@@ -122,8 +122,8 @@ static void change_all(struct engine *engine, struct arena *a, struct job *jobs,
     for (size_t i = 0; i < n; i++) {
         changes[i] = make(a, &jobs[i], first + (int)i);
         changes[i].job = &jobs[i];
-        changes[i].plan = (struct sv){noise, PLAN};
         changes[i].lease_ms = LEASE;
+        changes[i].lease_stays = true;
     }
     must(engine_sqlite.commit(engine, changes, n, &e), &e);
     for (size_t i = 0; i < n; i++)
@@ -136,20 +136,20 @@ static struct change planned(struct arena *a, const struct job *job, int order) 
     struct remembered *r = ARENA_ARRAY(a, struct remembered, 3);
     for (size_t i = 0; i < 3; i++)
         r[i] = (struct remembered){key_of(a, "person", order, i), {noise, VALUE}, DAYS_MS(60)};
-    return (struct change){.kind = CHANGE_RECORD, .reserve = keys_of(a, "event", order, 1), .reserve_count = 1, .reserve_lifetime_ms = DAYS_MS(60),
+    return (struct change){.kind = CHANGE_RECORD, .plan = {noise, PLAN}, .reserve = keys_of(a, "event", order, 1), .reserve_count = 1, .reserve_lifetime_ms = DAYS_MS(60),
                            .remember = r, .remember_count = 3};
 }
 
 static struct change sent(struct arena *a, const struct job *job, int order) {
     (void)a, (void)job, (void)order;
-    return (struct change){.kind = CHANGE_RECORD};
+    return (struct change){.kind = CHANGE_RECORD, .progress = {noise, PROGRESS}};
 }
 
 static struct change finished(struct arena *a, const struct job *job, int order) {
     (void)job, (void)order;
     struct sv *lines = ARENA_ARRAY(a, struct sv, 2);
     lines[0] = lines[1] = arena_fmt(a, "%0200d", 1);
-    return (struct change){.kind = CHANGE_FINISH, .state = JOB_DONE, .ledger = lines, .ledger_count = 2};
+    return (struct change){.kind = CHANGE_FINISH, .progress = {noise, PROGRESS}, .state = JOB_DONE, .ledger = lines, .ledger_count = 2};
 }
 
 static void deliver_all(struct engine *engine, int count) {

@@ -28,9 +28,14 @@ static void add_marks(struct task *t, struct change *c) {
     c->marks = all;
 }
 
+// A plan that is over has nothing left to send. Written anew it is small, which a store in memory is glad of; on a disk a row that
+// shrinks costs more pages than one that stays.
+static bool is_written_whole(const struct task *t, enum change_kind kind) {
+    return t->plan.redrafted || (kind == CHANGE_FINISH && sv_starts(t->config->store, SV("redis")));
+}
+
 void task_change(struct task *t, struct change c) {
-    bool whole = t->plan.redrafted || c.kind == CHANGE_FINISH;  // what is over has nothing left to send
-    if (t->dirty && whole)
+    if (t->dirty && is_written_whole(t, c.kind))
         c.plan = plan_write(&t->arena, &t->plan);
     else if (t->dirty)
         c.progress = plan_write_progress(&t->arena, &t->plan);
@@ -86,8 +91,9 @@ static void add_reservations(struct task *t, struct change *c) {
     c->reserve_lifetime_ms = t->config->identity_lifetime_ms;
 }
 
+// A lease that outlasts whatever may be sent next is not extended: that would be most of what a record writes.
 void task_record(struct task *t) {
-    struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS};
+    struct change c = {.kind = CHANGE_RECORD, .lease_ms = LEASE_MS, .lease_stays = task_lease_outlasts(t, REQUEST_TIMEOUT_MS + LEASE_MS / 20)};
     if (!t->plan.reserved) {
         add_remembered(t, &c);
         add_reservations(t, &c);
@@ -405,7 +411,8 @@ static void count_dropped(struct task *t) {
 }
 
 static void recorded(struct task *t, const struct change *c, int64_t sent_ms) {
-    t->lease_from_ms = sent_ms;
+    if (!c->lease_stays)
+        t->lease_from_ms = sent_ms;
     t->dirty = t->plan.redrafted = false;
     t->intended = t->intending;
     t->intending = false;

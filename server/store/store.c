@@ -49,7 +49,7 @@ static struct sv bound_to(struct arena *a, struct sv shop, const char *kind, str
 struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv plain) {
     if (!plain.p)
         return SV_NONE;
-    bool stays = strcmp(kind, "plan") != 0;  // a plan is over in a moment, mostly
+    bool stays = strcmp(kind, "plan") != 0;  // a plan is carried out in a moment, mostly
     return ring_seal(a, &s->ring, bound_to(a, shop, kind, id), stays ? compress(a, plain) : compress_quickly(a, plain));
 }
 

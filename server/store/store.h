@@ -63,7 +63,7 @@ struct job {
     char lane[KEY_LEN + 1];
     struct sv shop, source, topic;
     int64_t received_ms;
-    int64_t claims;               // claims of this head since its last recorded outcome, this one included
+    int64_t claims;               // claims of this head since its last recorded outcome, this one included; a lease that stayed may be one more
     struct sv body, plan;         // plan: absent until one was recorded
     struct sv progress;           // of the plan, since it was recorded; absent: none
     int64_t hurry_ms;             // earliest moment (wall) at which somebody behind wants the head out of the way; 0: nobody
@@ -79,7 +79,7 @@ struct claim {
 };
 
 enum change_kind {
-    CHANGE_RECORD,   // keep the lease and extend it; reserve and remember
+    CHANGE_RECORD,   // keep the lease, extended or as it is; reserve and remember
     CHANGE_RETRY,    // give the lease back; the lane is due after delay_ms
     CHANGE_HOLD,     // like RETRY, but the lane wakes earlier when a delivery behind it wants so (delivery.max_wait_ms)
     CHANGE_ASIDE,    // the job leaves its lane for one of its own, due after delay_ms; the lane goes on
@@ -124,7 +124,8 @@ struct change {
     const struct job *job;
     struct sv plan, progress;     // absent: unchanged; one of them at most: a plan takes away the progress of the one before
     int64_t delay_ms;
-    int64_t lease_ms;             // RECORD
+    int64_t lease_ms;             // RECORD: from now on
+    bool lease_stays;             // RECORD: but if it is not over, and the head's first claim, it ends when it would
     enum job_state state;         // FINISH
     struct sv reason;
     const struct sv *reserve;     // RECORD: event ids that this job wants for itself

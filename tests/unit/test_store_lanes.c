@@ -105,6 +105,43 @@ static void a_plan_comes_back_and_record_extends(void **state) {
     assert_int_equal(job->claims, 1);  // since the outcome that was recorded
 }
 
+static void a_record_may_leave_the_lease(void **state) {
+    struct env *v = *state;
+    accept_in(v, "1", "lane");
+    struct job *job = claim_soon(v, LONG_MS / 2);
+    struct change stays = {.kind = CHANGE_RECORD, .job = job, .plan = SV("plan"), .lease_ms = 3 * LONG_MS, .lease_stays = true};
+    assert_int_equal(commit(v, &stays), RC_OK);
+    assert_in_range(next_due_ms(v), 1, LONG_MS / 2);
+    stays.lease_stays = false;
+    assert_int_equal(commit(v, &stays), RC_OK);
+    assert_in_range(next_due_ms(v), 2 * LONG_MS, 3 * LONG_MS);
+    assert_int_equal(finish_as(v, job, JOB_DONE), RC_OK);
+}
+
+// A change that was long on its way: the claim that comes with it must not give the job to somebody else.
+static void a_lease_that_is_over_does_not_stay(void **state) {
+    struct env *v = *state;
+    accept_in(v, "1", "lane");
+    struct change stays = {.kind = CHANGE_RECORD, .job = claim_soon(v, SHORT_MS), .lease_ms = LONG_MS, .lease_stays = true};
+    for (int64_t end = clock_mono_ms() + DEADLINE_MS; next_due_ms(v) > 0 && clock_mono_ms() < end;)
+        poll(NULL, 0, 2);
+    assert_int_equal(commit(v, &stays), RC_OK);
+    assert_null(claim_now(v, LONG_MS));
+    assert_int_equal(finish_as(v, stays.job, JOB_DONE), RC_OK);
+}
+
+// Or a job whose process is killed again and again after it got on would pass for one that kills it.
+static void a_record_is_an_outcome_though_the_lease_stays(void **state) {
+    struct env *v = *state;
+    accept_in(v, "1", "lane");
+    claim_soon(v, SHORT_MS);
+    struct job *job = claim_soon(v, LONG_MS);
+    assert_int_equal(job->claims, 2);
+    assert_int_equal(commit(v, &(struct change){.kind = CHANGE_RECORD, .job = job, .lease_ms = LONG_MS, .lease_stays = true}), RC_OK);
+    assert_int_equal(delay(v, job, CHANGE_RELEASE, 0), RC_OK);
+    assert_int_equal(claim_soon(v, LONG_MS)->claims, 1);
+}
+
 static void claims_count_up_to_an_outcome(void **state) {
     struct env *v = *state;
     accept_in(v, "1", "lane");
@@ -278,6 +315,9 @@ static const struct store_case cases[] = {
     {"only_the_head_runs_and_in_order", only_the_head_runs_and_in_order},
     {"after_a_lease_the_old_token_is_stale", after_a_lease_the_old_token_is_stale},
     {"a_plan_comes_back_and_record_extends", a_plan_comes_back_and_record_extends},
+    {"a_record_may_leave_the_lease", a_record_may_leave_the_lease},
+    {"a_lease_that_is_over_does_not_stay", a_lease_that_is_over_does_not_stay},
+    {"a_record_is_an_outcome_though_the_lease_stays", a_record_is_an_outcome_though_the_lease_stays},
     {"claims_count_up_to_an_outcome", claims_count_up_to_an_outcome},
     {"a_retry_waits", a_retry_waits},
     {"a_newcomer_ends_a_hold", a_newcomer_ends_a_hold},

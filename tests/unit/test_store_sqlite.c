@@ -219,6 +219,7 @@ static void a_full_disk_is_said_and_survived(void **state) {
 static void old_lines_go_in_slices(void **state) {
     struct env *v = *state;
     struct err e = {0};
+    look(v, "INSERT INTO counter VALUES('gone', 600, 0, 600, 0, 0)");  // it had webhooks once
     look(v, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) INSERT INTO ledger SELECT 'gone', 1, i, 'x' FROM n");
     static const int64_t left[] = {700, 200, 0};
     for (size_t i = 0; i < COUNTOF(left); i++) {
@@ -384,6 +385,8 @@ static void every_statement_searches_an_index(void **state) {
         struct query *q = db_query(db, i, NULL, 0);
         while (db_step(q)) {
             const char *step = arena_cstr(&v->arena, db_bytes(q, 3));
+            if (i == PURGE_LINES && strstr(step, "SCAN counter"))
+                continue;  // one row for each shop
             bool scans = strstr(step, "SCAN") || strstr(step, "TEMP B-TREE");
             bool small = strstr(step, "SCAN (subquery") || strstr(step, "SCAN moved VIRTUAL TABLE");  // of 32 rows, of the numbers in a text
             if (scans && !small && i != END_LEASES && i != ALL_LATE)

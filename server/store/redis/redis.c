@@ -17,7 +17,7 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
-#define COMMIT_FIXED_ARGS 17   // lua/commit.lua: the key and ARGV 1 to 16
+#define COMMIT_FIXED_ARGS 18   // lua/commit.lua: the key and ARGV 1 to 17
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
@@ -285,6 +285,7 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
     argv[n++] = sv_of(c->job->token);
     argv[n++] = redis_number(a, span(c->delay_ms));
     argv[n++] = redis_number(a, span(c->lease_ms));
+    argv[n++] = c->lease_stays ? SV("1") : SV("0");
     argv[n++] = sv_of(redis_state_letters[c->state]);
     argv[n++] = c->reason;
     argv[n++] = s->retention_ms;

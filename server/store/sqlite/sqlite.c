@@ -11,6 +11,7 @@ struct engine {
     struct purge_args purge;
     struct permits *permits;
     struct late_keys *late;  // the writer's
+    struct running running;  // too
 };
 
 // ---- the engine
@@ -38,8 +39,9 @@ static enum rc open_writer(struct engine *s, const struct store_config *store, s
         .db = {.path = file, .schema_version = SCHEMA_VERSION, .schema = sqlite_schema, .upgrade = sqlite_upgrade, .memory = s->late,
                .queries = sqlite_queries, .query_count = SQL_COUNT_},
         .begin = verb_start,
-        .renew = verb_read_keys,
-        .end = verb_move_keys,
+        .renew = verb_renew,
+        .end = verb_end,
+        .args = &s->running,
         .broken = store->broken,
         .broken_ctx = store->broken_ctx,
     };
@@ -73,7 +75,7 @@ static enum rc sqlite_open(const struct store_config *config, struct engine **re
 
 static enum rc sqlite_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
     (void)ids;  // they are the first keys
-    struct accept_args args = {.deliveries = d, .n = n, .ret = ret};
+    struct accept_args args = {.running = &s->running, .deliveries = d, .n = n, .ret = ret};
     return writer_perform(s->writer, verb_accept, &args, e);
 }
 
@@ -90,11 +92,11 @@ static enum rc sqlite_claim(struct engine *s, struct arena *a, const struct clai
 }
 
 static enum rc sqlite_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
-    return writer_perform(s->writer, verb_commit, &(struct commit_args){.changes = changes, .n = n}, e);
+    return writer_perform(s->writer, verb_commit, &(struct commit_args){.running = &s->running, .changes = changes, .n = n}, e);
 }
 
 static void sqlite_round(struct engine *s, struct arena *a, struct store_round *r) {
-    struct commit_args commit = {.changes = r->changes, .n = r->change_count};
+    struct commit_args commit = {.running = &s->running, .changes = r->changes, .n = r->change_count};
     struct look_up_args look_up = {.arena = a, .asked = r->asked, .n = r->asked_count};
     struct claim_args claim = {.arena = a, .claims = r->claims, .n = r->claim_count, .lease_ms = r->lease_ms};
     struct writer_call calls[3];
@@ -158,7 +160,7 @@ static enum rc sqlite_permits(struct engine *s, struct permit *asked, size_t n, 
 }
 
 static enum rc sqlite_stats(struct engine *s, struct sv shop, struct store_stats *ret, struct err *e) {
-    struct stats_args args = {.shop = shop};
+    struct stats_args args = {.running = &s->running, .shop = shop};
     enum rc rc = writer_perform(s->writer, verb_stats, &args, e);
     if (rc == RC_OK)
         *ret = args.ret;
@@ -192,7 +194,7 @@ static enum rc sqlite_find(struct engine *s, struct arena *a, struct sv shop, st
 }
 
 static enum rc sqlite_redrive(struct engine *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e) {
-    struct redrive_args args = {.shop = shop, .id = id, .plan = plan};
+    struct redrive_args args = {.running = &s->running, .shop = shop, .id = id, .plan = plan};
     enum rc rc = writer_perform(s->writer, verb_redrive, &args, e);
     *ret_redriven = rc == RC_OK && args.ret_redriven;
     return found(rc, args.ret_found, e);

@@ -3,15 +3,9 @@
 
 #include "base/failpoint.h"
 
-// What was finished, of one shop, and is not counted yet.
-struct tally {
-    struct sv shop;
-    int64_t by_state[4];
-};
-
 struct head {
-    int64_t lane, seq;
-    struct tally *tally;
+    int64_t lane, seq, due, claims;
+    struct running *running;
 };
 
 typedef void apply(struct db *db, int64_t now, const struct head *h, struct change *c);
@@ -36,7 +30,8 @@ static void record(struct db *db, int64_t now, const struct head *h, struct chan
         if (!c->taken[i])
             put_key(db, c->reserve[i], number(h->seq), later(now, c->reserve_lifetime_ms));
     }
-    db_run(db, EXTEND_LEASE, VALUES(number(h->lane), number(later(now, c->lease_ms))));
+    if (!c->lease_stays || h->due <= now || h->claims > 1)
+        db_run(db, EXTEND_LEASE, VALUES(number(h->lane), number(later(now, c->lease_ms))));
 }
 
 static void retry(struct db *db, int64_t now, const struct head *h, struct change *c) {
@@ -65,23 +60,14 @@ static void aside(struct db *db, int64_t now, const struct head *h, struct chang
     advance(db, now, h->lane);
 }
 
-static void count_tally(struct db *db, struct tally *t) {
-    if (t->shop.p)
-        count_jobs(db, t->shop, 0, t->by_state);
-    *t = (struct tally){0};
-}
-
 static void finish(struct db *db, int64_t now, const struct head *h, struct change *c) {
     db_run(db, FINISH_JOB, VALUES(number(h->seq), number(c->state), text(c->reason), number(now), hex(sv_of(c->job->token))));
     FAILPOINT("sqlite.finish.half");
     for (size_t i = 0; i < c->ledger_count; i++)
         db_run(db, ADD_LINE, VALUES(text(c->job->shop), number(now), number(h->seq * LEDGER_MAX + (int64_t)i), text(c->ledger[i])));
     advance(db, now, h->lane);
-    if (!sv_eq(h->tally->shop, c->job->shop))
-        count_tally(db, h->tally);
-    h->tally->shop = c->job->shop;
-    h->tally->by_state[JOB_PENDING]--;
-    h->tally->by_state[c->state]++;
+    count_jobs(db, h->running, c->job->shop, 0, JOB_PENDING, -1);
+    count_jobs(db, h->running, c->job->shop, 0, c->state, 1);
 }
 
 static void release(struct db *db, int64_t now, const struct head *h, struct change *c) {
@@ -123,30 +109,36 @@ static void put_mark(struct db *db, int64_t now, const struct mark *m) {
     put_key(db, m->key, bytes(m->value), later(now, m->lifetime_ms));
 }
 
-// find_head: seq 0: that job is not at the head of that lane under that token.
-static struct head find_head(struct db *db, int64_t now, const struct job *job, struct tally *tally) {
+// find_head: seq 0: that job is not at the head of that lane any more: a token is drawn for each claim, and goes with the head.
+static struct head find_head(struct db *db, int64_t now, const struct job *job, struct running *running) {
     struct sv id = sv_of(job->id);
-    struct head h = {.tally = tally};
+    struct head h = {.running = running};
     if (sv_is(id, job->lane))
         h.lane = own_lane(seq_of(db, now, id));
     else if (!sv_i64(sv_of(job->lane), &h.lane))
         return h;
-    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token)), hex(id)));
-    h.seq = db_step(q) ? db_number(q, 0) : 0;
+    struct query *q = db_query(db, FIND_LEASED_HEAD, VALUES(number(h.lane), hex(sv_of(job->token))));
+    if (!db_step(q))
+        return h;
+    h.seq = db_number(q, 0);
+    h.due = db_number(q, 1);
+    h.claims = db_number(q, 2);
     return h;
 }
 
 void put_plan(struct db *db, int64_t seq, struct sv plan, struct sv progress) {
-    if (plan.p) {
-        db_run(db, PUT_PLAN, VALUES(number(seq), bytes(plan)));
+    if (plan.p)
+        db_run(db, ADD_PLAN, VALUES(number(seq), bytes(plan)));
+    if (plan.p && db_changes(db) == 0) {  // there was one
+        db_run(db, CHANGE_PLAN, VALUES(number(seq), bytes(plan)));
         db_run(db, DROP_PROGRESS, VALUES(number(seq)));
     }
     if (progress.p)
         db_run(db, PUT_PROGRESS, VALUES(number(seq), bytes(progress)));
 }
 
-static enum rc change(struct db *db, int64_t now, struct change *c, struct tally *tally) {
-    struct head h = find_head(db, now, c->job, tally);
+static enum rc change(struct db *db, int64_t now, struct change *c, struct running *running) {
+    struct head h = find_head(db, now, c->job, running);
     if (h.seq == 0)
         return finished_before(db, now, c) ? RC_OK : RC_STALE;
     if (!marks_hold(db, now, c))
@@ -162,10 +154,8 @@ static enum rc change(struct db *db, int64_t now, struct change *c, struct tally
 
 void verb_commit(struct db *db, int64_t now, void *args) {
     struct commit_args *a = args;
-    struct tally tally = {0};
     for (size_t i = 0; i < a->n; i++)
-        a->changes[i].result = change(db, now, &a->changes[i], &tally);
-    count_tally(db, &tally);
+        a->changes[i].result = change(db, now, &a->changes[i], a->running);
 }
 
 void verb_state_swap(struct db *db, int64_t now, void *args) {

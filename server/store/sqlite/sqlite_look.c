@@ -59,5 +59,6 @@ void verb_redrive(struct db *db, int64_t now, void *args) {
     FAILPOINT("sqlite.redrive.half");
     db_run(db, JOIN_LANE, VALUES(number(lane), text(r->shop), number(seq), number(now), number(INT64_MAX)));
     put_plan(db, seq, r->plan, SV_NONE);
-    count_jobs(db, r->shop, 0, (const int64_t[4]){[JOB_PENDING] = 1, [JOB_DEAD] = -1});
+    count_jobs(db, r->running, r->shop, 0, JOB_PENDING, 1);
+    count_jobs(db, r->running, r->shop, 0, JOB_DEAD, -1);
 }

@@ -32,8 +32,7 @@ _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED
     "CREATE TABLE IF NOT EXISTS counter(shop TEXT PRIMARY KEY, accepted INTEGER NOT NULL, pending INTEGER NOT NULL, done INTEGER NOT NULL," \
     " dead INTEGER NOT NULL, ignored INTEGER NOT NULL) STRICT, WITHOUT ROWID;" \
     "CREATE TABLE IF NOT EXISTS ledger(shop TEXT NOT NULL, at_ms INTEGER NOT NULL, n INTEGER NOT NULL, line TEXT NOT NULL," \
-    " PRIMARY KEY(shop, at_ms, n)) STRICT, WITHOUT ROWID;" \
-    "CREATE INDEX IF NOT EXISTS ledger_age ON ledger(at_ms)"
+    " PRIMARY KEY(shop, at_ms, n)) STRICT, WITHOUT ROWID"
 
 const char sqlite_schema[] = SCHEMA;
 
@@ -42,7 +41,7 @@ const char sqlite_schema[] = SCHEMA;
 // that is bound to itself. What is neither (marks, sealed values) stays.
 const char sqlite_upgrade[] =
     "DROP INDEX IF EXISTS job_in_lane; DROP INDEX IF EXISTS job_pending; DROP INDEX IF EXISTS job_finished; DROP INDEX IF EXISTS lane_due;"
-    "DROP INDEX IF EXISTS keyed_expiry;"
+    "DROP INDEX IF EXISTS keyed_expiry; DROP INDEX IF EXISTS ledger_age;"
     "ALTER TABLE job RENAME TO old_job; ALTER TABLE lane RENAME TO old_lane; ALTER TABLE keyed RENAME TO old_keyed;"
     SCHEMA ";"
     "CREATE TABLE named(name TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
@@ -79,11 +78,12 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [NTH_KEY] = "SELECT key FROM keyed WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
     [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) AND expires_ms <= ?3",
 
-    [NEXT_SEQ] = "SELECT coalesce(max(seq), 0) + 1 FROM job",
+    [LAST_SEQ] = "SELECT max(seq) FROM job",
     [ADD_JOB] = "INSERT INTO job(seq, id, shop, source, topic, lane, state, received_ms, wanted_ms, finished_ms, reason)"
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [ADD_BODY] = "INSERT INTO body(job, bytes) VALUES(?1, ?2)",
-    [PUT_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
+    [ADD_PLAN] = "INSERT INTO plan(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO NOTHING",
+    [CHANGE_PLAN] = "UPDATE plan SET bytes = ?2 WHERE job = ?1",
     [PUT_PROGRESS] = "INSERT INTO progress(job, bytes) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET bytes = ?2",
     [DROP_PROGRESS] = "DELETE FROM progress WHERE job = ?1",
     [FINISH_JOB] = "UPDATE job SET state = ?2, reason = ?3, finished_ms = ?4, finished_by = ?5 WHERE seq = ?1",
@@ -106,8 +106,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [LATELY_DUE_LANES] = DUE " AND lane.due > ?4 ORDER BY lane.due DESC LIMIT ?3",
     [NEXT_DUE] = "SELECT due FROM lane WHERE shop = ?1 AND (due <> ?2 OR token IS NULL) ORDER BY due LIMIT 1",
     [LEASE_LANE] = "UPDATE lane SET due = ?2, token = ?3, claims = claims + 1, held = 0 WHERE name = ?1",
-    [FIND_LEASED_HEAD] = "SELECT job.seq FROM lane CROSS JOIN job ON job.seq = lane.head"
-                         " WHERE lane.name = ?1 AND lane.token = ?2 AND job.id = ?3",
+    [FIND_LEASED_HEAD] = "SELECT head, due, claims FROM lane WHERE name = ?1 AND token = ?2",
     [EXTEND_LEASE] = "UPDATE lane SET due = ?2, claims = 0 WHERE name = ?1",
     [DELAY_LANE] = "UPDATE lane SET due = ?2, held = ?3, token = NULL, claims = 0 WHERE name = ?1",
     [RELEASE_LANE] = "UPDATE lane SET due = ?2, token = NULL, claims = max(claims - 1, 0) WHERE name = ?1",
@@ -127,8 +126,9 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [REOPEN_JOB] = "UPDATE job SET state = 0, lane = ?2, reason = NULL, finished_ms = NULL, finished_by = NULL WHERE seq = ?1",
     [ADD_LINE] = "INSERT INTO ledger(shop, at_ms, n, line) VALUES(?1, ?2, ?3, ?4)",
     [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",
+    // Each shop that ever had a webhook has a counter.
     [PURGE_LINES] = "DELETE FROM ledger WHERE (shop, at_ms, n) IN"
-                    " (SELECT shop, at_ms, n FROM ledger WHERE at_ms <= ?1 ORDER BY at_ms LIMIT " SLICE ")",
+                    " (SELECT ledger.shop, at_ms, n FROM counter CROSS JOIN ledger ON ledger.shop = counter.shop WHERE at_ms <= ?1 LIMIT " SLICE ")",
 
     [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
                    " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"

@@ -16,9 +16,29 @@ enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000 };
 // Seeing a lane key again moves its expiry only this coarsely: most deliveries of a known person then write nothing for it.
 #define LANE_REFRESH_MS DAYS_MS(1)
 
-void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]) {
-    db_run(db, COUNT_JOBS, VALUES(text(shop), number(accepted), number(by_state[JOB_PENDING]), number(by_state[JOB_DONE]),
-                                  number(by_state[JOB_DEAD]), number(by_state[JOB_IGNORED])));
+void count_end(struct db *db, struct running *r) {
+    if (r->shop.p)
+        db_run(db, COUNT_JOBS, VALUES(text(r->shop), number(r->accepted), number(r->by_state[JOB_PENDING]), number(r->by_state[JOB_DONE]),
+                                      number(r->by_state[JOB_DEAD]), number(r->by_state[JOB_IGNORED])));
+    *r = (struct running){.last_seq = r->last_seq};
+}
+
+void count_jobs(struct db *db, struct running *r, struct sv shop, int64_t accepted, enum job_state state, int64_t n) {
+    if (!sv_eq(r->shop, shop))
+        count_end(db, r);
+    r->shop = shop;
+    r->accepted += accepted;
+    r->by_state[state] += n;
+}
+
+void verb_renew(struct db *db, int64_t now, void *args) {
+    *(struct running *)args = (struct running){0};
+    verb_read_keys(db, now, NULL);
+}
+
+void verb_end(struct db *db, int64_t now, void *args) {
+    count_end(db, args);
+    verb_move_keys(db, now, NULL);
 }
 
 // verb_start: the process that held the leases is gone, since there is only one at a time; its claims stay counted.
@@ -68,9 +88,11 @@ static void add_to_lane(struct db *db, int64_t now, const struct delivery *d, in
     db_run(db, JOIN_LANE, VALUES(number(lane), text(d->shop), number(seq), number(now), number(wanted_ms)));
 }
 
-static int64_t next_seq(struct db *db) {
-    struct query *q = db_query(db, NEXT_SEQ, NULL, 0);
-    return db_step(q) ? db_number(q, 0) : 0;
+static int64_t next_seq(struct db *db, struct running *r) {
+    struct query *q = r->last_seq == 0 ? db_query(db, LAST_SEQ, NULL, 0) : NULL;
+    if (q && db_step(q))
+        r->last_seq = db_number(q, 0);
+    return ++r->last_seq;
 }
 
 static void add_job(struct db *db, int64_t now, const struct delivery *d, int64_t seq, int64_t lane) {
@@ -83,11 +105,11 @@ static void add_job(struct db *db, int64_t now, const struct delivery *d, int64_
 }
 
 // The first key is the job's id: it is known for as long as the job is there, and then for as long as the others (verb_purge).
-static enum accepted accept_one(struct db *db, int64_t now, const struct delivery *d) {
+static enum accepted accept_one(struct db *db, int64_t now, struct running *r, const struct delivery *d) {
     if (known_already(db, now, d))
         return ACCEPTED_DUPLICATE;
     struct binding bound[LANE_KEYS_MOST] = {0};
-    int64_t seq = next_seq(db), lane = find_lane(db, now, d, bound);
+    int64_t seq = next_seq(db, r), lane = find_lane(db, now, d, bound);
     if (lane == 0)
         lane = d->lane_key_count > 0 ? shared_lane(seq) : own_lane(seq);
     add_job(db, now, d, seq, lane);
@@ -97,16 +119,14 @@ static enum accepted accept_one(struct db *db, int64_t now, const struct deliver
         bind_lane_keys(db, now, d, bound, lane);
         add_to_lane(db, now, d, seq, lane);
     }
-    int64_t by_state[4] = {0};
-    by_state[d->state] = 1;
-    count_jobs(db, d->shop, 1, by_state);
+    count_jobs(db, r, d->shop, 1, d->state, 1);
     return ACCEPTED_NEW;
 }
 
 void verb_accept(struct db *db, int64_t now, void *args) {
     struct accept_args *a = args;
     for (size_t i = 0; i < a->n && db_ok(db); i++)
-        a->ret[i] = accept_one(db, now, &a->deliveries[i]);
+        a->ret[i] = accept_one(db, now, a->running, &a->deliveries[i]);
 }
 
 // ---- claim
@@ -240,6 +260,7 @@ void verb_stats(struct db *db, int64_t now, void *args) {
     (void)now;
     struct stats_args *s = args;
     s->ret = (struct store_stats){0};
+    count_end(db, s->running);
     struct query *q = db_query(db, COUNTS, VALUES(text(s->shop)));
     if (db_step(q))
         s->ret = (struct store_stats){.accepted = db_number(q, 0), .pending = db_number(q, 1), .done = db_number(q, 2),

@@ -18,10 +18,11 @@ enum sql {
     DROP_LATES,
     NTH_KEY,
     PURGE_KEYS,
-    NEXT_SEQ,
+    LAST_SEQ,
     ADD_JOB,
     ADD_BODY,
-    PUT_PLAN,
+    ADD_PLAN,
+    CHANGE_PLAN,
     PUT_PROGRESS,
     DROP_PROGRESS,
     FINISH_JOB,
@@ -73,7 +74,15 @@ enum sql {
 extern const char sqlite_schema[], sqlite_upgrade[];
 extern const char *const sqlite_queries[SQL_COUNT_];
 
+// What is known in memory while a transaction is under way. One that comes to nothing takes it along (verb_renew).
+struct running {
+    struct sv shop;                  // whose jobs were counted; not in the table yet
+    int64_t accepted, by_state[4];
+    int64_t last_seq;                // of the newest job; 0: not known
+};
+
 struct accept_args {
+    struct running *running;
     const struct delivery *deliveries;
     size_t n;
     enum accepted *ret;
@@ -90,6 +99,7 @@ struct claim_args {
 };
 
 struct commit_args {
+    struct running *running;
     struct change *changes;
     size_t n;
 };
@@ -127,6 +137,7 @@ struct state_swap_args {
 };
 
 struct stats_args {
+    struct running *running;
     struct sv shop;
     struct store_stats ret;
 };
@@ -148,6 +159,7 @@ struct find_args {
 };
 
 struct redrive_args {
+    struct running *running;
     struct sv shop, id, plan;
     bool ret_found, ret_redriven;
 };
@@ -169,6 +181,8 @@ struct erase_args {
 };
 
 verb_function verb_start;      // after opening; args: none
+verb_function verb_renew;      // at the start and when a transaction came to nothing; struct running
+verb_function verb_end;        // at the end of each transaction; struct running
 verb_function verb_accept;     // struct accept_args
 verb_function verb_claim;      // struct claim_args
 verb_function verb_commit;     // struct commit_args
@@ -208,8 +222,10 @@ static inline int64_t own_lane(int64_t seq) {
     return 2 * seq + 1;
 }
 
-// count_jobs adds to the counters of a shop: to accepted, and to the jobs in each state.
-void count_jobs(struct db *db, struct sv shop, int64_t accepted, const int64_t by_state[4]);
+// count_jobs adds to the counters of a shop: to accepted, and to the jobs in a state. They are in the table after count_end, which the
+// end of the transaction calls. The shop's name is to live until then.
+void count_jobs(struct db *db, struct running *r, struct sv shop, int64_t accepted, enum job_state state, int64_t n);
+void count_end(struct db *db, struct running *r);
 
 // later: a + b without overflow, for b >= 0.
 static inline int64_t later(int64_t a, int64_t b) {

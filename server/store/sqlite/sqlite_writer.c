@@ -28,6 +28,7 @@ struct request {
 struct writer {
     struct db *db;  // the thread's, after opening
     verb_function *renew, *end;
+    void *args;   // theirs
     bool stale;   // renew is due
     void (*broken)(void *ctx);
     void *broken_ctx;
@@ -55,7 +56,7 @@ static void fail_all(struct request *const *batch, size_t n, enum rc rc, const s
 
 static bool renewed(struct writer *w, int64_t now) {
     if (w->stale && w->renew)
-        w->renew(w->db, now, NULL);
+        w->renew(w->db, now, w->args);
     w->stale = w->stale && !db_ok(w->db);
     return db_ok(w->db);
 }
@@ -81,7 +82,7 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     }
     bool again = !whole && n > 1 && db_in_transaction(db) && !db_broken(db);
     if (whole && w->end)
-        w->end(db, now, NULL);
+        w->end(db, now, w->args);
     FAILPOINT("sqlite.before_commit");
     if (whole)
         db_commit(db);
@@ -185,7 +186,7 @@ static enum rc begin(struct writer *w, const struct writer_config *config, struc
         return rc;
     db_begin(w->db);
     if (w->renew)
-        w->renew(w->db, now_ms(w), NULL);
+        w->renew(w->db, now_ms(w), w->args);
     config->begin(w->db, now_ms(w), config->begin_args);
     db_commit(w->db);
     return db_take_error(w->db, e);
@@ -197,6 +198,7 @@ enum rc writer_open(const struct writer_config *config, struct writer **ret, str
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     w->renew = config->renew;
     w->end = config->end;
+    w->args = config->args;
     w->broken = config->broken;
     w->broken_ctx = config->broken_ctx;
     w->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();

@@ -16,6 +16,7 @@ struct writer_config {
     verb_function *renew;         // reads anew what is kept in memory of the file: before begin, and in the first transaction after one that
                                   // came to nothing; NULL: nothing is
     verb_function *end;           // runs at the end of each transaction, before the commit; NULL: nothing
+    void *args;                   // of those two
     void (*broken)(void *ctx);    // once, when the disk failed (db_broken): all that is left is to end; NULL: nobody asks
     void *broken_ctx;
 };

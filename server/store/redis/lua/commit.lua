@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- commit: one change to a claimed job. allow-oom: finishing is what frees memory.
--- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, state (d, x, i), reason, retention ms,
+-- KEYS[1] "fo:{shop}:"; ARGV kind, lane, id, token, delay ms, lease ms, "1" if a lease that is not over stays, state (d, x, i), reason, retention ms,
 -- lifetime ms of reservations, "plan" or "progress" and its bytes or "" and "", number of reservations, number of marks, number of lines for the
 -- ledger, their lifetime ms, the reservations, for each mark (key, "1" and what it must be or "0" and "" where there must be none,
 -- value, lifetime ms), the lines, then for each value to remember (key, value, lifetime ms).
 -- Returns {0}: stale, {2}: a mark is not as expected, nothing was changed; {1, 0 or 1 ...}: done, and for each reservation whether
 -- another job has it.
 local shop = KEYS[1]
-local kind, lane, id, token, delay, lease, state, reason, retention, reserve_lifetime, written, bytes = unpack(ARGV, 1, 12)
+local kind, lane, id, token, delay, lease, stays, state, reason, retention, reserve_lifetime, written, bytes = unpack(ARGV, 1, 13)
 local due, own, held, list = shop .. 'due', shop .. 'own', shop .. 'held', shop .. 'l:' .. lane
 local job = shop .. 'e:' .. id
 
@@ -37,10 +37,10 @@ local function leave_lane()
     end
 end
 
-local first_reservation = 17
-local last_reservation = first_reservation - 1 + ARGV[13]
-local last_mark = last_reservation + 5 * ARGV[14]
-local last_line = last_mark + ARGV[15]
+local first_reservation = 18
+local last_reservation = first_reservation - 1 + ARGV[14]
+local last_mark = last_reservation + 5 * ARGV[15]
+local last_line = last_mark + ARGV[16]
 
 -- A change that is repeated, because its answer was lost, finds its marks set already.
 local function marks_hold()
@@ -69,9 +69,15 @@ end
 
 local changes = {}
 
+local function may_stay()
+    return stays == '1' and tonumber(redis.call('ZSCORE', due, lane) or 0) > now and tonumber(redis.call('HGET', shop .. 'tries', lane) or 0) <= 1
+end
+
 function changes.record()
-    redis.call('ZADD', due, now + lease, lane)
-    redis.call('HDEL', shop .. 'tries', lane)
+    if not may_stay() then
+        redis.call('ZADD', due, now + lease, lane)
+        redis.call('HDEL', shop .. 'tries', lane)
+    end
     reserve()
 end
 
@@ -99,10 +105,10 @@ end
 local function enter_ledger()
     local ledger = shop .. 'ledger'
     for i = last_mark + 1, last_line do
-        redis.call('XADD', ledger, 'MINID', '~', math.max(0, now - ARGV[16]), '*', 'l', ARGV[i])
+        redis.call('XADD', ledger, 'MINID', '~', math.max(0, now - ARGV[17]), '*', 'l', ARGV[i])
     end
     if last_line > last_mark then
-        redis.call('PEXPIRE', ledger, ARGV[16])
+        redis.call('PEXPIRE', ledger, ARGV[17])
     end
 end
 
