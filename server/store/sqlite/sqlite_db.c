@@ -1,6 +1,7 @@
 #include "server/store/sqlite/sqlite_db.h"
 
 #include "base/crypto.h"
+#include "server/store/sqlite/write_window.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,7 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAL_PAGES_MOST = 256 };  // 1 MiB
+enum {
+    WAL_PAGES_MOST = 256,   // 1 MiB
+    LOG_WINDOW = 2 << 20,   // and the commit that exceeds it; what is not used is not touched
+    FILE_WINDOW = 1 << 16,
+    WRITE_MOST = 31 << 12,  // SQLite's own files write at most 131,071 bytes at once, and of 131,072 nothing
+};
+#define JOINED_FILES "joined"
 
 enum control { BEGIN, COMMIT, ROLLBACK, CONTROL_COUNT };
 
@@ -108,24 +115,6 @@ void db_no_memory(struct db *db) {
 }
 
 // ---- queries
-
-// What a character is worth as a digit, and one more; 0: it is none.
-static const unsigned char digits[256] = {
-    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
-    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-};
-
-struct sv packed(struct sv s, unsigned char room[PACKED_MOST]) {
-    const unsigned char *p = (const unsigned char *)s.p;
-    if (s.n % 2 != 0 || s.n / 2 > PACKED_MOST)
-        return s;
-    for (size_t i = 0; i < s.n / 2; i++, p += 2) {
-        if (digits[p[0]] == 0 || digits[p[1]] == 0)
-            return s;
-        room[i] = (unsigned char)((digits[p[0]] - 1) << 4 | (digits[p[1]] - 1));
-    }
-    return (struct sv){(const char *)room, s.n / 2};
-}
 
 static int bind_hex(sqlite3_stmt *stmt, int at, struct sv s) {
     unsigned char room[PACKED_MOST];
@@ -262,6 +251,107 @@ void db_tidy(struct db *db) {
         db->failed = (struct err){0};
 }
 
+// ---- files
+
+// The database and its log, each behind a window. SQLite writes a page of the log as 24 bytes and 4,096, and reads it again to move it
+// into the database: here a commit is one write, a move reads nothing, and neighbours in the database are written together.
+// It all is in the file before a sync. What was never synced nobody counts on, not SQLite either: a commit ends with a sync, and as the
+// only connection moves the whole log or none of it, so does each move. So a close writes nothing. No xShmMap: the lock is exclusive.
+struct joined_file {
+    sqlite3_file base;
+    struct window window;
+    bool written;        // since the last sync, or before it was opened
+    sqlite3_file *real;  // behind this struct
+};
+
+#define JOINED(f) ((struct joined_file *)(f))
+#define REAL(f) (JOINED(f)->real)
+
+static int real_read(void *ctx, void *out, size_t n, int64_t at) {
+    return REAL(ctx)->pMethods->xRead(REAL(ctx), out, (int)n, at);
+}
+static int real_write(void *ctx, const void *bytes, size_t n, int64_t at) {
+    JOINED(ctx)->written = true;
+    int code = SQLITE_OK;
+    for (size_t done = 0, piece; done < n && code == SQLITE_OK; done += piece) {
+        piece = n - done < WRITE_MOST ? n - done : WRITE_MOST;
+        code = REAL(ctx)->pMethods->xWrite(REAL(ctx), (const char *)bytes + done, (int)piece, at + (int64_t)done);
+    }
+    return code;
+}
+
+static int joined_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at) {
+    return window_read(&JOINED(f)->window, out, (size_t)n, at);
+}
+static int joined_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at) {
+    return window_write(&JOINED(f)->window, bytes, (size_t)n, at);
+}
+
+static int joined_close(sqlite3_file *f) {
+    window_end(&JOINED(f)->window);
+    return REAL(f)->pMethods->xClose(REAL(f));
+}
+
+static int joined_truncate(sqlite3_file *f, sqlite3_int64 size) {
+    int code = window_settle(&JOINED(f)->window);
+    window_forget(&JOINED(f)->window);
+    JOINED(f)->written = true;
+    return code == SQLITE_OK ? REAL(f)->pMethods->xTruncate(REAL(f), size) : code;
+}
+
+// A checkpoint begins with a sync of the log, which the last commit did already.
+static int joined_sync(sqlite3_file *f, int flags) {
+    int code = window_settle(&JOINED(f)->window);
+    if (code == SQLITE_OK && JOINED(f)->written)
+        code = REAL(f)->pMethods->xSync(REAL(f), flags);
+    JOINED(f)->written = JOINED(f)->written && code != SQLITE_OK;
+    return code;
+}
+
+static int joined_size(sqlite3_file *f, sqlite3_int64 *ret) {
+    int code = window_settle(&JOINED(f)->window);
+    return code == SQLITE_OK ? REAL(f)->pMethods->xFileSize(REAL(f), ret) : code;
+}
+
+// ---- the rest goes to the real file
+
+static int joined_lock(sqlite3_file *f, int level) {
+    return REAL(f)->pMethods->xLock(REAL(f), level);
+}
+static int joined_unlock(sqlite3_file *f, int level) {
+    return REAL(f)->pMethods->xUnlock(REAL(f), level);
+}
+static int joined_reserved(sqlite3_file *f, int *ret) {
+    return REAL(f)->pMethods->xCheckReservedLock(REAL(f), ret);
+}
+static int joined_control(sqlite3_file *f, int op, void *arg) {
+    return REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
+}
+static int joined_sector(sqlite3_file *f) {
+    return REAL(f)->pMethods->xSectorSize(REAL(f));
+}
+static int joined_can(sqlite3_file *f) {
+    return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
+}
+
+static const sqlite3_io_methods joined_methods = {
+    1, joined_close, joined_read, joined_write, joined_truncate, joined_sync, joined_size, joined_lock, joined_unlock, joined_reserved,
+    joined_control, joined_sector, joined_can, NULL, NULL, NULL, NULL, NULL, NULL,
+};
+
+static int joined_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags, int *ret_flags) {
+    sqlite3_vfs *real = vfs->pAppData;
+    if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
+        return real->xOpen(real, path, f, flags, ret_flags);
+    struct joined_file *j = JOINED(f);
+    *j = (struct joined_file){.written = true, .real = (sqlite3_file *)(j + 1)};
+    int code = real->xOpen(real, path, j->real, flags, ret_flags);
+    if (j->real->pMethods)  // to be closed, even when it failed
+        j->base.pMethods = &joined_methods;
+    window_begin(&j->window, (struct window_file){real_read, real_write, j}, flags & SQLITE_OPEN_WAL ? LOG_WINDOW : FILE_WINDOW);
+    return code;
+}
+
 // ---- opening
 
 static int note_wal_pages(void *ctx, sqlite3 *connection, const char *name, int pages) {
@@ -278,16 +368,27 @@ static void make_private(const char *path) {
 }
 
 // SQLite would count its memory, under a lock that each allocation takes. Without effect, and harmless, when it is in use already.
-static void count_no_memory(void) {
+// Its files are beneath ours: those of a test too, when they are the default by then.
+static void set_up_sqlite(void) {
+    static sqlite3_vfs joined;
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    if (!real)
+        return;
+    joined = *real;
+    joined.zName = JOINED_FILES;
+    joined.pAppData = real;
+    joined.szOsFile = (int)sizeof(struct joined_file) + real->szOsFile;
+    joined.xOpen = joined_open;
+    sqlite3_vfs_register(&joined, 0);
 }
 
 static int connect_file(struct db *db) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, count_no_memory);
+    pthread_once(&once, set_up_sqlite);
     make_private(db->path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-    int code = sqlite3_open_v2(db->path, &db->connection, flags, NULL);
+    int code = sqlite3_open_v2(db->path, &db->connection, flags, JOINED_FILES);
     if (code == SQLITE_OK)
         code = sqlite3_db_config(db->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     if (code == SQLITE_OK)

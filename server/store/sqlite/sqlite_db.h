@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/sv.h"
+#include "server/store/sqlite/packed.h"
 
 struct db;
 struct query;
@@ -31,14 +32,10 @@ static inline struct value text(struct sv s) {
 static inline struct value bytes(struct sv s) {
     return (struct value){.type = VALUE_BYTES, .bytes = s};
 }
-// hex: the file keeps the bytes, half as long. What is not hex keeps the bytes that it has.
+// hex: the file keeps it packed (packed.h), half as long.
 static inline struct value hex(struct sv s) {
     return (struct value){.type = VALUE_HEX, .bytes = s};
 }
-
-// packed: what hex() keeps; in room, or s itself.
-#define PACKED_MOST 32
-struct sv packed(struct sv s, unsigned char room[PACKED_MOST]);
 
 struct db_config {
     const char *path;
