@@ -72,7 +72,7 @@ def test_a_customer_is_forgotten(store, start, destinations):
     ended = settled(service, "customers/redact")
     assert re.fullmatch(r"erased 3 webhooks \(1 of them waiting\) and [34] remembered values", ended), ended
     service.logged(r"privacy shop=acme topic=customers/redact job=\w{32} erased webhooks=3 waiting=1 values=")
-    wait_for(lambda: reason_of(service, "charge/paid", "ignored") == "redacted", what="the waiting charge to be dropped")
+    wait_for(lambda: reason_of(service, "charge/paid", "ignored") == "redacted", 60, "the waiting charge to be dropped when it is due again")
     destinations.always["meta"] = None
     before = len(destinations.seen)
     assert service.shopify("refunds/create", refund(4101)) == (200, "accepted")
