@@ -213,7 +213,7 @@ static void cut_file(const struct cuts *c, char *out, size_t size, const char *s
 static void maybe_cut(void *ctx) {
     struct cuts *c = ctx;
     char path[160];
-    if (!c->armed || c->taken == CUTS || rand_r(&c->dice) % 120)
+    if (!c->armed || c->taken == CUTS || rand_r(&c->dice) % 30)
         return;
     for (const struct disk_file *f = disk.files; f; f = f->next) {
         cut_file(c, path, sizeof path, f->path + strlen(file_of(c->env)));
