@@ -42,7 +42,7 @@ bool bulk_takes(const struct task *t, size_t step) {
     const struct bulk *bulk = destinations[step]->bulk;
     if (!bulk || !t->work->bulk.behind || bulk->when_behind_ms(t->shop) == 0 || goes_alone(t, step))
         return false;
-    return !task_came_lately(t, step) || limit_reached(&t->work->limits[step], true);
+    return !task_came_lately(t, step) || (limit_reached(&t->work->limits[step], true) && !limit_reached(&t->work->bulk.limit, false));
 }
 
 static void stay_behind(struct bulk_work *b, int64_t from_ms) {
