@@ -114,7 +114,7 @@ def settled(destination, away):
 def run(orders, people, store="sqlite", per_second=350, per_minute=3500, away=10, deadline=900, max_wait="10s"):
     destination = world.Destination()
     figures = dict(orders=orders, people=people, store=store)
-    world.MAPPING = f"version: 1\nrules:\n  purchase: {{{{ max_wait: {max_wait} }}}}\n"
+    world.mapping = lambda identify: f"version: 1\nrules:\n  purchase: {{ max_wait: {max_wait} }}\n"
     try:
         destination.fresh(events_per_second=per_second, events_per_minute=per_minute, jobs_per_second=10, jobs_per_minute=150)
         with world.Fireorder(destination, store) as service:
