@@ -66,11 +66,10 @@ static inline void name_of(char out[KEY_LEN + 1], char kind, int lane, int i) {
 
 // accept: job i of a lane.
 static inline enum rc accept_job(struct engine *s, int lane, int i, enum accepted *ret, struct err *e) {
-    char id[KEY_LEN + 1], key[KEY_LEN + 1], lane_name[KEY_LEN + 1];
+    char id[KEY_LEN + 1], lane_name[KEY_LEN + 1];
     name_of(id, 'a', lane, i);
-    name_of(key, 'b', lane, i);
     name_of(lane_name, 'c', lane, 0);
-    struct sv keys[] = {sv_of(key)}, lane_keys[] = {sv_of(lane_name)};
+    struct sv keys[] = {sv_of(id)}, lane_keys[] = {sv_of(lane_name)};
     struct delivery d = {
         .shop = SV("shop"), .source = SV("shopify"), .topic = SV("orders/create"), .body = SV("packed\0body"),
         .received_ms = RECEIVED_MS + i, .max_wait_ms = HOURS_MS(24), .keys = keys, .key_count = 1,

@@ -38,14 +38,13 @@ struct sv redis_number(struct arena *a, int64_t n) {
     return arena_fmt(a, "%" PRId64, n);
 }
 
-// span: a length of time that can be added to any date.
-static int64_t span(int64_t ms) {
+int64_t redis_span(int64_t ms) {
     return ms < 0 ? 0 : ms > SPAN_MOST_MS ? SPAN_MOST_MS : ms;
 }
 
 // lifetime: Redis refuses one of 0.
 struct sv redis_lifetime(struct arena *a, int64_t ms) {
-    return redis_number(a, ms > 0 ? span(ms) : 1);
+    return redis_number(a, ms > 0 ? redis_span(ms) : 1);
 }
 
 struct sv redis_shop_key(struct arena *a, struct sv shop) {
@@ -71,11 +70,10 @@ enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_scri
     return rc ? rc : redis_failed(ret, e);
 }
 
-// run_kept: commands has room for two more.
-static enum rc run_kept(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, struct err *e) {
+enum rc redis_keep(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, int64_t deadline_ms, struct err *e) {
     struct sv key = redis_shop_key(a, shop);
     commands[n] = (struct redis_command){.script = &s->scripts[KEPT], .argv = &key, .argc = 1};
-    return redis_run_kept(s->redis, a, commands, n, e);
+    return redis_run_kept(s->redis, a, commands, n, deadline_ms, e);
 }
 
 // ---- open, close
@@ -84,6 +82,7 @@ static void engine_close(struct engine *s) {
     if (!s)
         return;
     redis_close(s->redis);
+    redis_accept_queue_free(s->queue);
     free(s);
 }
 
@@ -108,7 +107,8 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     arena_free(&a);
     s->ledger_lifetime_ms = config->ledger_lifetime_ms;
 
-    enum rc rc = redis_open(config->url, config->relaxed, &s->redis, e);
+    s->queue = redis_accept_queue();
+    enum rc rc = s->queue ? redis_open(config->url, config->relaxed, &s->redis, e) : err_set(e, RC_IO, "out of memory");
     for (size_t i = 0; i < SCRIPT_COUNT; i++) {
         s->scripts[i].text = script_texts[i];
         sha1_hex(sv_of(script_texts[i]), s->scripts[i].hash);
@@ -121,53 +121,6 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     return RC_OK;
 }
 
-// ---- accept
-
-// hurry_in: how long this one still waits behind a held head. A duration, because the clock of Redis need not be ours.
-static int64_t hurry_in(const struct delivery *d) {
-    int64_t waited_ms = span(clock_wall_ms() - d->received_ms), most_ms = span(d->max_wait_ms);
-    return most_ms > waited_ms ? most_ms - waited_ms : 0;
-}
-
-static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
-    size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
-    argv[n++] = redis_shop_key(a, d->shop);
-    argv[n++] = sv_of(id);
-    argv[n++] = sv_of(redis_state_letters[d->state]);
-    argv[n++] = redis_number(a, d->received_ms);
-    argv[n++] = redis_number(a, hurry_in(d));
-    argv[n++] = d->source;
-    argv[n++] = d->topic;
-    argv[n++] = d->body;
-    argv[n++] = d->reason;
-    argv[n++] = redis_number(a, IDEMPOTENCY_LIFETIME_MS);
-    argv[n++] = redis_number(a, LANE_LIFETIME_MS);
-    argv[n++] = s->retention_ms;
-    argv[n++] = redis_number(a, (int64_t)d->key_count);
-    for (size_t i = 0; i < d->key_count; i++)
-        argv[n++] = d->keys[i];
-    for (size_t i = 0; i < d->lane_key_count; i++)
-        argv[n++] = d->lane_keys[i];
-    return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = n};
-}
-
-static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
-    struct arena a;
-    arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
-    for (size_t i = 0; i < n; i++)
-        commands[i] = accept_command(s, &a, &d[i], ids[i]);
-    enum rc rc = run_kept(s, &a, commands, n, d[0].shop, e);
-    FAILPOINT("redis.accept.answered");
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = redis_failed(&commands[i].reply, e);
-        ret[i] = redis_integer(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
-    }
-    arena_free(&a);
-    return rc;
-}
-
 // ---- claim
 
 static struct redis_command claim_command(const struct engine *s, struct arena *a, const struct claim *claim, int64_t lease_ms,
@@ -178,7 +131,7 @@ static struct redis_command claim_command(const struct engine *s, struct arena *
     random_bytes(random, bytes);
     struct sv *argv = ARENA_ARRAY(a, struct sv, 7);
     argv[0] = redis_shop_key(a, claim->shop);
-    argv[1] = redis_number(a, span(lease_ms));
+    argv[1] = redis_number(a, redis_span(lease_ms));
     argv[2] = redis_number(a, (int64_t)most);
     argv[3] = hex_of(a, random, bytes);
     argv[4] = redis_number(a, room);
@@ -283,8 +236,8 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
     argv[n++] = sv_of(c->job->lane);
     argv[n++] = sv_of(c->job->id);
     argv[n++] = sv_of(c->job->token);
-    argv[n++] = redis_number(a, span(c->delay_ms));
-    argv[n++] = redis_number(a, span(c->lease_ms));
+    argv[n++] = redis_number(a, redis_span(c->delay_ms));
+    argv[n++] = redis_number(a, redis_span(c->lease_ms));
     argv[n++] = c->lease_stays ? SV("1") : SV("0");
     argv[n++] = sv_of(redis_state_letters[c->state]);
     argv[n++] = c->reason;
@@ -341,7 +294,7 @@ static enum rc engine_commit(struct engine *s, struct change *changes, size_t n,
         memset(changes[i].taken, 0, sizeof changes[i].taken);
         commands[i] = commit_command(s, &a, &changes[i]);
     }
-    enum rc rc = run_kept(s, &a, commands, n, changes[0].job->shop, e);
+    enum rc rc = redis_keep(s, &a, commands, n, changes[0].job->shop, redis_deadline_ms(), e);
     FAILPOINT("redis.commit.answered");
     for (size_t i = 0; i < n; i++) {
         if (!commands[i].answered)
@@ -435,7 +388,7 @@ const struct engine_ops engine_redis = {
     .check_url = engine_check_url,
     .open = engine_open,
     .close = engine_close,
-    .accept = engine_accept,
+    .accept = redis_accept,
     .claim = engine_claim,
     .commit = engine_commit,
     .round = engine_round,

@@ -1,6 +1,9 @@
 #!lua
--- accept: one webhook, once. Without allow-oom: at maxmemory Redis refuses it before it has any effect.
--- KEYS[1] is "fo:{shop}:". Returns 1, or 0 when the webhook is known already.
+-- accept: webhooks of one shop in their order, each once. Without allow-oom: at maxmemory Redis refuses them before they have any effect.
+-- KEYS[1] is "fo:{shop}:"; ARGV lifetime ms of keys and of lane keys, retention ms, then for each: id, state, received, hurry in ms, source, topic,
+-- body, reason, number of keys beside the id, number of lane keys, those keys, the lane keys.
+-- Returns a text with a digit for each: 1, or 0 when the webhook is known already.
+-- What does not depend on the single one is done once for all of them: a call costs Redis more than what it does.
 --
 -- What a shop's keys are:
 --   e:<id> hash: st state (p, d, x, i), ln lane, rx received, hw the moment it hurries the head before it,
@@ -13,75 +16,148 @@
 --   own hash lane -> token of its lease       tries hash lane -> claims of its head since the last outcome
 --   held set of lanes in a hold               pend zset id -> received       dead zset id -> when
 --   cnt hash: accepted, done, ignored             ledger stream of lines that finished jobs left
-local shop = KEYS[1]
-local id, state, received, hurry_in, source, topic, body, reason = unpack(ARGV, 1, 8)
-local key_lifetime, lane_lifetime, retention, key_count = unpack(ARGV, 9, 12)
+local call, shop = redis.call, KEYS[1]
+local key_lifetime, lane_lifetime, retention = unpack(ARGV, 1, 3)
 
-local keys, lane_keys = {}, {}
-for i = 13, #ARGV do
-    if i < 13 + key_count then
+local time = call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+
+-- ---- what came
+
+local jobs, keys, lane_keys = {}, {}, {}
+
+local function read(at)
+    local id, state, received, hurry_in, source, topic, body, reason, key_count, lane_key_count = unpack(ARGV, at, at + 9)
+    local job = {id = id, key = shop .. 'e:' .. id, state = state, received = received, hurry = now + hurry_in, source = source, topic = topic,
+                 body = body, reason = reason, first_key = #keys + 1, first_lane_key = #lane_keys + 1}
+    keys[#keys + 1] = shop .. 'k:' .. id
+    for i = at + 10, at + 9 + key_count do
         keys[#keys + 1] = shop .. 'k:' .. ARGV[i]
-    else
-        lane_keys[#lane_keys + 1] = shop .. 'n:' .. ARGV[i]
     end
+    at = at + 10 + key_count
+    for i = at, at - 1 + lane_key_count do
+        lane_keys[#lane_keys + 1] = ARGV[i]
+    end
+    job.last_key, job.last_lane_key = #keys, #lane_keys
+    jobs[#jobs + 1] = job
+    return at + lane_key_count
 end
 
-local job = shop .. 'e:' .. id
+local at = 4
+while at <= #ARGV do
+    at = read(at)
+end
+
+-- ---- which are known
+
 -- The job itself is asked too: it may wait, or lie dead, for longer than its keys live.
-if redis.call('EXISTS', job, unpack(keys)) > 0 then
-    return 0
+local asked = {unpack(keys)}
+for _, job in ipairs(jobs) do
+    asked[#asked + 1] = job.key
 end
+local some_known, taken = call('EXISTS', unpack(asked)) > 0, {}
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local hurry = now + hurry_in
-
-local function lane_of_job()
-    if #lane_keys == 0 then
-        return id
-    end
-    for _, bound in ipairs(redis.call('MGET', unpack(lane_keys))) do
-        if bound then
-            return bound
+local function known(job)
+    for i = job.first_key, job.last_key do
+        if taken[keys[i]] then
+            return true
         end
     end
-    return ARGV[13 + key_count]
+    return some_known and call('EXISTS', job.key, unpack(keys, job.first_key, job.last_key)) > 0
 end
 
-local function enter(lane)
-    for _, key in ipairs(lane_keys) do
-        redis.call('SET', key, lane, 'PX', lane_lifetime)
-    end
-    redis.call('RPUSH', shop .. 'l:' .. lane, id)
-    redis.call('ZADD', shop .. 'pend', received, id)
-    if redis.call('SISMEMBER', shop .. 'held', lane) == 1 then
-        redis.call('ZADD', shop .. 'due', 'LT', hurry, lane)
-    else
-        redis.call('ZADD', shop .. 'due', 'NX', now, lane)
+-- ---- lanes
+
+local bound, lane_names = {}, {}
+for i, key in ipairs(lane_keys) do
+    lane_names[i] = shop .. 'n:' .. key
+end
+if #lane_names > 0 then
+    for i, lane in ipairs(call('MGET', unpack(lane_names))) do
+        bound[lane_keys[i]] = lane
     end
 end
 
-local function record()
-    redis.call('HSET', job, 'rs', reason)
-    if state == 'x' then
-        redis.call('ZADD', shop .. 'dead', now, id)
+local function lane_of(job)
+    for i = job.first_lane_key, job.last_lane_key do
+        local lane = bound[lane_keys[i]]
+        if lane then
+            return lane
+        end
+    end
+    return job.first_lane_key <= job.last_lane_key and lane_keys[job.first_lane_key] or job.id
+end
+
+local lanes, waiting, hurries, pending = {}, {}, {}, {}
+
+local function enter(job, lane)
+    for i = job.first_lane_key, job.last_lane_key do
+        bound[lane_keys[i]] = lane
+        call('SET', lane_names[i], lane, 'PX', lane_lifetime)
+    end
+    if not waiting[lane] then
+        waiting[lane], hurries[lane] = {}, job.hurry
+        lanes[#lanes + 1] = lane
+    end
+    local ids = waiting[lane]
+    ids[#ids + 1] = job.id
+    hurries[lane] = math.min(hurries[lane], job.hurry)
+    pending[#pending + 1] = job.received
+    pending[#pending + 1] = job.id
+end
+
+local function record(job)
+    call('HSET', job.key, 'rs', job.reason)
+    if job.state == 'x' then
+        call('ZADD', shop .. 'dead', now, job.id)
         return
     end
-    redis.call('HINCRBY', shop .. 'cnt', 'ignored', 1)
-    redis.call('PEXPIRE', job, retention)
-    redis.call('PEXPIRE', shop .. 'b:' .. id, retention)
+    call('HINCRBY', shop .. 'cnt', 'ignored', 1)
+    call('PEXPIRE', job.key, retention)
+    call('PEXPIRE', shop .. 'b:' .. job.id, retention)
 end
 
-local lane = lane_of_job()
-redis.call('SET', shop .. 'b:' .. id, body)
-redis.call('HSET', job, 'st', state, 'ln', lane, 'rx', received, 'hw', hurry, 'src', source, 'tp', topic)
-for _, key in ipairs(keys) do
-    redis.call('SET', key, id, 'PX', key_lifetime)
+-- ---- all of it
+
+local reply, accepted = {}, 0
+for n, job in ipairs(jobs) do
+    local is_known = known(job)
+    reply[n] = is_known and '0' or '1'
+    if not is_known then
+        local lane = lane_of(job)
+        accepted = accepted + 1
+        call('SET', shop .. 'b:' .. job.id, job.body)
+        call('HSET', job.key, 'st', job.state, 'ln', lane, 'rx', job.received, 'hw', job.hurry, 'src', job.source, 'tp', job.topic)
+        for i = job.first_key, job.last_key do
+            taken[keys[i]] = true
+            call('SET', keys[i], job.id, 'PX', key_lifetime)
+        end
+        if job.state == 'p' then
+            enter(job, lane)
+        else
+            record(job)
+        end
+    end
 end
-redis.call('HINCRBY', shop .. 'cnt', 'accepted', 1)
-if state == 'p' then
-    enter(lane)
-else
-    record()
+
+if accepted > 0 then
+    call('HINCRBY', shop .. 'cnt', 'accepted', accepted)
 end
-return 1
+if #lanes > 0 then
+    local free, held = {}, {}
+    for i, is_held in ipairs(call('SMISMEMBER', shop .. 'held', unpack(lanes))) do
+        local lane = lanes[i]
+        local due = is_held == 1 and held or free
+        due[#due + 1] = is_held == 1 and hurries[lane] or now
+        due[#due + 1] = lane
+        call('RPUSH', shop .. 'l:' .. lane, unpack(waiting[lane]))
+    end
+    call('ZADD', shop .. 'pend', unpack(pending))
+    if #free > 0 then
+        call('ZADD', shop .. 'due', 'NX', unpack(free))
+    end
+    if #held > 0 then
+        call('ZADD', shop .. 'due', 'LT', unpack(held))
+    end
+end
+return table.concat(reply)
