@@ -1,6 +1,6 @@
 // redis_accept.c: many webhooks into Redis in one round trip.
 //
-// Whoever finds nobody on the way to Redis goes there, with all that wait; those who come meanwhile wait, and when it is back the first of them
+// Whoever finds few on the way to Redis goes there, with all that wait; those who come meanwhile wait, and when one is back the first of them
 // goes with all of those. So one script takes what a crowd brings, Redis syncs its file once for it, and a lonely webhook waits for nobody.
 // What a batch hears, everybody in it hears: repeated, what was taken is a duplicate.
 //
@@ -16,6 +16,7 @@
 
 #define BATCH_MOST 64                       // deliveries of one script: Redis does nothing else meanwhile
 #define BATCH_BYTES_MOST ((size_t)4 << 20)  // of their bodies; one is always taken
+#define AWAY_MOST 2                         // batches: one is made while Redis works, or syncs, for the other
 #define FIXED_ARGS 4                        // lua/accept.lua: the key and ARGV 1 to 3
 #define JOB_ARGS 10                         // of each delivery, beside its keys
 
@@ -36,7 +37,7 @@ struct accept_request {
 struct accept_queue {
     pthread_mutex_t lock;  // of all below
     struct accept_request *first, *last;
-    bool away;             // somebody is on the way to Redis
+    size_t away;           // so many are on the way to Redis
 };
 
 // ---- the script's arguments
@@ -158,52 +159,51 @@ static void run_batch(struct engine *s, struct accept_request *const *batch, siz
 
 // ---- who goes
 
-// take_batch: with the lock. At least one request waits.
-static size_t take_batch(struct accept_queue *q, struct accept_request **batch) {
-    size_t n = 0;
-    for (size_t deliveries = 0; q->first && deliveries < BATCH_MOST; q->first = q->first->next) {
-        deliveries += q->first->n;
-        batch[n++] = q->first;
-    }
-    return n;
+static struct accept_request *pop(struct accept_queue *q) {  // with the lock; NULL: nobody waits
+    struct accept_request *r = q->first;
+    if (r)
+        q->first = r->next;
+    return r;
 }
 
 static void wake(struct accept_request *r) {
     sem_post(&r->woken);  // from here on it is gone
 }
 
+// lead: self is in no queue any more, and is older than who is.
 static void lead(struct engine *s, struct accept_request *self) {
     struct accept_queue *q = s->queue;
-    struct accept_request *batch[BATCH_MOST], *next;
+    struct accept_request *batch[BATCH_MOST] = {self}, *next;
+    size_t n = 1;
     pthread_mutex_lock(&q->lock);
-    size_t n = take_batch(q, batch);
+    for (size_t deliveries = self->n; q->first && deliveries < BATCH_MOST; deliveries += batch[n - 1]->n)
+        batch[n++] = pop(q);
     pthread_mutex_unlock(&q->lock);
     run_batch(s, batch, n);
     pthread_mutex_lock(&q->lock);
-    next = q->first;
-    q->away = next != NULL;
+    next = pop(q);
+    q->away -= !next;
     pthread_mutex_unlock(&q->lock);
     if (next) {
         next->leads = true;
         wake(next);
     }
-    for (size_t i = 0; i < n; i++)
-        if (batch[i] != self)
-            wake(batch[i]);
+    for (size_t i = 1; i < n; i++)
+        wake(batch[i]);
 }
 
-// enter: true: r goes, nobody else is on the way.
-static bool enter(struct accept_queue *q, struct accept_request *r) {
+// enter: r goes; or it waits, because enough are on the way.
+static void enter(struct accept_queue *q, struct accept_request *r) {
     pthread_mutex_lock(&q->lock);
-    if (q->first)
+    r->leads = q->away < AWAY_MOST;
+    q->away += r->leads;
+    if (!r->leads && q->first)
         q->last->next = r;
-    else
+    else if (!r->leads)
         q->first = r;
-    q->last = r;
-    bool leads = !q->away;
-    q->away = true;
+    if (!r->leads)
+        q->last = r;
     pthread_mutex_unlock(&q->lock);
-    return leads;
 }
 
 enum rc redis_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
@@ -212,16 +212,14 @@ enum rc redis_accept(struct engine *s, const struct delivery *d, const char *con
         run_batch(s, (struct accept_request *[]){&r}, 1);
     } else {
         sem_init(&r.woken, 0, 0);
-        r.leads = enter(s->queue, &r);
+        enter(s->queue, &r);
         while (!r.leads && sem_wait(&r.woken) != 0 && errno == EINTR)
             ;
         if (r.leads)
             lead(s, &r);
         sem_destroy(&r.woken);
     }
-    if (r.rc != RC_OK)
-        *e = r.err;
-    return r.rc;
+    return r.rc == RC_OK ? RC_OK : err_set(e, r.rc, "%s", r.err.text);
 }
 
 struct accept_queue *redis_accept_queue(void) {
