@@ -22,7 +22,7 @@ local call, shop = redis.call, KEYS[1]
 
 local counted, layout = unpack(call('HMGET', shop .. 'cnt', 'accepted', 'layout'))
 if counted and layout ~= LAYOUT then
-    return redis.error_reply('LAYOUT')
+    return redis.error_reply('LAYOUT of an earlier version')
 end
 
 local key_lifetime, lane_lifetime, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
