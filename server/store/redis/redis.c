@@ -17,7 +17,9 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
-#define COMMIT_FIXED_ARGS 18   // lua/commit.lua: the key and ARGV 1 to 17
+#define COMMIT_FIXED_ARGS 18   // of each change in lua/commit.lua: how many follow, and ARGV 1 to 17
+#define COMMIT_MOST 64         // changes of one script
+#define COMMIT_BYTES_MOST ((size_t)4 << 20)  // of their plans; one change is always made
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
@@ -227,11 +229,14 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 
 // ---- commit
 
+static size_t args_of(const struct change *c) {
+    return COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count;
+}
+
 // The order of the arguments is that of lua/commit.lua.
-static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
+static void put_change(const struct engine *s, struct arena *a, const struct change *c, struct sv *argv) {
     size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count);
-    argv[n++] = redis_shop_key(a, c->job->shop);
+    argv[n++] = redis_number(a, (int64_t)args_of(c) - 1);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
     argv[n++] = sv_of(c->job->id);
@@ -265,13 +270,28 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
         argv[n++] = c->remember[i].value;
         argv[n++] = redis_lifetime(a, c->remember[i].lifetime_ms);
     }
-    return (struct redis_command){.script = &s->scripts[COMMIT], .argv = argv, .argc = n};
+}
+
+// commit_command takes the first *n of the changes: those of one shop, as many as one script may have.
+static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *changes, size_t *n) {
+    struct sv shop = changes[0].job->shop;
+    size_t argc = 1, bytes = 0, count = 0;
+    for (; count < *n && count < COMMIT_MOST && bytes < COMMIT_BYTES_MOST && sv_eq(changes[count].job->shop, shop); count++) {
+        argc += args_of(&changes[count]);
+        bytes += changes[count].plan.n + changes[count].progress.n;
+    }
+    struct sv *argv = ARENA_ARRAY(a, struct sv, argc);
+    argv[0] = redis_shop_key(a, shop);
+    argc = 1;
+    for (size_t i = 0; i < count; i++) {
+        put_change(s, a, &changes[i], &argv[argc]);
+        argc += args_of(&changes[i]);
+    }
+    *n = count;
+    return (struct redis_command){.script = &s->scripts[COMMIT], .argv = argv, .argc = argc};
 }
 
 static enum rc read_change(const struct redis_reply *reply, struct change *c, struct err *e) {
-    enum rc rc = redis_failed(reply, e);
-    if (rc)
-        return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
         return redis_odd_answer("commit", e);
     if (redis_integer(&reply->items[0]) != 1) {
@@ -285,26 +305,40 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
 }
 
 // A change whose fate is unknown keeps RC_UNAVAILABLE as its result.
+static enum rc read_changes(const struct redis_command *command, struct change *changes, size_t n, struct err *e) {
+    if (!command->answered)
+        return RC_OK;  // the pipeline has failed and says so
+    enum rc rc = redis_failed(&command->reply, e);
+    if (rc == RC_OK && (command->reply.kind != REPLY_LIST || command->reply.count != n))
+        rc = redis_odd_answer("commit", e);
+    for (size_t i = 0; i < n; i++) {
+        enum rc failed = rc ? rc : read_change(&command->reply.items[i], &changes[i], e);
+        if (failed)
+            changes[i].result = rc = failed;
+    }
+    return rc;
+}
+
 static enum rc engine_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
     struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
+    size_t *sizes = ARENA_ARRAY(&a, size_t, n), count = 0, at = 0;
     for (size_t i = 0; i < n; i++) {
         changes[i].result = RC_UNAVAILABLE;
         memset(changes[i].taken, 0, sizeof changes[i].taken);
-        commands[i] = commit_command(s, &a, &changes[i]);
     }
-    enum rc rc = redis_keep(s, &a, commands, n, changes[0].job->shop, redis_deadline_ms(), e);
+    for (; at < n; at += sizes[count++]) {
+        sizes[count] = n - at;
+        commands[count] = commit_command(s, &a, &changes[at], &sizes[count]);
+    }
+    enum rc rc = redis_keep(s, &a, commands, count, changes[0].job->shop, redis_deadline_ms(), e);
     FAILPOINT("redis.commit.answered");
-    for (size_t i = 0; i < n; i++) {
-        if (!commands[i].answered)
-            continue;
+    at = 0;
+    for (size_t i = 0; i < count; at += sizes[i++]) {
         struct err failure = {0};
-        enum rc failed = read_change(&commands[i].reply, &changes[i], &failure);
-        if (!failed)
-            continue;
-        changes[i].result = failed;
-        if (!rc)
+        enum rc failed = read_changes(&commands[i], &changes[at], sizes[i], &failure);
+        if (failed && !rc)
             rc = err_set(e, failed, "%s", failure.text);
     }
     arena_free(&a);
