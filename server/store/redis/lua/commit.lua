@@ -10,6 +10,7 @@ local shop = KEYS[1]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ledger, ledger_lifetime = shop .. 'ledger', false
 
 local function commit(ARGV)
     local kind, lane, id, token, delay, lease, stays, state, reason, retention, reserve_lifetime, written, bytes = unpack(ARGV, 1, 13)
@@ -26,18 +27,24 @@ local function commit(ARGV)
 
     local reply = {1}
 
-    local function end_lease(when)
-        redis.call('ZADD', due, when, lane)
+    local function forget_lease()
         redis.call('HDEL', own, lane)
         redis.call('HDEL', shop .. 'tries', lane)
     end
 
+    local function end_lease(when)
+        redis.call('ZADD', due, when, lane)
+        forget_lease()
+    end
+
     local function leave_lane()
         redis.call('LPOP', list)
-        end_lease(now)
-        if redis.call('EXISTS', list) == 0 then
+        if redis.call('EXISTS', list) == 1 then
+            redis.call('ZADD', due, now, lane)
+        else
             redis.call('ZREM', due, lane)
         end
+        forget_lease()
     end
 
     local first_reservation = 18
@@ -106,12 +113,9 @@ local function commit(ARGV)
 
     -- Whole nodes of old lines go with each new one; a shop that has nothing new forgets all at once.
     local function enter_ledger()
-        local ledger = shop .. 'ledger'
         for i = last_mark + 1, last_line do
             redis.call('XADD', ledger, 'MINID', '~', math.max(0, now - ARGV[17]), '*', 'l', ARGV[i])
-        end
-        if last_line > last_mark then
-            redis.call('PEXPIRE', ledger, ARGV[17])
+            ledger_lifetime = ARGV[17]
         end
     end
 
@@ -162,5 +166,8 @@ while at <= #ARGV do
     local last = at + ARGV[at]
     replies[#replies + 1] = commit({unpack(ARGV, at + 1, last)})
     at = last + 1
+end
+if ledger_lifetime then
+    redis.call('PEXPIRE', ledger, ledger_lifetime)
 end
 return replies
