@@ -298,6 +298,33 @@ static void test_more_than_one_script(void **state) {
     engine_redis.close(s);
 }
 
+// Changes of two shops, of one more than a script has, and one of somebody whose lease is over.
+static void test_many_changes(void **state) {
+    enum { MANY = 150, STALE = 70 };
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 16 << 20);
+    struct err e = {0};
+    struct job *jobs;
+    struct change changes[MANY + 1];
+    for (int i = 0; i < MANY; i++)
+        accepted(s, i, 1);
+    assert_int_equal(claim(s, &a, MANY, &jobs), MANY);
+    jobs[STALE].token[0] ^= 1;
+    struct job elsewhere = jobs[0];
+    elsewhere.shop = SV("another");
+    for (int i = 0; i <= MANY; i++)
+        changes[i] = (struct change){.kind = CHANGE_FINISH, .job = i == 10 ? &elsewhere : i < 10 ? &jobs[i] : &jobs[i - 1], .state = JOB_DONE};
+    assert_int_equal(engine_redis.commit(s, changes, MANY + 1, &e), RC_OK);
+    for (int i = 0; i <= MANY; i++)
+        assert_int_equal(changes[i].result, i == 10 || i == STALE + 1 ? RC_STALE : RC_OK);
+    assert_int_equal(stats(s).done, MANY - 1);
+    assert_int_equal(stats(s).pending, 1);
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
 // Many lanes are woken in slices; leased lanes lie among them and keep their time.
 static void test_wake_many(void **state) {
     enum { LANES = 1400 };
@@ -414,6 +441,7 @@ int main(void) {
         WITH_REDIS(test_earlier_layout),
         WITH_REDIS(test_crowd),
         WITH_REDIS(test_more_than_one_script),
+        WITH_REDIS(test_many_changes),
         WITH_REDIS(test_wake_many),
         WITH_REDIS(test_two_stores),
     };
