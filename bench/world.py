@@ -213,13 +213,10 @@ class Bare(Contender):
         self.processes[0].wait_port(self.port)
 
 
-MAPPING = """version: 1
-rules:
-  purchase:
-    on_fail: hold        # so that an outage of any length keeps the order Meta, Klaviyo
-    max_wait: 1h
-    klaviyo: {{ identify: {identify} }}
-"""
+def mapping(identify):
+    """With on_fail: hold an outage of any length keeps the order Meta, Klaviyo. A lane's orders but its first are repeat purchases."""
+    rule = f"{{ on_fail: hold, max_wait: 1h, klaviyo: {{ identify: {str(identify).lower()} }} }}"
+    return f"version: 1\nrules:\n  purchase: {rule}\n  repeat_purchase: {rule}\n"
 
 
 class Fireorder(Contender):
@@ -234,7 +231,7 @@ class Fireorder(Contender):
             self.start_redis(store)
         self.store = f"redis://127.0.0.1:{self.redis.port}/0" if self.redis else f"sqlite:{self.folder}/store.db"
         self.mapping = self.folder / "mapping.yaml" if own_mapping else "default"
-        (self.folder / "mapping.yaml").write_text(MAPPING.format(identify="true" if profiles else "false"))
+        (self.folder / "mapping.yaml").write_text(mapping(identify=profiles))
         (self.folder / "fireorder.yaml").write_text(self._config(store == "everysec"))
         self.serve(wait)
 

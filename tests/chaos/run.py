@@ -181,6 +181,8 @@ def send_all(world, lanes):
 
 
 def wait_taken(world, lanes, but=()):
+    unheard = [(d.delivery_id, d.tries) for lane in lanes for d in lane if d.tries and not d.acknowledged]
+    assert not unheard, f"the sender gave up: {unheard}"
     wanted = {key for lane in lanes for d in lane for key in d.expected if key[0] != "list" and not key[1].startswith(tuple(but) or "?")}
     world.destinations.wait_taken(wanted, DEADLINE)
 

@@ -35,8 +35,7 @@ class Source:
     def __init__(self, choose, sequence, deadline=60):
         self.choose, self.sequence, self.deadline = choose, sequence, deadline
 
-    def _try(self, d):
-        service = self.choose()
+    def _try(self, d, service):
         try:
             if d.source == "shopify":
                 return service.shopify(d.topic, d.body, d.delivery_id)
@@ -49,15 +48,20 @@ class Source:
 
     def send(self, d):
         """True when it was acknowledged."""
-        end = time.monotonic() + self.deadline
+        end, service = time.monotonic() + self.deadline, self.choose()
         while len(d.tries) < TRIES[d.source] and time.monotonic() < end:
-            status, answer = self._try(d)
+            status, answer = self._try(d, service)
             d.tries.append(status)
             if status == 200:
                 d.acknowledged, d.answer = self.sequence(), answer
                 return True
-            wait_for(lambda: self.choose().get("/readyz")[0] == 200, self.deadline, "somebody to answer the sender")
+            service = wait_for(self._ready, self.deadline, "somebody to answer the sender")
         return False
+
+    def _ready(self):
+        """One that could answer: whoever is away would use up in a second the tries of some hours."""
+        service = self.choose()
+        return service if service.get("/readyz")[0] == 200 else None
 
     def send_in_order(self, deliveries):
         """A sender's next webhook of the same person comes when it has heard of the one before."""

@@ -9,8 +9,8 @@ from source import Delivery, Source
 class Answers:
     """A service that gives these answers one after another, the last for ever."""
 
-    def __init__(self, *answers):
-        self.left, self.asked = list(answers), 0
+    def __init__(self, *answers, ready=True):
+        self.left, self.asked, self.ready = list(answers), 0, ready
 
     def shopify(self, topic, body, delivery=None):
         self.asked += 1
@@ -23,7 +23,7 @@ class Answers:
         return self.shopify(topic, body)
 
     def get(self, path):
-        return 200, ""
+        return 200 if self.ready else 0, ""
 
 
 @pytest.mark.parametrize("kind, tries", [("shopify", 9), ("recharge", 20)])
@@ -46,3 +46,11 @@ def test_the_next_of_a_person_comes_after_the_one_before():
     first, second = Delivery("lane", "shopify", "orders/create", {"id": 1}), Delivery("lane", "shopify", "orders/paid", {"id": 1})
     Source(lambda: service, itertools.count(1).__next__).send_in_order([first, second])
     assert (len(first.tries), len(second.tries)) == (2, 1) and first.acknowledged < second.acknowledged
+
+
+def test_the_next_try_goes_to_one_who_could_answer():
+    away, here = Answers(ConnectionResetError(), ready=False), Answers(200)
+    choice = itertools.cycle([away] * 3 + [here])
+    d = Delivery("lane", "shopify", "orders/create", {"id": 1})
+    assert Source(lambda: next(choice), itertools.count(1).__next__).send(d)
+    assert d.tries == [0, 200] and away.asked == 1

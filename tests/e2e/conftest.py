@@ -80,6 +80,7 @@ def visit(start, tmp_path):
                         shop_extra=f'    context: {{ origins: ["{shop.origin}", "null"]{context} }}\n{shop_extra}', **arguments)
         shop.show(f"http://127.0.0.1:{service.port}", before, scenario, signature)
         browse(f"{shop.origin}/{query}", tmp_path / f"browser{len(storefronts)}", lambda: "end" in shop.reports)
+        assert not shop.reports["end"]["failures"]
         return shop, service
 
     yield go

@@ -19,8 +19,9 @@ TOKEN = "Z2NwLXVzLWVhc3QxOjAxSkE"
 CUSTOMER = 7000081
 
 # `busy` counts what a page waits for; something is over only once what waited for it has run, which is before the next task.
+# `failures` are requests that got no answer that the page may read, and answers that are no success: a page that lost one proves nothing.
 WATCHED = """
-var busy = 0, looks = 0, added = 0;
+var busy = 0, looks = 0, added = 0, failures = [];
 function hold(promise) {
   busy++;
   function over() { setTimeout(function () { busy--; }); }
@@ -28,11 +29,15 @@ function hold(promise) {
   return promise;
 }
 (function (ask, every, Observer) {
-  window.fetch = function () {
+  window.fetch = function (url) {
     return hold(ask.apply(window, arguments).then(function (answer) {
+      if (!answer.ok) failures.push(url + ': ' + answer.status);
       var json = answer.json.bind(answer);
       answer.json = function () { return hold(json()); };
       return answer;
+    }, function (e) {
+      failures.push(url + ': ' + e);
+      throw e;
     }));
   };
   window.setInterval = function (look, ms) { return every(function () { look(); looks++; }, ms); };
@@ -61,7 +66,7 @@ function add() {
 }
 function report(name) {
   return fetch('/report', { method: 'POST', body: JSON.stringify({ name: name, cookie: document.cookie, stored: localStorage.length + sessionStorage.length,
-    opened: performance.timeOrigin, at: Date.now(), agent: navigator.userAgent }) });
+    opened: performance.timeOrigin, at: Date.now(), agent: navigator.userAgent, failures: failures }) });
 }
 %(before)s
 </script>

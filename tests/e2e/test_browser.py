@@ -143,7 +143,7 @@ PIXEL_EVENT = """
 const place = { origin: 'https://acme.example', pathname: '/checkouts/1', search: '' };
 const happens = (name, data) => handlers[name]({ name, data, timestamp: new Date().toISOString(),
   context: { document: { location: place }, navigator: { userAgent: navigator.userAgent } } });
-(async () => { %s await until(() => !busy); parent.postMessage('done', '*'); })();
+(async () => { %s await until(() => !busy); parent.postMessage(failures, '*'); })();
 """
 
 
@@ -154,7 +154,7 @@ def pixel_page(allowed, scenario):
     script = WATCHED + PIXEL_WORLD % (json.dumps(jar), json.dumps(allowed), TOKEN) + code + PIXEL_EVENT % scenario
     frame = json.dumps("<script>" + script + "</" + "script>").replace("</", "<\\/")
     return jar, f"""
-        var done = new Promise(function (ready) {{ addEventListener('message', ready); }});
+        var done = new Promise(function (ready) {{ addEventListener('message', function (of_frame) {{ failures = of_frame.data; ready(); }}); }});
         var frame = document.createElement('iframe'); frame.sandbox = 'allow-scripts allow-forms'; frame.srcdoc = {frame};
         document.body.appendChild(frame);
         await done;"""
