@@ -27,7 +27,7 @@ struct accept_request {
     size_t n;
     enum accepted *ret;
     int64_t deadline_ms;
-    bool leads;                      // woken to go to Redis
+    bool leads;                      // why it was woken: to go to Redis, or because it has its result
     enum rc rc;
     struct err err;
     sem_t woken;
@@ -192,18 +192,25 @@ static void lead(struct engine *s, struct accept_request *self) {
         wake(batch[i]);
 }
 
-// enter: r goes; or it waits, because enough are on the way.
-static void enter(struct accept_queue *q, struct accept_request *r) {
+// enter: true: r goes; false: it waits, because enough are on the way.
+static bool enter(struct accept_queue *q, struct accept_request *r) {
     pthread_mutex_lock(&q->lock);
-    r->leads = q->away < AWAY_MOST;
-    q->away += r->leads;
-    if (!r->leads && q->first)
-        q->last->next = r;
-    else if (!r->leads)
-        q->first = r;
-    if (!r->leads)
-        q->last = r;
+    bool leads = q->away < AWAY_MOST;
+    if (leads)
+        q->away++;
+    else if (q->first)
+        q->last = q->last->next = r;
+    else
+        q->first = q->last = r;
     pthread_mutex_unlock(&q->lock);
+    return leads;
+}
+
+// await: true: r goes after all; false: it was taken along, and has its result. Nobody else touches r from here on.
+static bool await(struct accept_request *r) {
+    while (sem_wait(&r->woken) != 0 && errno == EINTR)
+        ;
+    return r->leads;
 }
 
 enum rc redis_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
@@ -212,10 +219,7 @@ enum rc redis_accept(struct engine *s, const struct delivery *d, const char *con
         run_batch(s, (struct accept_request *[]){&r}, 1);
     } else {
         sem_init(&r.woken, 0, 0);
-        enter(s->queue, &r);
-        while (!r.leads && sem_wait(&r.woken) != 0 && errno == EINTR)
-            ;
-        if (r.leads)
+        if (enter(s->queue, &r) || await(&r))
             lead(s, &r);
         sem_destroy(&r.woken);
     }
