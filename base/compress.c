@@ -1,10 +1,13 @@
-// compress.c: one zstd frame per record, its unpacked size checked before memory is taken.
+// compress.c: one zstd frame per record, its unpacked size checked before memory is taken. Before it stands which text zstd knew already.
 #include "base/compress.h"
+
+#include "usual_text.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define ZSTD_STATIC_LINKING_ONLY  // ZSTD_c_forceAttachDict
 #include <zstd.h>
 
 enum { LEVEL = 1, LEVEL_QUICK = -1 };  // higher levels cost much time for few bytes on JSON
@@ -48,8 +51,13 @@ _Noreturn static void die(const char *why) {
 
 static ZSTD_CCtx *packer_take(void) {
     ZSTD_CCtx *packer = pool_take(&packers);
-    if (!packer && !(packer = ZSTD_createCCtx()))
+    if (packer)
+        return packer;
+    if (!(packer = ZSTD_createCCtx()))
         die("out of memory");
+    // It would copy the tables of the usual text, 100 KB, for each record of more than 8 KB, and take twice as long. A zstd that does not
+    // know this parameter does so.
+    (void)ZSTD_CCtx_setParameter(packer, ZSTD_c_forceAttachDict, ZSTD_dictForceAttach);
     return packer;
 }
 
@@ -58,6 +66,30 @@ static ZSTD_DCtx *unpacker_take(void) {
     if (!unpacker && !(unpacker = ZSTD_createDCtx()))
         die("out of memory");
     return unpacker;
+}
+
+// ---- what webhooks and plans mostly say (usual_1.txt)
+
+// The first byte of what was packed with that text; a frame begins with another one, and was packed without. What was packed with a text
+// needs that very text: a better one is another file and another number.
+enum { USUAL_1 = 1 };
+
+static struct {
+    ZSTD_CDict *packs, *packs_quickly;
+    ZSTD_DDict *unpacks;
+} usual;
+
+static void learn_usual(void) {
+    usual.packs = ZSTD_createCDict(txt_usual_1, sizeof txt_usual_1 - 1, LEVEL);
+    usual.packs_quickly = ZSTD_createCDict(txt_usual_1, sizeof txt_usual_1 - 1, LEVEL_QUICK);
+    usual.unpacks = ZSTD_createDDict(txt_usual_1, sizeof txt_usual_1 - 1);
+    if (!usual.packs || !usual.packs_quickly || !usual.unpacks)
+        die("out of memory");
+}
+
+static void know_usual(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, learn_usual);
 }
 
 // ---- frames
@@ -74,31 +106,46 @@ static struct sv framed(struct arena *a, struct sv plain) {
     return (struct sv){(const char *)out, HEAD + plain.n};
 }
 
-static struct sv packed(struct arena *a, struct sv plain, int level) {
+static struct sv packed(struct arena *a, struct sv plain, bool quickly) {
     if (plain.n < SMALL)
         return framed(a, plain);
-    size_t room = ZSTD_compressBound(plain.n);
+    size_t room = 1 + ZSTD_compressBound(plain.n);
     char *out = arena_room(a, room);
     ZSTD_CCtx *packer = packer_take();
-    size_t n = ZSTD_compressCCtx(packer, out, room, plain.p, plain.n, level);
+    know_usual();
+    out[0] = USUAL_1;
+    ZSTD_CCtx_refCDict(packer, quickly ? usual.packs_quickly : usual.packs);
+    size_t n = ZSTD_compress2(packer, out + 1, room - 1, plain.p, plain.n);
     if (ZSTD_isError(n))  // with enough room only memory can be missing
         die(ZSTD_getErrorName(n));
     if (!pool_keep(&packers, packer))
         ZSTD_freeCCtx(packer);
-    arena_shrink(a, out, room, n);
-    return (struct sv){out, n};
+    arena_shrink(a, out, room, 1 + n);
+    return (struct sv){out, 1 + n};
 }
 
 struct sv compress(struct arena *a, struct sv plain) {
-    return packed(a, plain, LEVEL);
+    return packed(a, plain, false);
 }
 
 struct sv compress_quickly(struct arena *a, struct sv plain) {
-    return packed(a, plain, LEVEL_QUICK);
+    return packed(a, plain, true);
+}
+
+static size_t unpack(char *out, size_t size, struct sv frame, bool knows_usual) {
+    ZSTD_DCtx *unpacker = unpacker_take();
+    know_usual();
+    size_t n = knows_usual ? ZSTD_decompress_usingDDict(unpacker, out, size, frame.p, frame.n, usual.unpacks)
+                           : ZSTD_decompressDCtx(unpacker, out, size, frame.p, frame.n);
+    if (!pool_keep(&unpackers, unpacker))
+        ZSTD_freeDCtx(unpacker);
+    return n;
 }
 
 // The size comes from the frame's own head and is checked before any memory is taken; a frame that does not tell it is refused.
 enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *ret, struct err *e) {
+    bool knows_usual = packed.n > 0 && packed.p[0] == USUAL_1;
+    packed = knows_usual ? sv_sub(packed, 1, packed.n) : packed;
     *ret = SV_NONE;
     unsigned long long size = packed.p ? ZSTD_getFrameContentSize(packed.p, packed.n) : ZSTD_CONTENTSIZE_ERROR;
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
@@ -110,10 +157,7 @@ enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *r
     char *out = arena_room(a, (size_t)size);
     if (!arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "compressed data unpacks to %llu bytes, over the memory limit", size);
-    ZSTD_DCtx *unpacker = unpacker_take();
-    size_t n = ZSTD_decompressDCtx(unpacker, out, (size_t)size, packed.p, packed.n);
-    if (!pool_keep(&unpackers, unpacker))
-        ZSTD_freeDCtx(unpacker);
+    size_t n = unpack(out, (size_t)size, packed, knows_usual);
     if (ZSTD_isError(n))
         return err_set(e, RC_INVALID, "compressed data is damaged: %s", ZSTD_getErrorName(n));
     if (n != size)

@@ -1,7 +1,7 @@
 // dispatch_parts.h: what the files of the dispatcher share; private to dispatch*.c. Everything here belongs to its one thread,
 // but for the three flags.
 //   dispatch.c        the thread: what happened, what is due, sleep
-//   dispatch_round.c  what is wanted of the store, on a thread beside it
+//   dispatch_round.c  what is wanted of the store, on a thread beside it while requests are open
 //   dispatch_job.c    the way of one job through its plan
 //   dispatch_keep.c   the memory of a job
 //   dispatch_join.c   what a webhook decodes to, with what the store knows of its people

@@ -6,8 +6,10 @@
 #include <cmocka.h>
 
 #include "base/compress.h"
+#include "base/crypto.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct arena arena;
@@ -30,6 +32,15 @@ static struct sv repeated(const char *text, size_t times) {
     for (size_t i = 0; i < times; i++)
         memcpy(p + n * i, text, n);
     return (struct sv){p, n * times};
+}
+
+static struct sv file(const char *path) {
+    char *p = arena_alloc(&arena, 1 << 16);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(p, 1, 1 << 16, f);
+    fclose(f);
+    return (struct sv){p, n};
 }
 
 static void round_trip(void **state) {
@@ -111,6 +122,33 @@ static void damaged_frames_are_refused(void **state) {
     assert_true(sv_is(back, "a"));
 }
 
+// What is in stores was packed with this very text, and before it with none.
+static void what_was_packed_stays_readable(void **state) {
+    (void)state;
+    static const struct sv before = SV("\x28\xb5\x2f\xfd\x60\x14\x04\x15\x01\x00\xd0\x7b\x22\x69\x64\x22\x3a\x38\x32\x30\x39\x38\x32\x39\x31\x31\x39\x34\x36\x31\x35\x34\x35\x30\x38\x7d\x2c\x01\x00\xde\xd3\xff\x1c\x03");
+    struct sv back, plain = repeated("{\"id\":820982911946154508},", 50);
+    assert_int_equal(decompress(&arena, before, plain.n, &back, NULL), RC_OK);
+    assert_true(sv_eq(back, plain));
+    char hex[65] = "";
+    struct digest usual = sha256(file(SOURCE_DIR "/base/usual_1.txt"));
+    hex_into(hex, usual.b, sizeof usual.b);
+    assert_string_equal(hex, "6b2b5d6cf68e98773a3d911f4cbe7ed451f26f5dca899899047b4db54340aebc");
+}
+
+static void a_webhook_says_what_is_usual(void **state) {
+    (void)state;
+    struct sv order = file(SOURCE_DIR "/fixtures/shopify/orders/create/with_fbp_fbc/request.json"), back;
+    const struct sv packs[] = {compress(&arena, order), compress_quickly(&arena, order)};
+    assert_true(packs[0].n * 4 < order.n);  // 30 % without
+    for (size_t i = 0; i < COUNTOF(packs); i++) {
+        assert_int_equal(decompress(&arena, packs[i], order.n, &back, NULL), RC_OK);
+        assert_true(sv_eq(back, order));
+        assert_refused(sv_sub(packs[i], 0, packs[i].n - 1));
+        assert_refused(sv_sub(packs[i], 0, 1));
+        assert_int_equal(decompress(&arena, packs[i], order.n - 1, &back, NULL), RC_TOO_LARGE);
+    }
+}
+
 // More at once than contexts are kept, each frame after a damaged one.
 static void *round_trips(void *fine) {
     struct arena own;
@@ -149,6 +187,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(bomb_takes_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(over_the_arena_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_frames_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_packed_stays_readable, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_webhook_says_what_is_usual, set_up, tear_down),
         cmocka_unit_test(many_threads_share_contexts),
     };
     return cmocka_run_group_tests_name("compress", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// sqlite.c: the verbs of the store on one SQLite file; each is posted to the thread that owns the file (sqlite_writer.h).
+// sqlite.c: the verbs of the store on one SQLite file; one at a time (sqlite_writer.h).
 #include "base/clock.h"
 #include "server/store/permits.h"
 #include "server/store/sqlite/sqlite_verbs.h"
@@ -10,7 +10,7 @@ struct engine {
     struct writer *writer;
     struct purge_args purge;
     struct permits *permits;
-    struct late_keys *late;  // the writer's
+    struct late_keys *late;  // his whose turn it is
     struct running running;  // too
 };
 

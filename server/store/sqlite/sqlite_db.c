@@ -20,11 +20,7 @@ enum {
 
 enum control { BEGIN, COMMIT, ROLLBACK, CONTROL_COUNT };
 
-static const char *const control_sql[CONTROL_COUNT] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
-};
+static const char *const control_sql[CONTROL_COUNT] = {[BEGIN] = "BEGIN IMMEDIATE", [COMMIT] = "COMMIT", [ROLLBACK] = "ROLLBACK"};
 
 // The lock mode stands before everything that reads the file: so the index of the log is kept in this process and no other
 // one can open the file, which also keeps SQLite's WAL-reset bug (3.7.0 to 3.51.2: a checkpoint of one connection against a
@@ -239,8 +235,12 @@ bool db_in_transaction(const struct db *db) {
     return !sqlite3_get_autocommit(db->connection);
 }
 
+bool db_untidy(const struct db *db) {
+    return db->wal_pages >= WAL_PAGES_MOST && db_ok(db);
+}
+
 void db_tidy(struct db *db) {
-    if (db->wal_pages < WAL_PAGES_MOST || !db_ok(db))
+    if (!db_untidy(db))
         return;
     int code = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     db->wal_pages = 0;  // not done (disk full): the next commit tells the size of the log again

@@ -80,5 +80,6 @@ bool db_broken(const struct db *db);
 
 // db_tidy moves the write-ahead log into the file when it has grown large; to be called between transactions.
 void db_tidy(struct db *db);
+bool db_untidy(const struct db *db);  // it would
 
 #endif

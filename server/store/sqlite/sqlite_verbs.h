@@ -1,5 +1,5 @@
 // sqlite_verbs.h: what each verb of the store is in SQL.
-// All of it runs on the writer thread (sqlite_writer.h) inside its transaction, so every verb is atomic and sees those before it.
+// All of it runs in turn (sqlite_writer.h) inside a transaction, so every verb is atomic and sees those before it.
 // Errors stick to the db; results count only after the commit. `now` is wall time in milliseconds.
 #ifndef SERVER_STORE_SQLITE_VERBS_H
 #define SERVER_STORE_SQLITE_VERBS_H

@@ -1,7 +1,9 @@
-// sqlite_writer.c: one connection, one thread that owns it.
+// sqlite_writer.c: one connection, and whose turn it is to work on it.
 //
-// Every call posts a request and waits. The writer takes what is queued into one transaction (a group commit: one sync for
-// many accepts), and nobody hears of a result before that is durable. When a request fails, which is rare, all is undone and each has
+// Whoever wants something of a writer that rests does it himself, which takes no switch of threads. What is posted meanwhile is the
+// thread's, to which he hands the turn: it takes what is queued into one transaction (a group commit: one sync for many accepts), and the
+// next, until nothing is left. So it is at work all the time when there is much to do. It also does what nobody is to wait for.
+// Nobody hears of a result before that is durable. When a request fails, which is rare, all is undone and each has
 // a transaction of its own; when the transaction fails, everybody in it hears the error.
 #include "server/store/sqlite/sqlite_writer.h"
 
@@ -15,7 +17,9 @@
 
 enum { BATCH_MOST = 64 };
 
-// A request lives on the stack of the caller, who waits for `done`.
+enum turn { NOBODY, CALLER, THREAD };
+
+// A request lives on the stack of the caller. When it is queued he waits for `done`.
 struct request {
     verb_function *verb;
     void *args;
@@ -26,17 +30,19 @@ struct request {
 };
 
 struct writer {
-    struct db *db;  // the thread's, after opening
+    struct db *db;  // his whose turn it is, after opening; so are stale and told
     verb_function *renew, *end;
     void *args;   // theirs
     bool stale;   // renew is due
+    bool told;    // that it is broken
     void (*broken)(void *ctx);
     void *broken_ctx;
     int64_t wall_minus_mono_ms;
     pthread_t thread;
     pthread_mutex_t lock;  // of all below
-    pthread_cond_t posted;
-    struct request *first, *last;
+    pthread_cond_t handed;  // the turn to the thread, or closing
+    enum turn turn;
+    struct request *first, *last;  // queued; none while it is nobody's turn
     bool closing;
 };
 
@@ -45,7 +51,7 @@ static int64_t now_ms(const struct writer *w) {
     return clock_mono_ms() + w->wall_minus_mono_ms;
 }
 
-// ---- the writer
+// ---- whose turn it is
 
 static void fail_all(struct request *const *batch, size_t n, enum rc rc, const struct err *e) {
     for (size_t i = 0; i < n; i++) {
@@ -97,42 +103,76 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     return !again;
 }
 
-// take_batch waits for requests; 0: closing, and nothing is left.
+static void run(struct writer *w, struct request **batch, size_t n) {
+    bool done = run_batch(w, batch, n);
+    for (size_t i = 0; !done && i < n; i++)
+        run_batch(w, &batch[i], 1);
+}
+
+static bool is_untidy(const struct writer *w) {
+    return db_untidy(w->db) || (db_broken(w->db) && !w->told);
+}
+
+static void tidy(struct writer *w) {
+    db_tidy(w->db);
+    if (!db_broken(w->db) || w->told)
+        return;
+    w->told = true;
+    if (w->broken)
+        w->broken(w->broken_ctx);
+}
+
+// ---- the thread
+
+// await_turn: false: closing.
+static bool await_turn(struct writer *w) {
+    pthread_mutex_lock(&w->lock);
+    while (w->turn != THREAD && !(w->turn == NOBODY && w->closing))
+        pthread_cond_wait(&w->handed, &w->lock);
+    bool mine = w->turn == THREAD;
+    pthread_mutex_unlock(&w->lock);
+    return mine;
+}
+
+// take_batch: 0: nothing is queued, and the turn is over.
 static size_t take_batch(struct writer *w, struct request **batch) {
     size_t n = 0;
     pthread_mutex_lock(&w->lock);
-    while (!w->first && !w->closing)
-        pthread_cond_wait(&w->posted, &w->lock);
     for (; w->first && n < BATCH_MOST; w->first = w->first->next)
         batch[n++] = w->first;
+    if (n == 0)
+        w->turn = NOBODY;
     pthread_mutex_unlock(&w->lock);
     return n;
 }
 
-static void *write_batches(void *arg) {
-    struct writer *w = arg;
+static void take_turn(struct writer *w) {
     struct request *batch[BATCH_MOST];
-    bool told = false;
+    tidy(w);
     for (size_t n; (n = take_batch(w, batch)) > 0;) {
-        bool done = run_batch(w, batch, n);
-        for (size_t i = 0; !done && i < n; i++)
-            run_batch(w, &batch[i], 1);
+        run(w, batch, n);
         for (size_t i = 0; i < n; i++)
             sem_post(&batch[i]->done);  // from here on the request is gone
         FAILPOINT("sqlite.told");
-        db_tidy(w->db);
-        if (db_broken(w->db) && !told && w->broken) {
-            told = true;
-            w->broken(w->broken_ctx);
-        }
+        tidy(w);
     }
+}
+
+static void *take_turns(void *arg) {
+    while (await_turn(arg))
+        take_turn(arg);
     return NULL;
 }
 
-// post: they outlive their places in the queue: nobody leaves before the writer is done with them.
-static void post(struct writer *w, struct request *requests, size_t n) {
+// ---- the callers
+
+// enter: it is the caller's turn. Otherwise his requests are queued; they outlive that: nobody leaves before the thread is done with them.
+static bool enter(struct writer *w, struct request *requests, size_t n) {
     pthread_mutex_lock(&w->lock);
-    for (size_t i = 0; i < n; i++) {
+    bool mine = w->turn == NOBODY;
+    if (mine)
+        w->turn = CALLER;
+    for (size_t i = 0; i < n && !mine; i++) {
         sem_init(&requests[i].done, 0, 0);
         if (w->first)
             w->last->next = &requests[i];
@@ -140,7 +180,16 @@ static void post(struct writer *w, struct request *requests, size_t n) {
             w->first = &requests[i];
         w->last = &requests[i];
     }
-    pthread_cond_signal(&w->posted);
+    pthread_mutex_unlock(&w->lock);
+    return mine;
+}
+
+static void leave(struct writer *w) {
+    bool untidy = is_untidy(w);
+    pthread_mutex_lock(&w->lock);
+    w->turn = untidy || w->first ? THREAD : NOBODY;
+    if (w->turn == THREAD || w->closing)
+        pthread_cond_signal(&w->handed);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -150,10 +199,23 @@ static void await(struct request *r) {
     sem_destroy(&r->done);
 }
 
+static void perform(struct writer *w, struct request *requests, size_t n) {
+    struct request *batch[WRITER_CALLS_MOST];
+    for (size_t i = 0; i < n; i++)
+        batch[i] = &requests[i];
+    if (enter(w, requests, n)) {
+        run(w, batch, n);
+        leave(w);
+        FAILPOINT("sqlite.told");
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        await(&requests[i]);
+}
+
 enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct err *e) {
     struct request r = {.verb = verb, .args = args};
-    post(w, &r, 1);
-    await(&r);
+    perform(w, &r, 1);
     if (r.rc != RC_OK && e)
         *e = r.err;
     return r.rc;
@@ -163,9 +225,9 @@ void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n) {
     struct request requests[WRITER_CALLS_MOST] = {0};
     for (size_t i = 0; i < n; i++)
         requests[i] = (struct request){.verb = calls[i].verb, .args = calls[i].args};
-    post(w, requests, n);
+    if (n > 0)
+        perform(w, requests, n);
     for (size_t i = 0; i < n; i++) {
-        await(&requests[i]);
         calls[i].rc = requests[i].rc;
         calls[i].err = requests[i].err;
     }
@@ -175,7 +237,7 @@ void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n) {
 
 static void free_writer(struct writer *w) {
     db_close(w->db);
-    pthread_cond_destroy(&w->posted);
+    pthread_cond_destroy(&w->handed);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }
@@ -203,9 +265,9 @@ enum rc writer_open(const struct writer_config *config, struct writer **ret, str
     w->broken_ctx = config->broken_ctx;
     w->wall_minus_mono_ms = clock_wall_ms() - clock_mono_ms();
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->posted, NULL);
+    pthread_cond_init(&w->handed, NULL);
     enum rc rc = begin(w, config, e);
-    if (rc == RC_OK && pthread_create(&w->thread, NULL, write_batches, w) != 0)
+    if (rc == RC_OK && pthread_create(&w->thread, NULL, take_turns, w) != 0)
         rc = err_set(e, RC_IO, "store: no thread can be started");
     if (rc != RC_OK) {
         free_writer(w);
@@ -220,7 +282,7 @@ void writer_close(struct writer *w) {
         return;
     pthread_mutex_lock(&w->lock);
     w->closing = true;
-    pthread_cond_signal(&w->posted);
+    pthread_cond_signal(&w->handed);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     free_writer(w);

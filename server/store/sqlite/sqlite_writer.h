@@ -1,6 +1,7 @@
-// sqlite_writer.h: the one thread that owns an SQLite file, and those who have it do things there. The store's file is one, the spool's another.
-// A verb runs on that thread, inside a transaction that it may share with others; it sees those before it. Its errors stick to the
-// db, and what it put into args counts only when writer_perform returns RC_OK: then it is durable.
+// sqlite_writer.h: an SQLite file, and those who do things there, one at a time. The store's file is one, the spool's another.
+// A verb runs on the caller's thread when nobody else is at it, otherwise on the writer's own, inside a transaction that it may share with
+// others; it sees those before it. Its errors stick to the db, and what it put into args counts only when writer_perform returns
+// RC_OK: then it is durable.
 #ifndef SERVER_STORE_SQLITE_WRITER_H
 #define SERVER_STORE_SQLITE_WRITER_H
 
