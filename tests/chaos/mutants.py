@@ -49,7 +49,7 @@ MUTANTS = [
         ("server/store/redis/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"),)),
     Mutant("lease not kept", ("duplicate", "event order", "lane order"), ("", "redis", 2, "KILL", 0), (
-        ("server/store/redis/lua/claim.lua", "    redis.call('ZADD', due, now + lease, lane)\n", "    redis.call('ZADD', due, now + 20, lane)\n"),
+        ("server/store/redis/lua/claim.lua", "leases[#leases + 1] = now + lease\n", "leases[#leases + 1] = now + 20\n"),
         ("server/store/redis/lua/commit.lua", "if redis.call('HGET', own, lane) ~= token or redis.call('LINDEX', list, 0) ~= id then",
          "if redis.call('LINDEX', list, 0) ~= id then"))),
     Mutant("lane not respected", ("lane order",), ("", "sqlite", 1, "KILL", 0), (

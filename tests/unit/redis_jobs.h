@@ -64,19 +64,24 @@ static inline void name_of(char out[KEY_LEN + 1], char kind, int lane, int i) {
     snprintf(out, KEY_LEN + 1, "%c%015x%016x", kind, (unsigned)lane, (unsigned)i);
 }
 
-// accept: job i of a lane.
-static inline enum rc accept_job(struct engine *s, int lane, int i, enum accepted *ret, struct err *e) {
-    char id[KEY_LEN + 1], key[KEY_LEN + 1], lane_name[KEY_LEN + 1];
-    name_of(id, 'a', lane, i);
-    name_of(key, 'b', lane, i);
-    name_of(lane_name, 'c', lane, 0);
-    struct sv keys[] = {sv_of(key)}, lane_keys[] = {sv_of(lane_name)};
+static inline enum rc accept_under(struct engine *s, const char *id, int64_t received_ms, const struct sv *lane_keys, size_t lane_key_count,
+                                   enum accepted *ret, struct err *e) {
+    struct sv keys[] = {sv_of(id)};
     struct delivery d = {
         .shop = SV("shop"), .source = SV("shopify"), .topic = SV("orders/create"), .body = SV("packed\0body"),
-        .received_ms = RECEIVED_MS + i, .max_wait_ms = HOURS_MS(24), .keys = keys, .key_count = 1,
-        .lane_keys = lane_keys, .lane_key_count = 1, .state = JOB_PENDING,
+        .received_ms = received_ms, .max_wait_ms = HOURS_MS(24), .keys = keys, .key_count = 1,
+        .lane_keys = lane_keys, .lane_key_count = lane_key_count, .state = JOB_PENDING,
     };
     return engine_redis.accept(s, &d, (const char *[]){id}, 1, ret, e);
+}
+
+// accept: job i of a lane.
+static inline enum rc accept_job(struct engine *s, int lane, int i, enum accepted *ret, struct err *e) {
+    char id[KEY_LEN + 1], lane_name[KEY_LEN + 1];
+    name_of(id, 'a', lane, i);
+    name_of(lane_name, 'c', lane, 0);
+    struct sv lane_keys[] = {sv_of(lane_name)};
+    return accept_under(s, id, RECEIVED_MS + i, lane_keys, COUNTOF(lane_keys), ret, e);
 }
 
 static inline void accepted(struct engine *s, int lane, int i) {

@@ -17,7 +17,9 @@
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
 #define SHOP_IN_TROUBLE_MS 1000
-#define COMMIT_FIXED_ARGS 18   // lua/commit.lua: the key and ARGV 1 to 17
+#define COMMIT_FIXED_ARGS 18   // of each change in lua/commit.lua: how many follow, and ARGV 1 to 17
+#define COMMIT_MOST 64         // changes of one script
+#define COMMIT_BYTES_MOST ((size_t)4 << 20)  // of their plans; one change is always made
 
 static const char *const script_texts[SCRIPT_COUNT] = {
     [ACCEPT] = lua_accept, [CLAIM] = lua_claim, [COMMIT] = lua_commit, [WAKE] = lua_wake, [STATS] = lua_stats,
@@ -38,14 +40,13 @@ struct sv redis_number(struct arena *a, int64_t n) {
     return arena_fmt(a, "%" PRId64, n);
 }
 
-// span: a length of time that can be added to any date.
-static int64_t span(int64_t ms) {
+int64_t redis_span(int64_t ms) {
     return ms < 0 ? 0 : ms > SPAN_MOST_MS ? SPAN_MOST_MS : ms;
 }
 
 // lifetime: Redis refuses one of 0.
 struct sv redis_lifetime(struct arena *a, int64_t ms) {
-    return redis_number(a, ms > 0 ? span(ms) : 1);
+    return redis_number(a, ms > 0 ? redis_span(ms) : 1);
 }
 
 struct sv redis_shop_key(struct arena *a, struct sv shop) {
@@ -71,11 +72,10 @@ enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_scri
     return rc ? rc : redis_failed(ret, e);
 }
 
-// run_kept: commands has room for two more.
-static enum rc run_kept(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, struct err *e) {
+enum rc redis_keep(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, int64_t deadline_ms, struct err *e) {
     struct sv key = redis_shop_key(a, shop);
     commands[n] = (struct redis_command){.script = &s->scripts[KEPT], .argv = &key, .argc = 1};
-    return redis_run_kept(s->redis, a, commands, n, e);
+    return redis_run_kept(s->redis, a, commands, n, deadline_ms, e);
 }
 
 // ---- open, close
@@ -84,6 +84,7 @@ static void engine_close(struct engine *s) {
     if (!s)
         return;
     redis_close(s->redis);
+    redis_accept_queue_free(s->queue);
     free(s);
 }
 
@@ -108,7 +109,8 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     arena_free(&a);
     s->ledger_lifetime_ms = config->ledger_lifetime_ms;
 
-    enum rc rc = redis_open(config->url, config->relaxed, &s->redis, e);
+    s->queue = redis_accept_queue();
+    enum rc rc = s->queue ? redis_open(config->url, config->relaxed, &s->redis, e) : err_set(e, RC_IO, "out of memory");
     for (size_t i = 0; i < SCRIPT_COUNT; i++) {
         s->scripts[i].text = script_texts[i];
         sha1_hex(sv_of(script_texts[i]), s->scripts[i].hash);
@@ -121,53 +123,6 @@ static enum rc engine_open(const struct store_config *config, struct engine **re
     return RC_OK;
 }
 
-// ---- accept
-
-// hurry_in: how long this one still waits behind a held head. A duration, because the clock of Redis need not be ours.
-static int64_t hurry_in(const struct delivery *d) {
-    int64_t waited_ms = span(clock_wall_ms() - d->received_ms), most_ms = span(d->max_wait_ms);
-    return most_ms > waited_ms ? most_ms - waited_ms : 0;
-}
-
-static struct redis_command accept_command(const struct engine *s, struct arena *a, const struct delivery *d, const char *id) {
-    size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, 13 + d->key_count + d->lane_key_count);
-    argv[n++] = redis_shop_key(a, d->shop);
-    argv[n++] = sv_of(id);
-    argv[n++] = sv_of(redis_state_letters[d->state]);
-    argv[n++] = redis_number(a, d->received_ms);
-    argv[n++] = redis_number(a, hurry_in(d));
-    argv[n++] = d->source;
-    argv[n++] = d->topic;
-    argv[n++] = d->body;
-    argv[n++] = d->reason;
-    argv[n++] = redis_number(a, IDEMPOTENCY_LIFETIME_MS);
-    argv[n++] = redis_number(a, LANE_LIFETIME_MS);
-    argv[n++] = s->retention_ms;
-    argv[n++] = redis_number(a, (int64_t)d->key_count);
-    for (size_t i = 0; i < d->key_count; i++)
-        argv[n++] = d->keys[i];
-    for (size_t i = 0; i < d->lane_key_count; i++)
-        argv[n++] = d->lane_keys[i];
-    return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = n};
-}
-
-static enum rc engine_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e) {
-    struct arena a;
-    arena_init(&a, SCRATCH_MEMORY);
-    struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
-    for (size_t i = 0; i < n; i++)
-        commands[i] = accept_command(s, &a, &d[i], ids[i]);
-    enum rc rc = run_kept(s, &a, commands, n, d[0].shop, e);
-    FAILPOINT("redis.accept.answered");
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = redis_failed(&commands[i].reply, e);
-        ret[i] = redis_integer(&commands[i].reply) == 1 ? ACCEPTED_NEW : ACCEPTED_DUPLICATE;
-    }
-    arena_free(&a);
-    return rc;
-}
-
 // ---- claim
 
 static struct redis_command claim_command(const struct engine *s, struct arena *a, const struct claim *claim, int64_t lease_ms,
@@ -178,7 +133,7 @@ static struct redis_command claim_command(const struct engine *s, struct arena *
     random_bytes(random, bytes);
     struct sv *argv = ARENA_ARRAY(a, struct sv, 7);
     argv[0] = redis_shop_key(a, claim->shop);
-    argv[1] = redis_number(a, span(lease_ms));
+    argv[1] = redis_number(a, redis_span(lease_ms));
     argv[2] = redis_number(a, (int64_t)most);
     argv[3] = hex_of(a, random, bytes);
     argv[4] = redis_number(a, room);
@@ -274,17 +229,20 @@ static enum rc engine_claim(struct engine *s, struct arena *a, const struct clai
 
 // ---- commit
 
+static size_t args_of(const struct change *c) {
+    return COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count;
+}
+
 // The order of the arguments is that of lua/commit.lua.
-static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *c) {
+static void put_change(const struct engine *s, struct arena *a, const struct change *c, struct sv *argv) {
     size_t n = 0;
-    struct sv *argv = ARENA_ARRAY(a, struct sv, COMMIT_FIXED_ARGS + c->reserve_count + 5 * c->mark_count + c->ledger_count + 3 * c->remember_count);
-    argv[n++] = redis_shop_key(a, c->job->shop);
+    argv[n++] = redis_number(a, (int64_t)args_of(c) - 1);
     argv[n++] = sv_of(kind_names[c->kind]);
     argv[n++] = sv_of(c->job->lane);
     argv[n++] = sv_of(c->job->id);
     argv[n++] = sv_of(c->job->token);
-    argv[n++] = redis_number(a, span(c->delay_ms));
-    argv[n++] = redis_number(a, span(c->lease_ms));
+    argv[n++] = redis_number(a, redis_span(c->delay_ms));
+    argv[n++] = redis_number(a, redis_span(c->lease_ms));
     argv[n++] = c->lease_stays ? SV("1") : SV("0");
     argv[n++] = sv_of(redis_state_letters[c->state]);
     argv[n++] = c->reason;
@@ -312,13 +270,28 @@ static struct redis_command commit_command(const struct engine *s, struct arena 
         argv[n++] = c->remember[i].value;
         argv[n++] = redis_lifetime(a, c->remember[i].lifetime_ms);
     }
-    return (struct redis_command){.script = &s->scripts[COMMIT], .argv = argv, .argc = n};
+}
+
+// commit_command takes the first *n of the changes: those of one shop, as many as one script may have.
+static struct redis_command commit_command(const struct engine *s, struct arena *a, const struct change *changes, size_t *n) {
+    struct sv shop = changes[0].job->shop;
+    size_t argc = 1, bytes = 0, count = 0;
+    for (; count < *n && count < COMMIT_MOST && bytes < COMMIT_BYTES_MOST && sv_eq(changes[count].job->shop, shop); count++) {
+        argc += args_of(&changes[count]);
+        bytes += changes[count].plan.n + changes[count].progress.n;
+    }
+    struct sv *argv = ARENA_ARRAY(a, struct sv, argc);
+    argv[0] = redis_shop_key(a, shop);
+    argc = 1;
+    for (size_t i = 0; i < count; i++) {
+        put_change(s, a, &changes[i], &argv[argc]);
+        argc += args_of(&changes[i]);
+    }
+    *n = count;
+    return (struct redis_command){.script = &s->scripts[COMMIT], .argv = argv, .argc = argc};
 }
 
 static enum rc read_change(const struct redis_reply *reply, struct change *c, struct err *e) {
-    enum rc rc = redis_failed(reply, e);
-    if (rc)
-        return rc;
     if (reply->kind != REPLY_LIST || reply->count == 0)
         return redis_odd_answer("commit", e);
     if (redis_integer(&reply->items[0]) != 1) {
@@ -332,26 +305,40 @@ static enum rc read_change(const struct redis_reply *reply, struct change *c, st
 }
 
 // A change whose fate is unknown keeps RC_UNAVAILABLE as its result.
+static enum rc read_changes(const struct redis_command *command, struct change *changes, size_t n, struct err *e) {
+    if (!command->answered)
+        return RC_OK;  // the pipeline has failed and says so
+    enum rc rc = redis_failed(&command->reply, e);
+    if (rc == RC_OK && (command->reply.kind != REPLY_LIST || command->reply.count != n))
+        rc = redis_odd_answer("commit", e);
+    for (size_t i = 0; i < n; i++) {
+        enum rc failed = rc ? rc : read_change(&command->reply.items[i], &changes[i], e);
+        if (failed)
+            changes[i].result = rc = failed;
+    }
+    return rc;
+}
+
 static enum rc engine_commit(struct engine *s, struct change *changes, size_t n, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
     struct redis_command *commands = ARENA_ARRAY(&a, struct redis_command, n + 2);
+    size_t *sizes = ARENA_ARRAY(&a, size_t, n), count = 0, at = 0;
     for (size_t i = 0; i < n; i++) {
         changes[i].result = RC_UNAVAILABLE;
         memset(changes[i].taken, 0, sizeof changes[i].taken);
-        commands[i] = commit_command(s, &a, &changes[i]);
     }
-    enum rc rc = run_kept(s, &a, commands, n, changes[0].job->shop, e);
+    for (; at < n; at += sizes[count++]) {
+        sizes[count] = n - at;
+        commands[count] = commit_command(s, &a, &changes[at], &sizes[count]);
+    }
+    enum rc rc = redis_keep(s, &a, commands, count, changes[0].job->shop, redis_deadline_ms(), e);
     FAILPOINT("redis.commit.answered");
-    for (size_t i = 0; i < n; i++) {
-        if (!commands[i].answered)
-            continue;
+    at = 0;
+    for (size_t i = 0; i < count; at += sizes[i++]) {
         struct err failure = {0};
-        enum rc failed = read_change(&commands[i].reply, &changes[i], &failure);
-        if (!failed)
-            continue;
-        changes[i].result = failed;
-        if (!rc)
+        enum rc failed = read_changes(&commands[i], &changes[at], sizes[i], &failure);
+        if (failed && !rc)
             rc = err_set(e, failed, "%s", failure.text);
     }
     arena_free(&a);
@@ -435,7 +422,7 @@ const struct engine_ops engine_redis = {
     .check_url = engine_check_url,
     .open = engine_open,
     .close = engine_close,
-    .accept = engine_accept,
+    .accept = redis_accept,
     .claim = engine_claim,
     .commit = engine_commit,
     .round = engine_round,

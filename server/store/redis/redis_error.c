@@ -30,6 +30,7 @@ static const struct meaning {
     {"DENIED", REMEDY_PEOPLE, "Redis is in protected mode: give it a password, and bind it to an address of a private network"},
     {"MOVED", REMEDY_PEOPLE, CLUSTER},
     {"ASK", REMEDY_PEOPLE, CLUSTER},
+    {"LAYOUT", REMEDY_PEOPLE, "what an earlier version kept in this Redis has another form: let that version send what waits, then begin with an empty database"},
     {"WRONGTYPE", REMEDY_PEOPLE, "a key that begins with fo: is not what fireorder made it: something else writes to this database"},
 };
 

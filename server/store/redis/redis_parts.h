@@ -1,5 +1,6 @@
 // redis_parts.h: what the files of the Redis engine share; private to redis*.c of it:
-//   redis.c         accepting, claiming, committing
+//   redis.c         claiming, committing, what all share
+//   redis_accept.c  accepting
 //   redis_state.c   remembered values, marks, the ledger
 //   redis_permits.c what may go out now
 //   redis_look.c    what people ask
@@ -14,8 +15,10 @@
 
 enum script { ACCEPT, CLAIM, COMMIT, WAKE, STATS, SWAP, KEPT, LIST, REDRIVE, PERMITS, LOOK, ERASE, SCRIPT_COUNT };
 
+struct accept_queue;
 struct engine {
     struct redis *redis;
+    struct accept_queue *queue;
     struct sv retention_ms;  // in retention_text
     char retention_text[24];
     int64_t ledger_lifetime_ms;
@@ -26,13 +29,21 @@ extern const char *const redis_state_letters[];  // by enum job_state
 enum job_state redis_state(struct sv letter);       // the other way
 
 struct sv redis_shop_key(struct arena *a, struct sv shop);  // "fo:{shop}:"
+int64_t redis_span(int64_t ms);  // a length of time that can be added to any date
 struct sv redis_number(struct arena *a, int64_t n);
 struct sv redis_lifetime(struct arena *a, int64_t ms);      // Redis refuses one of 0
 int64_t redis_integer(const struct redis_reply *reply);     // a number, or a text that is one; else 0
 // redis_run_one: one command or script; its answer, if it is not an error.
 MUST_CHECK enum rc redis_run_one(struct engine *s, struct arena *a, const struct redis_script *script, const struct sv *argv, size_t argc,
                                  struct redis_reply *ret, struct err *e);
+// redis_keep: redis_run_kept. commands has room for two more.
+MUST_CHECK enum rc redis_keep(struct engine *s, struct arena *a, struct redis_command *commands, size_t n, struct sv shop, int64_t deadline_ms, struct err *e);
 enum rc redis_odd_answer(const char *verb, struct err *e);
+
+// redis_accept.c
+struct accept_queue *redis_accept_queue(void);  // NULL: out of memory
+void redis_accept_queue_free(struct accept_queue *q);  // NULL is fine
+MUST_CHECK enum rc redis_accept(struct engine *s, const struct delivery *d, const char *const *ids, size_t n, enum accepted *ret, struct err *e);
 
 // redis_state.c
 MUST_CHECK enum rc redis_look_up(struct engine *s, struct arena *a, struct lookup *asked, size_t n, struct err *e);

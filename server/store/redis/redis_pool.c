@@ -117,8 +117,18 @@ static bool astray(const struct redis_command *commands, size_t n) {
     return false;
 }
 
-enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e) {
-    int64_t deadline_ms = clock_mono_ms() + CALL_MOST_MS;
+int64_t redis_deadline_ms(void) {
+    return clock_mono_ms() + CALL_MOST_MS;
+}
+
+bool redis_in_trouble(struct redis *r) {
+    pthread_mutex_lock(&r->lock);
+    bool in_trouble = r->pause_ms > 0;
+    pthread_mutex_unlock(&r->lock);
+    return in_trouble;
+}
+
+static enum rc run(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, int64_t deadline_ms, struct err *e) {
     for (size_t i = 0; i < n; i++)
         commands[i].answered = false;
     struct redis_conn *c;
@@ -132,16 +142,20 @@ enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *comman
     return rc;
 }
 
+enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e) {
+    return run(r, a, commands, n, redis_deadline_ms(), e);
+}
+
 // WAIT is promised for what this connection wrote (7.0 counts all that was written before). A repetition may write nothing, because
 // it was done through another connection a moment ago: hence the write without meaning before it.
-enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e) {
+enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, int64_t deadline_ms, struct err *e) {
     long long wanted = r->address.min_replicas;
     if (wanted == 0)
-        return redis_run(r, a, commands, n, e);
+        return run(r, a, commands, n, deadline_ms, e);
     struct sv wait[] = {SV("WAIT"), arena_fmt(a, "%lld", wanted), arena_fmt(a, "%d", REPLICAS_WAIT_MS)};
     struct redis_command *kept = &commands[n], *waited = &commands[n + 1];
     *waited = (struct redis_command){.argv = wait, .argc = COUNTOF(wait)};
-    enum rc rc = redis_run(r, a, commands, n + 2, e);
+    enum rc rc = run(r, a, commands, n + 2, deadline_ms, e);
     if (!rc)
         rc = redis_failed(&kept->reply, e);
     if (!rc)

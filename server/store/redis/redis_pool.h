@@ -17,7 +17,11 @@ void redis_close(struct redis *r);
 MUST_CHECK enum rc redis_run(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e);
 
 // redis_run_kept: where the URL asks for replicas (min_replicas), the n commands count as done when so many have them. commands[n] is a
-// write without meaning, commands[n + 1] is room. RC_UNAVAILABLE: too few have them; it is to be repeated.
-MUST_CHECK enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, struct err *e);
+// write without meaning, commands[n + 1] is room. deadline_ms: as of redis_deadline_ms when the call began to wait. RC_UNAVAILABLE: too
+// few have them; it is to be repeated.
+MUST_CHECK enum rc redis_run_kept(struct redis *r, struct arena *a, struct redis_command *commands, size_t n, int64_t deadline_ms, struct err *e);
+
+int64_t redis_deadline_ms(void);  // monotonic: when a call that begins now has to have its answer
+bool redis_in_trouble(struct redis *r);  // the last attempt to connect failed
 
 #endif

@@ -42,9 +42,6 @@ local function hurry_behind(lane)
 end
 
 local function claim(lane, id, token)
-    redis.call('ZADD', due, now + lease, lane)
-    redis.call('HSET', own, lane, token)
-    redis.call('SREM', shop .. 'held', lane)
     local claims = redis.call('HINCRBY', shop .. 'tries', lane, 1)
     local job = redis.call('HMGET', shop .. 'e:' .. id, 'rx', 'src', 'tp')
     local body, plan, progress = unpack(redis.call('MGET', shop .. 'b:' .. id, shop .. 'p:' .. id, shop .. 'g:' .. id))
@@ -55,13 +52,25 @@ end
 local reply, claimed = {-1}, {}
 
 local function claim_all(lanes)
+    local leases, owners, heads = {}, {}, {}
     for _, lane in ipairs(lanes) do
         local id = room > 0 and head_of(lane)
         if id then
             local at = (#reply - 1) * 16
-            reply[#reply + 1] = claim(lane, id, string.sub(tokens, at + 1, at + 16))
+            local token = string.sub(tokens, at + 1, at + 16)
+            reply[#reply + 1] = claim(lane, id, token)
             claimed[lane] = true
+            heads[#heads + 1] = lane
+            owners[#owners + 1] = lane
+            owners[#owners + 1] = token
+            leases[#leases + 1] = now + lease
+            leases[#leases + 1] = lane
         end
+    end
+    if #heads > 0 then
+        redis.call('ZADD', due, unpack(leases))
+        redis.call('HSET', own, unpack(owners))
+        redis.call('SREM', shop .. 'held', unpack(heads))
     end
 end
 
