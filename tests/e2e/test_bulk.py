@@ -186,8 +186,9 @@ def test_a_refused_key_pauses_and_a_reload_goes_on(start_behind, destinations):
 
 
 def test_what_goes_alone_does_not_wait_because_bulk_is_throttled(start_behind, destinations):
-    """Klaviyo counts each kind of request by itself: bulk is throttled for longer than the test waits for what just came."""
-    windows = Windows(destinations, LIMITS)
+    """Klaviyo counts each kind of request by itself: bulk is throttled for longer than the test waits for what comes once Klaviyo
+    takes single ones again."""
+    windows = Windows(destinations, {**LIMITS, "klaviyo": [(20, 1), (60, 3)]})
     service, = start_behind()
     first = let_learn([service], destinations)
     lanes = lanes_of(400, 1)
@@ -195,8 +196,9 @@ def test_what_goes_alone_does_not_wait_because_bulk_is_throttled(start_behind, d
     destinations.answer_with = lambda d, e, n: klaviyo_error(429, "throttled", Retry_After=20) if d == "bulk" and live not in destinations.taken else windows.answer(d, e, n)
     post_all([service], events_of(lanes, 1))
     destinations.wait(lambda d: d.bulk, what="a request in bulk")
+    wait_for(lambda: time.time() - max(s.at for s in destinations.of(destination="klaviyo")) > 3, 12, "the windows of single requests to be over")
     post_all([service], [own_event("live", email="live@klaviyo-demo.com")])
-    destinations.wait_taken({live}, deadline=15)
+    destinations.wait_taken({live}, deadline=8)
     wanted = everything(first + flat(lanes) + ["live"])
     destinations.wait_taken(wanted, deadline=60)
     service.wait_drained()
