@@ -282,6 +282,32 @@ static void what_is_due_lately_is_claimed_before_the_rest(void **state) {
     }
 }
 
+static void until_later(void) {
+    for (int64_t now = clock_wall_ms(); clock_wall_ms() == now;)
+        ;
+}
+
+// A lane that goes on while something comes is no later than that because of it.
+static void the_next_of_a_lane_is_due_since_it_came(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    struct job *jobs = NULL;
+    size_t n = 0;
+    int64_t next = 0;
+    accept_in(v, "1", "lane1");
+    accept_in(v, "2", "lane1");
+    struct job *first = claim_body(v, "1");
+    until_later();
+    accept_in(v, "3", "lane3");
+    until_later();
+    assert_int_equal(finish_as(v, first, JOB_DONE), RC_OK);
+    struct claim lately = {.shop = sv_of(v->shop), .lately = 1};
+    MUST(store_claim(v->store, &v->arena, &lately, 1, LONG_MS, &jobs, &n, &next, &e));
+    assert_int_equal(n, 1);
+    assert_true(sv_is(jobs[0].body, "3"));
+    claim_body(v, "2");
+}
+
 static void every_end_is_counted(void **state) {
     struct env *v = *state;
     static const enum job_state ends[] = {JOB_DONE, JOB_DEAD, JOB_IGNORED, JOB_DONE};
@@ -327,6 +353,7 @@ static const struct store_case cases[] = {
     {"a_release_is_as_if_never_claimed", a_release_is_as_if_never_claimed},
     {"waking_ends_back_offs_but_no_leases", waking_ends_back_offs_but_no_leases},
     {"what_is_due_lately_is_claimed_before_the_rest", what_is_due_lately_is_claimed_before_the_rest},
+    {"the_next_of_a_lane_is_due_since_it_came", the_next_of_a_lane_is_due_since_it_came},
     {"every_end_is_counted", every_end_is_counted},
     {"a_repeated_finish_is_no_error", a_repeated_finish_is_no_error},
 };

@@ -89,7 +89,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [FINISH_JOB] = "UPDATE job SET state = ?2, reason = ?3, finished_ms = ?4, finished_by = ?5 WHERE seq = ?1",
     [FINISHED_BY] = "SELECT 1 FROM job WHERE seq = ?1 AND finished_by = ?2",
     [MOVE_JOB] = "UPDATE job SET lane = ?2 WHERE seq = ?1",
-    [FIRST_OF_LANE] = "SELECT seq FROM job WHERE lane = ?1 AND " PENDING " ORDER BY seq LIMIT 1",
+    [FIRST_OF_LANE] = "SELECT seq, received_ms FROM job WHERE lane = ?1 AND " PENDING " ORDER BY seq LIMIT 1",
     [HURRY] = "SELECT min(wanted_ms) FROM"
               " (SELECT wanted_ms FROM job WHERE lane = ?1 AND " PENDING " AND seq > ?2 ORDER BY seq LIMIT 32)",
     [OLDEST_PENDING] = "SELECT received_ms FROM job WHERE shop = ?1 AND " PENDING " ORDER BY received_ms LIMIT 1",

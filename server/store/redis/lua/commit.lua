@@ -37,10 +37,12 @@ local function commit(ARGV)
         forget_lease()
     end
 
+    -- The next head is due since it came: else each lane of a backlog would be due more lately than what has just come.
     local function leave_lane()
         redis.call('LPOP', list)
-        if redis.call('EXISTS', list) == 1 then
-            redis.call('ZADD', due, now, lane)
+        local head = redis.call('LINDEX', list, 0)
+        if head then
+            redis.call('ZADD', due, math.min(now, redis.call('HGET', shop .. 'e:' .. head, 'rx') or now), lane)
         else
             redis.call('ZREM', due, lane)
         end
