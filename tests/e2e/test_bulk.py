@@ -258,4 +258,4 @@ def test_what_comes_meanwhile_goes_first(start_behind, destinations):
     service.wait_drained()
     check_invariants(destinations, wanted, lanes)
     assert left[3] > 300, left  # they had something to overtake
-    assert sorted(took)[6] < 1 and max(took) < 5, (took, left)
+    assert sorted(took)[6] < 1 and max(took) < 8, (took, left)  # a request that is late for its permit waits for the next window of 6 s
