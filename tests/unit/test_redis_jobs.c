@@ -225,7 +225,14 @@ static void test_earlier_layout(void **state) {
     assert_int_equal(number_of(server->port, "HDEL fo:{shop}:cnt layout"), 1);
     assert_int_equal(accept_job(s, 1, 2, &is, &e), RC_IO);
     assert_non_null(strstr(e.text, "earlier version"));
-    assert_int_equal(stats(s).pending, 1);
+    struct arena a;
+    struct job *jobs;
+    arena_init(&a, 1 << 20);
+    assert_int_equal(claim(s, &a, 2, &jobs), 1);  // what waits there still goes out
+    struct change c = {.kind = CHANGE_FINISH, .job = &jobs[0], .state = JOB_DONE};
+    assert_int_equal(engine_redis.commit(s, &c, 1, &e), RC_OK);
+    assert_int_equal(stats(s).pending, 0);
+    arena_free(&a);
     engine_redis.close(s);
 }
 

@@ -14,18 +14,16 @@ static void delay(struct db *db, const struct head *h, int64_t due, bool held) {
     db_run(db, DELAY_LANE, VALUES(number(h->lane), number(due), number(held)));
 }
 
-static int64_t earlier(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 // advance: the head has left; whoever is next in the lane may run at once, and is due since it came: else each lane of a backlog would
 // be due more lately than what has just come.
 static void advance(struct db *db, int64_t now, int64_t lane) {
     struct query *q = db_query(db, FIRST_OF_LANE, VALUES(number(lane)));
-    if (db_step(q))
-        db_run(db, ADVANCE_LANE, VALUES(number(lane), number(earlier(now, db_number(q, 1))), number(db_number(q, 0))));
-    else
+    if (!db_step(q)) {
         db_run(db, DROP_LANE, VALUES(number(lane)));
+        return;
+    }
+    int64_t came_ms = db_number(q, 1);
+    db_run(db, ADVANCE_LANE, VALUES(number(lane), number(came_ms < now ? came_ms : now), number(db_number(q, 0))));
 }
 
 static void record(struct db *db, int64_t now, const struct head *h, struct change *c) {
