@@ -1,7 +1,5 @@
-// compress.c: one zstd frame per record, its unpacked size checked before memory is taken. Before it stands which text zstd knew already.
+// compress.c: one zstd frame per record, its unpacked size checked before memory is taken. A byte before it says that zstd knew a text.
 #include "base/compress.h"
-
-#include "usual_text.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -68,28 +66,32 @@ static ZSTD_DCtx *unpacker_take(void) {
     return unpacker;
 }
 
-// ---- what webhooks and plans mostly say (usual_1.txt)
+// ---- the usual text
 
-// The first byte of what was packed with that text; a frame begins with another one, and was packed without. What was packed with a text
-// needs that very text: a better one is another file and another number.
-enum { USUAL_1 = 1 };
+// The first byte of what was packed with one; a frame begins with another. A better text gets another number.
+enum { WITH_USUAL = 1 };
 
-static struct {
+struct usual {
     ZSTD_CDict *packs, *packs_quickly;
     ZSTD_DDict *unpacks;
-} usual;
+};
 
-static void learn_usual(void) {
-    usual.packs = ZSTD_createCDict(txt_usual_1, sizeof txt_usual_1 - 1, LEVEL);
-    usual.packs_quickly = ZSTD_createCDict(txt_usual_1, sizeof txt_usual_1 - 1, LEVEL_QUICK);
-    usual.unpacks = ZSTD_createDDict(txt_usual_1, sizeof txt_usual_1 - 1);
-    if (!usual.packs || !usual.packs_quickly || !usual.unpacks)
+struct usual *usual_new(struct sv text) {
+    struct usual *u = calloc(1, sizeof *u);
+    if (u)
+        *u = (struct usual){ZSTD_createCDict(text.p, text.n, LEVEL), ZSTD_createCDict(text.p, text.n, LEVEL_QUICK), ZSTD_createDDict(text.p, text.n)};
+    if (!u || !u->packs || !u->packs_quickly || !u->unpacks)
         die("out of memory");
+    return u;
 }
 
-static void know_usual(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, learn_usual);
+void usual_free(struct usual *u) {
+    if (!u)
+        return;
+    ZSTD_freeCDict(u->packs);
+    ZSTD_freeCDict(u->packs_quickly);
+    ZSTD_freeDDict(u->unpacks);
+    free(u);
 }
 
 // ---- frames
@@ -106,46 +108,45 @@ static struct sv framed(struct arena *a, struct sv plain) {
     return (struct sv){(const char *)out, HEAD + plain.n};
 }
 
-static struct sv packed(struct arena *a, struct sv plain, bool quickly) {
+// packed: dictionary: of that level; NULL: none.
+static struct sv packed(struct arena *a, struct sv plain, const ZSTD_CDict *dictionary, int level) {
     if (plain.n < SMALL)
         return framed(a, plain);
-    size_t room = 1 + ZSTD_compressBound(plain.n);
+    size_t head = dictionary ? 1 : 0, room = head + ZSTD_compressBound(plain.n);
     char *out = arena_room(a, room);
     ZSTD_CCtx *packer = packer_take();
-    know_usual();
-    out[0] = USUAL_1;
-    ZSTD_CCtx_refCDict(packer, quickly ? usual.packs_quickly : usual.packs);
-    size_t n = ZSTD_compress2(packer, out + 1, room - 1, plain.p, plain.n);
+    out[0] = WITH_USUAL;
+    ZSTD_CCtx_setParameter(packer, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_refCDict(packer, dictionary);
+    size_t n = ZSTD_compress2(packer, out + head, room - head, plain.p, plain.n);
     if (ZSTD_isError(n))  // with enough room only memory can be missing
         die(ZSTD_getErrorName(n));
     if (!pool_keep(&packers, packer))
         ZSTD_freeCCtx(packer);
-    arena_shrink(a, out, room, 1 + n);
-    return (struct sv){out, 1 + n};
+    arena_shrink(a, out, room, head + n);
+    return (struct sv){out, head + n};
 }
 
-struct sv compress(struct arena *a, struct sv plain) {
-    return packed(a, plain, false);
+struct sv compress(struct arena *a, const struct usual *usual, struct sv plain) {
+    return packed(a, plain, usual ? usual->packs : NULL, LEVEL);
 }
 
-struct sv compress_quickly(struct arena *a, struct sv plain) {
-    return packed(a, plain, true);
+struct sv compress_quickly(struct arena *a, const struct usual *usual, struct sv plain) {
+    return packed(a, plain, usual ? usual->packs_quickly : NULL, LEVEL_QUICK);
 }
 
-static size_t unpack(char *out, size_t size, struct sv frame, bool knows_usual) {
+static size_t unpack(char *out, size_t size, struct sv frame, const ZSTD_DDict *dictionary) {
     ZSTD_DCtx *unpacker = unpacker_take();
-    know_usual();
-    size_t n = knows_usual ? ZSTD_decompress_usingDDict(unpacker, out, size, frame.p, frame.n, usual.unpacks)
-                           : ZSTD_decompressDCtx(unpacker, out, size, frame.p, frame.n);
+    size_t n = ZSTD_decompress_usingDDict(unpacker, out, size, frame.p, frame.n, dictionary);
     if (!pool_keep(&unpackers, unpacker))
         ZSTD_freeDCtx(unpacker);
     return n;
 }
 
 // The size comes from the frame's own head and is checked before any memory is taken; a frame that does not tell it is refused.
-enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *ret, struct err *e) {
-    bool knows_usual = packed.n > 0 && packed.p[0] == USUAL_1;
-    packed = knows_usual ? sv_sub(packed, 1, packed.n) : packed;
+enum rc decompress(struct arena *a, const struct usual *usual, struct sv packed, size_t limit, struct sv *ret, struct err *e) {
+    bool with_usual = usual && packed.n > 0 && packed.p[0] == WITH_USUAL;
+    packed = with_usual ? sv_sub(packed, 1, packed.n) : packed;
     *ret = SV_NONE;
     unsigned long long size = packed.p ? ZSTD_getFrameContentSize(packed.p, packed.n) : ZSTD_CONTENTSIZE_ERROR;
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
@@ -157,7 +158,7 @@ enum rc decompress(struct arena *a, struct sv packed, size_t limit, struct sv *r
     char *out = arena_room(a, (size_t)size);
     if (!arena_ok(a))
         return err_set(e, RC_TOO_LARGE, "compressed data unpacks to %llu bytes, over the memory limit", size);
-    size_t n = unpack(out, (size_t)size, packed, knows_usual);
+    size_t n = unpack(out, (size_t)size, packed, with_usual ? usual->unpacks : NULL);
     if (ZSTD_isError(n))
         return err_set(e, RC_INVALID, "compressed data is damaged: %s", ZSTD_getErrorName(n));
     if (n != size)

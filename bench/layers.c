@@ -6,6 +6,7 @@
 #include "server/commands/fixture.h"
 #include "server/config/config.h"
 #include "server/dispatch/plan.h"
+#include "usual_webhooks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct subject {
     struct decoded decoded;
     struct plan plan;
     struct digest key;
+    struct usual *usual;
     struct sv sealed, plan_json;
     int64_t now_ms;
     size_t check;                 // something of each result, so that no call is left out
@@ -43,13 +45,13 @@ static void do_scan(struct subject *s) {
 }
 
 static void do_seal(struct subject *s) {
-    s->check += seal(&s->a, &s->key, SV("acme body 1"), compress(&s->a, s->fixture.body)).n;
+    s->check += seal(&s->a, &s->key, SV("acme body 1"), compress(&s->a, s->usual, s->fixture.body)).n;
 }
 
 static void do_open(struct subject *s) {
     struct sv packed, body = SV_NONE;
     struct err e;
-    if (open_sealed(&s->a, &s->key, SV("acme body 1"), s->sealed, &packed, &e) == RC_OK && decompress(&s->a, packed, 1 << 20, &body, &e) == RC_OK)
+    if (open_sealed(&s->a, &s->key, SV("acme body 1"), s->sealed, &packed, &e) == RC_OK && decompress(&s->a, s->usual, packed, 1 << 20, &body, &e) == RC_OK)
         s->check += body.n;
 }
 
@@ -154,7 +156,8 @@ static enum rc prepare(struct subject *s, const char *fixture, struct err *e) {
     s->source = source_named(s->fixture.source);
     s->headers = fixture_sign(&s->kept, &s->fixture, SV("a"), 0);
     s->key = sha256(SV("a key"));
-    s->sealed = seal(&s->kept, &s->key, SV("acme body 1"), compress(&s->kept, s->fixture.body));
+    s->usual = usual_new((struct sv){txt_usual_1, sizeof txt_usual_1 - 1});
+    s->sealed = seal(&s->kept, &s->key, SV("acme body 1"), compress(&s->kept, s->usual, s->fixture.body));
     source_decode(&s->kept, s->source, s->shop, s->fixture.topic, s->fixture.body, &s->decoded);
     if (s->decoded.count == 0)
         return err_set(e, RC_INVALID, "%s: it becomes no event", fixture);
@@ -183,6 +186,7 @@ int main(int argc, char **argv) {
         fine = warm_up(&s, &groups[i]) && fine;
         printf("%-16s %8.2f\n", groups[i].name, measure(&s, &groups[i], rounds));
     }
+    usual_free(s.usual);
     config_drop(s.config);
     arena_free(&s.a);
     arena_free(&s.kept);

@@ -7,6 +7,7 @@
 #include "server/store/seal_key.h"
 #include "server/store/spool.h"
 #include "server/store/store_parts.h"
+#include "usual_webhooks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ struct sv store_pack(const struct store *s, struct arena *a, struct sv shop, con
     if (!plain.p)
         return SV_NONE;
     bool stays = strcmp(kind, "plan") != 0;  // a plan is carried out in a moment, mostly
-    return ring_seal(a, &s->ring, bound_to(a, shop, kind, id), stays ? compress(a, plain) : compress_quickly(a, plain));
+    return ring_seal(a, &s->ring, bound_to(a, shop, kind, id), stays ? compress(a, s->usual, plain) : compress_quickly(a, s->usual, plain));
 }
 
 enum rc store_unpack(const struct store *s, struct arena *a, struct sv shop, const char *kind, struct sv id, struct sv *io, struct err *e) {
@@ -58,7 +59,7 @@ enum rc store_unpack(const struct store *s, struct arena *a, struct sv shop, con
     if (!io->p)
         return RC_OK;
     enum rc rc = ring_open(a, &s->ring, bound_to(a, shop, kind, id), *io, &opened, e);
-    return rc == RC_OK ? decompress(a, opened, UNPACKED_MOST, io, e) : rc;
+    return rc == RC_OK ? decompress(a, s->usual, opened, UNPACKED_MOST, io, e) : rc;
 }
 
 struct remembered pack_remembered(const struct store *s, struct arena *a, struct sv shop, const struct remembered *r) {
@@ -152,6 +153,7 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     s->ops = row->ops;
+    s->usual = usual_new((struct sv){txt_usual_1, sizeof txt_usual_1 - 1});
     rc = read_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);
@@ -178,6 +180,7 @@ void store_close(struct store *s) {
     spool_close(s->spool);
     if (s->engine)
         s->ops->close(s->engine);
+    usual_free(s->usual);
     wipe(s, sizeof *s);
     free(s);
 }

@@ -15,6 +15,7 @@ struct store {
     struct spool *spool;  // NULL: none
     struct seal_ring ring;
     struct digest hash_key;
+    struct usual *usual;  // what stands in most webhooks and plans (usual_1.txt)
 };
 
 // What is packed is bound to shop, kind ("body", "plan", "state") and id.

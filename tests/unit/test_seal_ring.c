@@ -132,7 +132,7 @@ static void make_old_store(struct env *v, const char *shop, const char *key, con
     MUST(ops_of(v)->state_put(engine, SV("-"), &(struct remembered){SV("seal_key"), sv_of(fingerprint), LONG_MS}, &e));
     hash_under(&hashes, STATE_KEY, sv_of(shop), sv_of(key), name);
     struct sv aad = arena_fmt(&v->arena, "%s|state|%s", shop, name);
-    struct remembered old = {sv_of(name), seal(&v->arena, &sealing, aad, compress(&v->arena, sv_of(value))), LONG_MS};
+    struct remembered old = {sv_of(name), seal(&v->arena, &sealing, aad, compress(&v->arena, NULL, sv_of(value))), LONG_MS};
     MUST(ops_of(v)->state_put(engine, sv_of(shop), &old, &e));
     ops_of(v)->close(engine);
 }

@@ -179,7 +179,7 @@ static void a_newcomer_ends_a_hold(void **state) {
     assert_int_equal(delay(v, claim_soon(v, LONG_MS), CHANGE_HOLD, LONG_MS), RC_OK);
     assert_int_equal(accept_wait(v, "2", "lane", LONG_MS / 2), ACCEPTED_NEW);
     assert_null(claim_now(v, LONG_MS));
-    assert_in_range(next_due_ms(v), 1, LONG_MS / 2);
+    assert_in_range(next_due_ms(v), 1, LONG_MS / 2 + SHORT_MS);  // the webhook's clock and the store's are two
     assert_int_equal(accept_wait(v, "3", "lane", SHORT_MS), ACCEPTED_NEW);
     struct job *job = claim_body(v, "1");
     assert_int_equal(delay(v, job, CHANGE_HOLD, LONG_MS), RC_OK);  // 3 still stands behind, and its time is over
