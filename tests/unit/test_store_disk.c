@@ -222,6 +222,15 @@ static void maybe_cut(void *ctx) {
     c->acked_at[c->taken++] = __atomic_load_n(&c->acked, __ATOMIC_SEQ_CST);
 }
 
+static enum rc claim_one(struct env *v) {
+    struct claim one = {.shop = sv_of(v->shop), .max = 1};
+    struct store_round r = {.claims = &one, .claim_count = 1, .lease_ms = LONG_MS};
+    store_round(v->store, &v->arena, &r);
+    assert_int_equal(r.claimed == RC_OK ? r.job_count : 1, 1);
+    return r.claimed;
+}
+
+// After each webhook comes a claim, which is not synced.
 static void fill(struct env *v, struct cuts *c) {
     struct err e = {0};
     struct sv body = {arena_alloc(&v->arena, BODY), BODY};
@@ -232,6 +241,7 @@ static void fill(struct env *v, struct cuts *c) {
         random_bytes((unsigned char *)(uintptr_t)body.p, body.n);
         MUST(try_job(v, n, body, &told, &e));
         __atomic_add_fetch(&c->acked, 1, __ATOMIC_SEQ_CST);
+        assert_int_equal(claim_one(v), RC_OK);
     }
     c->armed = false;
     env_close(v);
@@ -278,6 +288,23 @@ static int cut_power(struct env *v, bool lies) {
 
 static void what_was_acknowledged_survives_a_power_cut(void **state) {
     assert_int_equal(cut_power(*state, false), 0);
+}
+
+static void a_claim_waits_for_no_sync(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    enum accepted told;
+    env_open(v);
+    MUST(try_job(v, 1, SV("a body"), &told, &e));
+    disk.fault = SYNC_FAILS;
+    disk.countdown = 1;
+    disk.struck = false;
+    assert_int_equal(claim_one(v), RC_OK);
+    assert_false(disk.struck);
+    assert_int_equal(try_job(v, 2, SV("a body"), &told, &e), RC_IO);
+    assert_true(disk.struck);
+    disk.fault = NO_FAULT;
+    env_close(v);
 }
 
 static void a_disk_that_lies_is_noticed_here(void **state) {
@@ -375,6 +402,7 @@ int main(void) {
         CASE(a_full_disk_refuses_and_recovers),
         CASE(a_full_disk_does_not_stop_a_store_with_room_inside),
         CASE(what_was_acknowledged_survives_a_power_cut),
+        CASE(a_claim_waits_for_no_sync),
         CASE(a_disk_that_lies_is_noticed_here),
         CASE(a_cut_log_leaves_a_moment),
     };

@@ -105,9 +105,9 @@ static void sqlite_round(struct engine *s, struct arena *a, struct store_round *
     if (commit.n > 0)
         calls[n] = (struct writer_call){.verb = verb_commit, .args = &commit}, results[n++] = &r->committed;
     if (look_up.n > 0)
-        calls[n] = (struct writer_call){.verb = verb_look_up, .args = &look_up}, results[n++] = &r->told;
+        calls[n] = (struct writer_call){.verb = verb_look_up, .args = &look_up, .unsynced = true}, results[n++] = &r->told;
     if (claim.n > 0)
-        calls[n] = (struct writer_call){.verb = verb_claim, .args = &claim}, results[n++] = &r->claimed;
+        calls[n] = (struct writer_call){.verb = verb_claim, .args = &claim, .unsynced = true}, results[n++] = &r->claimed;
     writer_perform_all(s->writer, calls, n);
     for (size_t i = n; i-- > 0;) {
         *results[i] = calls[i].rc;

@@ -65,6 +65,7 @@ struct db {
     void *memory;
     struct query *used;     // the last one used since the last db_rest
     int wal_pages;
+    bool unsynced;  // commits are, for now
     bool broken;
     struct err failed;  // RC_OK: nothing failed
 };
@@ -208,6 +209,15 @@ void db_rest(struct db *db) {
 
 static void control(struct db *db, enum control which) {
     db_run(db, db->query_count - CONTROL_COUNT + which, NULL, 0);
+}
+
+void db_sync_commits(struct db *db, bool on) {
+    if (db->unsynced == !on || !db_ok(db))
+        return;
+    int code = sqlite3_exec(db->connection, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    db->unsynced = !on;
+    if (code != SQLITE_OK)
+        fail(db, code);
 }
 
 void db_begin(struct db *db) {

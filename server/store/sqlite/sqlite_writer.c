@@ -3,7 +3,7 @@
 // Whoever wants something of a writer that rests does it himself, which takes no switch of threads. What is posted meanwhile is the
 // thread's, to which he hands the turn: it takes what is queued into one transaction (a group commit: one sync for many accepts), and the
 // next, until nothing is left. So it is at work all the time when there is much to do. It also does what nobody is to wait for.
-// Nobody hears of a result before that is durable. When a request fails, which is rare, all is undone and each has
+// Nobody hears of a result before that is durable, or as durable as he wants it. When a request fails, which is rare, all is undone and each has
 // a transaction of its own; when the transaction fails, everybody in it hears the error.
 #include "server/store/sqlite/sqlite_writer.h"
 
@@ -23,6 +23,7 @@ enum turn { NOBODY, CALLER, THREAD };
 struct request {
     verb_function *verb;
     void *args;
+    bool unsynced;
     enum rc rc;
     struct err err;
     sem_t done;
@@ -74,11 +75,19 @@ static bool run_one(struct db *db, int64_t now, struct request *r) {
     return r->rc == RC_OK;
 }
 
+static bool asks_for_sync(struct request *const *batch, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!batch[i]->unsynced)
+            return true;
+    return false;
+}
+
 // run_batch: false: one request failed, nothing happened, and the others deserve another try.
 static bool run_batch(struct writer *w, struct request *const *batch, size_t n) {
     struct db *db = w->db;
     struct err e = {0};
     int64_t now = now_ms(w);
+    db_sync_commits(db, asks_for_sync(batch, n));
     db_begin(db);
     bool whole = renewed(w, now);
     for (size_t i = 0; whole && i < n; i++) {
@@ -224,7 +233,7 @@ enum rc writer_perform(struct writer *w, verb_function *verb, void *args, struct
 void writer_perform_all(struct writer *w, struct writer_call *calls, size_t n) {
     struct request requests[WRITER_CALLS_MOST] = {0};
     for (size_t i = 0; i < n; i++)
-        requests[i] = (struct request){.verb = calls[i].verb, .args = calls[i].args};
+        requests[i] = (struct request){.verb = calls[i].verb, .args = calls[i].args, .unsynced = calls[i].unsynced};
     if (n > 0)
         perform(w, requests, n);
     for (size_t i = 0; i < n; i++) {

@@ -31,6 +31,7 @@ MUST_CHECK enum rc writer_perform(struct writer *w, verb_function *verb, void *a
 struct writer_call {
     verb_function *verb;
     void *args;
+    bool unsynced;   // a power cut may take it back (but no crash of the process): then nobody waits for the disk, unless others of its group do
     enum rc rc;      // out
     struct err err;
 };
