@@ -241,7 +241,6 @@ static enum result result_of(const struct delivery *d) {
 // keep: all of them durable, or none of them acknowledged. ACCEPTED: told[i] says which were known already.
 static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told) {
     struct err e;
-    bool pending = false;
     if (!arena_ok(a)) {
         err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
         return store_failed(in, &e);
@@ -250,10 +249,6 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
     if (store_accept(in->store, d, n, told, &e) != RC_OK)
         return store_failed(in, &e);
     FAILPOINT("accept.after_commit");
-    for (size_t i = 0; i < n; i++)
-        pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;
-    if (pending && in->accepted)
-        in->accepted(in->accepted_ctx);
     return ACCEPTED;
 }
 
@@ -390,6 +385,10 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
         ret->body = results[result].body;
     ret->extra_headers = results[result].headers;
     ret->keep = ret->status == 200;
+    if (result == ACCEPTED || result == MANY) {
+        ret->answered = in->accepted;
+        ret->answered_ctx = in->accepted_ctx;
+    }
     if (results[result].name)
         count(in, &route, result);
     if (ret->status == 200)

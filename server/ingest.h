@@ -15,7 +15,7 @@ struct ingest {
     struct config_slot *config;
     struct store *store;
     struct metrics *metrics;
-    void (*accepted)(void *ctx);   // something new waits in the store; from any thread
+    void (*accepted)(void *ctx);   // something new waits in the store, and its sender has been answered; from any thread
     void *accepted_ctx;
     // Of ingest.c; begin as zeros.
     uint64_t marks[INGEST_MARKS_MAX];    // atomic: what is known of shops' signatures (see there)
