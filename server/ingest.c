@@ -239,8 +239,9 @@ static enum result result_of(const struct delivery *d) {
 }
 
 // keep: all of them durable, or none of them acknowledged. ACCEPTED: told[i] says which were known already.
-static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told) {
+static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told, struct http_response *ret) {
     struct err e;
+    bool pending = false;
     if (!arena_ok(a)) {
         err_set(&e, RC_TOO_LARGE, "a webhook takes more memory than a request may");
         return store_failed(in, &e);
@@ -249,10 +250,14 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
     if (store_accept(in->store, d, n, told, &e) != RC_OK)
         return store_failed(in, &e);
     FAILPOINT("accept.after_commit");
+    for (size_t i = 0; i < n; i++)
+        pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;
+    ret->answered = pending ? in->accepted : NULL;
+    ret->answered_ctx = in->accepted_ctx;
     return ACCEPTED;
 }
 
-static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms) {
+static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct http_response *ret) {
     struct sv keys[2];
     enum accepted told;
     struct delivery d = {
@@ -266,7 +271,7 @@ static enum result take(struct ingest *in, const struct route *route, const stru
     };
     FAILPOINT("accept.verified");
     delivery_classify(r->arena, route->shop, route->topic, &d);
-    enum result kept = keep(in, r->arena, &d, 1, &told);
+    enum result kept = keep(in, r->arena, &d, 1, &told, ret);
     if (kept != ACCEPTED)
         return kept;
     return told == ACCEPTED_DUPLICATE ? DUPLICATE : result_of(&d);
@@ -330,14 +335,14 @@ static struct sv error_text(struct arena *a, const struct err *e) {
 }
 
 // take_many takes the good ones among the parts of a request, whatever is wrong with the others.
-static enum result take_many(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct sv *ret_body) {
+static enum result take_many(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct http_response *ret) {
     struct arena *a = r->arena;
     struct part *parts;
     size_t n, valid = 0;
     struct err e;
     enum rc rc = route->source->split(a, route->shop, r->body, now_ms, &parts, &n, &e);
     if (rc != RC_OK) {
-        *ret_body = error_text(a, &e);
+        ret->body = error_text(a, &e);
         return rc == RC_TOO_LARGE ? REJECTED_COUNT : REJECTED_BODY;
     }
     struct entry *entries = ARENA_ARRAY(a, struct entry, n);
@@ -350,7 +355,7 @@ static enum result take_many(struct ingest *in, const struct route *route, const
         deliveries[valid] = delivery_of(a, route->shop, route->source, &parts[i], now_ms);
         entries[i].result = result_of(&deliveries[valid++]);
     }
-    enum result kept = keep(in, a, deliveries, valid, told);
+    enum result kept = keep(in, a, deliveries, valid, told, ret);
     if (kept != ACCEPTED)
         return kept;
     for (size_t i = 0, next = 0; i < n; i++) {
@@ -358,7 +363,7 @@ static enum result take_many(struct ingest *in, const struct route *route, const
             entries[i].result = DUPLICATE;
         count_topic(in, route, parts[i].topic, entries[i].result);
     }
-    *ret_body = results_text(a, entries, n);
+    ret->body = results_text(a, entries, n);
     return valid > 0 ? MANY : NO_VALID;
 }
 
@@ -379,16 +384,12 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
     int64_t now_ms = clock_wall_ms();
     enum result result = prove(in, &route, r, now_ms);
     if (result == ACCEPTED)
-        result = route.source->split ? take_many(in, &route, r, now_ms, &ret->body) : take(in, &route, r, now_ms);
+        result = route.source->split ? take_many(in, &route, r, now_ms, ret) : take(in, &route, r, now_ms, ret);
     ret->status = results[result].status;
     if (results[result].body.p)
         ret->body = results[result].body;
     ret->extra_headers = results[result].headers;
     ret->keep = ret->status == 200;
-    if (result == ACCEPTED || result == MANY) {
-        ret->answered = in->accepted;
-        ret->answered_ctx = in->accepted_ctx;
-    }
     if (results[result].name)
         count(in, &route, result);
     if (ret->status == 200)

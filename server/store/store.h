@@ -8,7 +8,7 @@
 // Threads: accept, look_up, state_get, state_put, state_update, ledger, permits, stats, list, find and redrive may be called from any thread;
 // claim, commit, round, wake from the dispatcher's.
 // Durable: what a call reports done is durable when it returns (SQLite: synced; Redis: as its appendfsync says; what the spool
-// took instead of Redis: synced there).
+// took instead of Redis: synced there). Not so the claim of a round: a power cut may take it back, and then the job is claimed again.
 // Ownership: everything passed in is borrowed for the call; what comes back is in the caller's arena.
 // Errors: RC_UNAVAILABLE = the store cannot take it now, nothing happened or it may have happened (repeat it: every call is
 // idempotent); RC_IO = the store is broken and says how.

@@ -25,7 +25,7 @@ struct seen {
     int64_t started_us;
     int answer_status;
     bool keep;                             // but for /stranger
-    pthread_mutex_t gate;                  // /gate waits for it
+    pthread_mutex_t gate;                  // /gate waits for it, and /afterwards when it is answered
     int at_gate;                           // atomic
     pthread_mutex_t writing;               // of what a request was: a crowd comes at once
 };
@@ -42,12 +42,20 @@ static inline void copy(char to[64], struct sv s) {
     snprintf(to, 64, SV_FMT, SV_ARG(s));
 }
 
+static inline void wait_at_gate(void *ctx) {
+    struct seen *seen = ctx;
+    __atomic_store_n(&seen->at_gate, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&seen->gate);
+    pthread_mutex_unlock(&seen->gate);
+}
+
 static inline void handle(void *ctx, const struct http_request *r, struct http_response *ret) {
     struct seen *seen = ctx;
-    if (sv_is(r->path, "/gate")) {
-        __atomic_store_n(&seen->at_gate, 1, __ATOMIC_SEQ_CST);
-        pthread_mutex_lock(&seen->gate);
-        pthread_mutex_unlock(&seen->gate);
+    if (sv_is(r->path, "/gate"))
+        wait_at_gate(seen);
+    if (sv_is(r->path, "/afterwards")) {
+        ret->answered = wait_at_gate;
+        ret->answered_ctx = seen;
     }
     pthread_mutex_lock(&seen->writing);
     copy(seen->path, r->path);

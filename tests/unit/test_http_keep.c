@@ -56,6 +56,21 @@ static int answered(int fd, const char *request, bool *ret_kept) {
     return status;
 }
 
+static void what_follows_an_answer_keeps_nobody_waiting(void **state) {
+    (void)state;
+    struct seen seen;
+    bool kept;
+    setup_keeping(&seen, 0);
+    pthread_mutex_lock(&seen.gate);
+    int fd = connected(&seen);
+    assert_int_equal(answered(fd, "POST /afterwards HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", &kept), 200);
+    pthread_mutex_unlock(&seen.gate);
+    assert_int_equal(answered(fd, POST_ABC, &kept), 200);
+    assert_true(seen.at_gate);
+    close(fd);
+    stop(&seen);
+}
+
 static void assert_closed(int fd) {
     char byte;
     assert_true(recv(fd, &byte, 1, 0) <= 0);
@@ -310,6 +325,7 @@ static void idle_connections_do_not_hold_up_the_end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_follows_an_answer_keeps_nobody_waiting),
         cmocka_unit_test(many_requests_come_over_one_connection),
         cmocka_unit_test(who_stays_and_who_does_not),
         cmocka_unit_test(requests_are_cut_where_they_end),

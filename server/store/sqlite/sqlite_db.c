@@ -72,8 +72,9 @@ struct db {
 
 // ---- errors
 
-static void fail(struct db *db, int code) {
-    if (db->failed.code != RC_OK)
+// note: SQLITE_OK is fine.
+static void note(struct db *db, int code) {
+    if (code == SQLITE_OK || db->failed.code != RC_OK)
         return;
     const struct failure *f = &(const struct failure){0, RC_IO, false, "SQLite refused"};
     for (size_t i = 0; i < COUNTOF(failures); i++)
@@ -108,7 +109,7 @@ void *db_memory(const struct db *db) {
 }
 
 void db_no_memory(struct db *db) {
-    fail(db, SQLITE_NOMEM);
+    note(db, SQLITE_NOMEM);
 }
 
 // ---- queries
@@ -148,11 +149,8 @@ struct query *db_query(struct db *db, size_t which, const struct value *values, 
         q->used_before = db->used ? db->used : q;
         db->used = q;
     }
-    for (size_t i = 0; i < n && db_ok(db); i++) {
-        int code = bind(q->stmt, (int)i + 1, &values[i]);
-        if (code != SQLITE_OK)
-            fail(db, code);
-    }
+    for (size_t i = 0; i < n && db_ok(db); i++)
+        note(db, bind(q->stmt, (int)i + 1, &values[i]));
     return q;
 }
 
@@ -163,7 +161,7 @@ bool db_step(struct query *q) {
     if (code == SQLITE_ROW)
         return true;
     if (code != SQLITE_DONE)
-        fail(q->db, code);
+        note(q->db, code);
     sqlite3_reset(q->stmt);
     return false;
 }
@@ -214,10 +212,8 @@ static void control(struct db *db, enum control which) {
 void db_sync_commits(struct db *db, bool on) {
     if (db->unsynced == !on || !db_ok(db))
         return;
-    int code = sqlite3_exec(db->connection, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    note(db, sqlite3_exec(db->connection, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL, NULL));
     db->unsynced = !on;
-    if (code != SQLITE_OK)
-        fail(db, code);
 }
 
 void db_begin(struct db *db) {
@@ -254,9 +250,7 @@ void db_tidy(struct db *db) {
         return;
     int code = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     db->wal_pages = 0;  // not done (disk full): the next commit tells the size of the log again
-    if (code == SQLITE_OK)
-        return;
-    fail(db, code);
+    note(db, code);
     if (!db->broken)  // what was committed stays in the log, so nobody has to hear of it
         db->failed = (struct err){0};
 }
@@ -427,8 +421,7 @@ static enum rc bring_up_to_date(struct db *db, const struct db_config *config, i
     if (code == SQLITE_OK)
         code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
-    if (code != SQLITE_OK)
-        fail(db, code);
+    note(db, code);
     return db_take_error(db, e);
 }
 
@@ -439,7 +432,7 @@ static enum rc check_version(struct db *db, const struct db_config *config, stru
         code = one_text(db, "PRAGMA user_version", version, sizeof version);
     int64_t found = 0;
     if (code != SQLITE_OK || !sv_i64(sv_of(version), &found)) {
-        fail(db, code);
+        note(db, code);
         return db_take_error(db, e);
     }
     if (!sv_is(sv_of(mode), "wal"))
@@ -453,9 +446,7 @@ static enum rc check_version(struct db *db, const struct db_config *config, stru
 
 static void prepare(struct db *db, struct query *q, const char *sql) {
     q->db = db;
-    int code = sqlite3_prepare_v3(db->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
-    if (code != SQLITE_OK)
-        fail(db, code);
+    note(db, sqlite3_prepare_v3(db->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL));
 }
 
 static enum rc prepare_all(struct db *db, const struct db_config *config, struct err *e) {
@@ -480,9 +471,7 @@ enum rc db_open(const struct db_config *config, struct db **ret, struct err *e) 
     }
     db->path = path;
     db->memory = config->memory;
-    int code = connect_file(db);
-    if (code != SQLITE_OK)
-        fail(db, code);
+    note(db, connect_file(db));
     enum rc rc = db_take_error(db, e);
     if (rc == RC_OK)
         rc = check_version(db, config, e);
