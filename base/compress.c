@@ -8,7 +8,7 @@
 #define ZSTD_STATIC_LINKING_ONLY  // ZSTD_c_forceAttachDict
 #include <zstd.h>
 
-enum { LEVEL = 1, LEVEL_QUICK = -1 };  // higher levels cost much time for few bytes on JSON
+enum { LEVEL = 1, LEVEL_QUICK = -2 };  // higher levels cost much time for few bytes on JSON
 enum { SMALL = 1024 };  // what is shorter stays as it is: packing a progress takes a microsecond or two and saves a hundred bytes
 
 // ---- contexts

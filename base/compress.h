@@ -12,7 +12,7 @@ struct usual *usual_new(struct sv text);  // the text is copied; without memory 
 void usual_free(struct usual *u);         // NULL is fine
 
 struct sv compress(struct arena *a, const struct usual *usual, struct sv plain);
-// compress_quickly: for what does not stay: two thirds of the time, a quarter more bytes.
+// compress_quickly: for what does not stay: half of the time, a third more bytes.
 struct sv compress_quickly(struct arena *a, const struct usual *usual, struct sv plain);
 // decompress: RC_TOO_LARGE over limit.
 MUST_CHECK enum rc decompress(struct arena *a, const struct usual *usual, struct sv packed, size_t limit, struct sv *ret, struct err *e);

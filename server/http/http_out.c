@@ -236,6 +236,7 @@ static bool set_options(struct http_client *c, struct http_call *call) {
     bad |= curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
     bad |= curl_easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     bad |= curl_easy_setopt(h, CURLOPT_PROXY, "");
+    bad |= curl_easy_setopt(h, CURLOPT_NOPROXY, "");  // else the environment is asked each time
     bad |= curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     bad |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(h, CURLOPT_BUFFERSIZE, READ_BYTES);
@@ -243,7 +244,6 @@ static bool set_options(struct http_client *c, struct http_call *call) {
     bad |= curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, 60L);
     bad |= curl_easy_setopt(h, CURLOPT_MAXLIFETIME_CONN, 600L);
     bad |= curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
-    bad |= curl_easy_setopt(h, CURLOPT_USERAGENT, "fireorder/" FIREORDER_VERSION);
     bad |= curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take_body);
     bad |= curl_easy_setopt(h, CURLOPT_WRITEDATA, call);
     bad |= curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, take_header);
@@ -299,12 +299,15 @@ static bool one_line(struct sv s) {
 }
 
 // fields: curl's list, but on the arena: one made by curl is as many pieces of memory as it has fields. Without Expect as a field of its own
-// curl would ask for leave to send.
+// curl would ask for leave to send. Its option for the agent prints that twice for each request, letter by letter.
 static struct curl_slist *fields(struct arena *a, const struct request *request) {
-    struct curl_slist *all = ARENA_ARRAY(a, struct curl_slist, request->header_count + 1);
-    for (size_t i = 0; i < request->header_count; i++)
+    static char agent[] = "User-Agent: fireorder/" FIREORDER_VERSION, expect[] = "Expect:";
+    size_t n = request->header_count;
+    struct curl_slist *all = ARENA_ARRAY(a, struct curl_slist, n + 2);
+    for (size_t i = 0; i < n; i++)
         all[i] = (struct curl_slist){.data = arena_cstr(a, request->headers[i]), .next = &all[i + 1]};
-    all[request->header_count].data = arena_cstr(a, SV("Expect:"));
+    all[n] = (struct curl_slist){.data = agent, .next = &all[n + 1]};
+    all[n + 1].data = expect;
     return all;
 }
 

@@ -387,6 +387,15 @@ static void hostile_files_and_events_end_well(void **state) {
     assert_int_equal(f.count, 1);
     assert_non_null(strstr(buf_cstr(&faults_text), "fields are nested deeper than 16 levels"));
 
+    // As few as are compared with each other, and one more: of each value the first, in their order.
+    for (size_t n = 16; n <= 17; n++) {
+        event.items = ARENA_ARRAY(&arena, struct item, n);
+        event.item_count = n;
+        for (size_t i = 0; i < n; i++)
+            event.items[i].sku = arena_fmt(&arena, "s-%zu", i * 7 % 5);
+        assert_string_equal(written("N: { list: item.sku }\n", &wide), "{\"N\":[\"s-0\",\"s-2\",\"s-4\",\"s-1\",\"s-3\"]}");
+    }
+
     // Very many items, all of them different.
     enum { MANY = 50000 };
     event.items = ARENA_ARRAY(&arena, struct item, MANY);
