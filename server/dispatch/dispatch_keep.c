@@ -5,7 +5,7 @@
 
 #define TASK_BYTES_MOST ((size_t)256 << 20)
 #define LARGE_FIRST ((size_t)64 << 10)  // most webhooks are planned within
-#define SMALL_FIRST ((size_t)12 << 10)  // ... and their requests are made within
+#define SMALL_FIRST ((size_t)8 << 10)  // ... and their requests are made within
 
 void keep_begin(struct task *t) {
     arena_init_first(&t->arena, TASK_BYTES_MOST, LARGE_FIRST);
