@@ -20,7 +20,7 @@
 #define ANSWER_HEADER_BYTES_MOST ((size_t)32 << 10)
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
-#define CALL_BYTES_FIRST ((size_t)2 << 10)  // most requests without their bodies, and what is kept of their answers
+#define CALL_BYTES_FIRST ((size_t)1 << 10)  // most requests without their bodies, and what is kept of their answers
 #define READ_BYTES 1024L         // curl's own buffer, of each call; answers are small, and so malloc has it at hand
 #define IDLE_CALLS_MOST 1024
 
