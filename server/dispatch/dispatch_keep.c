@@ -1,5 +1,5 @@
 // dispatch_keep.c: the memory of a job on its way. What its webhook is read and planned in takes sixty KB; once that is recorded, what
-// its requests need is ten. So the large memory goes back to malloc, which gives it to the next job that is planned, and hundreds of
+// its requests need is eight. So the large memory goes back to malloc, which gives it to the next job that is planned, and hundreds of
 // requests can be open in little room.
 #include "server/dispatch/dispatch_parts.h"
 
