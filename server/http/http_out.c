@@ -73,11 +73,11 @@ static void keep_header(struct http_call *call, struct sv line) {
     if (call->header_count == ANSWER_HEADERS_MOST || !sv_cut(arena_dup(&call->arena, line), ':', &header.name, &header.value))
         return;
     if (call->header_count == call->header_room) {
-        const struct header *before = call->headers;
-        call->header_room = before ? 2 * call->header_room : ANSWER_HEADERS_FIRST;
-        call->headers = ARENA_ARRAY(&call->arena, struct header, call->header_room);
-        for (size_t i = 0; i < call->header_count; i++)
-            call->headers[i] = before[i];
+        call->header_room = call->headers ? 2 * call->header_room : ANSWER_HEADERS_FIRST;
+        struct header *all = ARENA_ARRAY(&call->arena, struct header, call->header_room);
+        if (call->headers)
+            memcpy(all, call->headers, call->header_count * sizeof *all);
+        call->headers = all;
     }
     header.value = sv_trim(header.value);
     call->headers[call->header_count++] = header;
