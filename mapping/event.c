@@ -1,6 +1,9 @@
 // event.c: names, properties and identity of the canonical event.
 #include "mapping/event.h"
 
+#include <stddef.h>
+#include <string.h>
+
 static const char *const names[EVENT_NAME_COUNT] = {
     [EVENT_CUSTOM] = "custom",
     [EVENT_PURCHASE] = "purchase",
@@ -192,8 +195,8 @@ static void copy_user(struct arena *a, struct user *u) {
 }
 
 struct event *event_in_short(struct arena *a, const struct event *e) {
-    struct event *s = ARENA_NEW(a, struct event);
-    *s = *e;
+    struct event *s = arena_alloc(a, offsetof(struct event, properties) + e->property_count * sizeof e->properties[0]);
+    memcpy(s, e, offsetof(struct event, properties));
     struct sv *texts[] = {&s->id, &s->also, &s->custom_name, &s->shop, &s->source, &s->origin, &s->value, &s->currency, &s->experiment_id,
                           &s->experiment_variant, &s->due, &s->recall[0], &s->recall[1], &s->recall[2]};
     for (size_t i = 0; i < COUNTOF(texts); i++)

@@ -82,8 +82,6 @@ struct event {
     struct sv value, currency;
     struct item *items;
     size_t item_count;
-    struct property properties[EVENT_PROPERTIES_MAX];
-    size_t property_count;
     struct sv experiment_id, experiment_variant;
     const struct rule *rule;  // that it goes by; chosen when it is planned
     bool subscribed;          // of a sign-up: the person is on the shop's list already, by a permission of just before
@@ -91,6 +89,8 @@ struct event {
     // Names under which another webhook kept this person ("order:450789469"); the first one found fills absent identity.
     struct sv recall[3];
     size_t recall_count;
+    size_t property_count;
+    struct property properties[EVENT_PROPERTIES_MAX];  // the last member: see event_in_short
 };
 
 struct sv event_label(const struct event *e);                                    // name text, also of a custom one
@@ -106,7 +106,8 @@ void user_write(struct jw *w, const struct user *u);
 void user_read(struct arena *a, const struct json *node, struct user *ret);      // what user_write wrote
 void event_fill(struct event *e, const struct user *known, const char *from);    // user_fill, and notes in origins what it filled
 void user_fill(struct user *u, const struct user *known);                        // identity that u lacks, from known: never ip, agent, fbp, fbc
-// event_in_short: a copy that needs nothing of the webhook: without items and origins, and of its properties only the texts.
+// event_in_short: a copy that needs nothing of the webhook: without items and origins, and of its properties only the texts. Its memory
+// ends with the last of those: it takes no more of them, and is not to be copied as a whole.
 struct event *event_in_short(struct arena *a, const struct event *e);
 bool user_has_identifier(const struct user *u);                                  // e-mail, phone or external_id
 

@@ -26,6 +26,7 @@ struct bulk_call {
     struct task **tasks;
     struct bulk_event *events;    // of each
     size_t n;
+    struct arena arena;           // the request, and what its answer is read in
     struct bulk_call *next;
 };
 
@@ -124,6 +125,7 @@ int64_t bulk_due_ms(const struct dispatch *d) {
 // ---- a request
 
 static void call_free(struct bulk_call *c) {
+    arena_free(&c->arena);
     free(c->tasks);
     free(c->events);
     free(c);
@@ -135,6 +137,7 @@ static struct bulk_call *call_new(struct dispatch *d, struct shop_work *w) {
     if (!c)
         return NULL;
     *c = (struct bulk_call){.dispatch = d, .work = w, .tasks = calloc(w->bulk.count, sizeof *c->tasks), .events = calloc(w->bulk.count, sizeof *c->events)};
+    arena_init(&c->arena, BODY_MEMORY);
     if (c->tasks && c->events)
         return c;
     call_free(c);
@@ -188,15 +191,15 @@ static void choose(struct bulk_call *c) {
 }
 
 // body: of those that go together; the others are left out.
-static struct sv body(struct bulk_call *c, struct arena *a, const struct bulk *bulk) {
-    struct sv body = bulk->body(a, c->events, c->n);
+static struct sv body(struct bulk_call *c, const struct bulk *bulk) {
+    struct sv body = bulk->body(&c->arena, c->events, c->n);
     size_t n = c->n;
     c->n = 0;
     for (size_t i = 0; i < n; i++) {
         struct task *t = c->tasks[i];
         if (c->events[i].place == BULK_LATER) {
             bulk_join(t);
-        } else if (c->events[i].place == BULK_ALONE || !body.p || !arena_ok(a)) {
+        } else if (c->events[i].place == BULK_ALONE || !body.p || !arena_ok(&c->arena)) {
             let_go_alone(t);
         } else {
             c->tasks[c->n] = t;
@@ -240,13 +243,10 @@ static void conclude(struct bulk_call *c, const struct outcome *o) {
 static void answered(void *ctx, const struct answer *answer) {
     struct bulk_call *c = ctx;
     const struct bulk *bulk = destinations[c->tasks[0]->step]->bulk;
-    struct arena a;
     FAILPOINT_OF("answered", bulk->name);
-    arena_init(&a, BODY_MEMORY);
     c->work->bulk.limit.quota = bulk->quota(c->shop, answer, &c->work->bulk.limit.quota);
-    struct outcome o = bulk->outcome(&a, answer, clock_wall_ms(), c->events, c->n);
+    struct outcome o = bulk->outcome(&c->arena, answer, clock_wall_ms(), c->events, c->n);
     conclude(c, &o);
-    arena_free(&a);
 }
 
 static void post(struct bulk_call *c, const struct bulk *bulk, const struct request *request) {
@@ -271,21 +271,18 @@ static void post(struct bulk_call *c, const struct bulk *bulk, const struct requ
 static void send(struct dispatch *d, struct shop_work *w) {
     struct bulk_call *c = call_new(d, w);
     struct request request = {0};
-    struct arena a;
     if (!c)
         return;  // they wait on; the next permit tries again
     choose(c);
     const struct bulk *bulk = c->n > 0 ? destinations[c->tasks[0]->step]->bulk : NULL;
-    arena_init(&a, BODY_MEMORY);
     if (bulk)
-        request.body = body(c, &a, bulk);
+        request.body = body(c, bulk);
     if (bulk && c->n > 0) {
-        bulk->address(&a, c->shop, &request);
+        bulk->address(&c->arena, c->shop, &request);
         post(c, bulk, &request);
     } else {
         call_free(c);
     }
-    arena_free(&a);
 }
 
 void bulk_permitted(struct dispatch *d, struct shop_work *w, bool granted) {

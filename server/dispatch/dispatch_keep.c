@@ -1,11 +1,11 @@
 // dispatch_keep.c: the memory of a job on its way. What its webhook is read and planned in takes sixty KB; once that is recorded, what
-// its requests need is ten. So the large memory goes back to malloc, which gives it to the next job that is planned, and hundreds of
+// its requests need is eight. So the large memory goes back to malloc, which gives it to the next job that is planned, and hundreds of
 // requests can be open in little room.
 #include "server/dispatch/dispatch_parts.h"
 
 #define TASK_BYTES_MOST ((size_t)256 << 20)
 #define LARGE_FIRST ((size_t)64 << 10)  // most webhooks are planned within
-#define SMALL_FIRST ((size_t)12 << 10)  // ... and their requests are made within
+#define SMALL_FIRST ((size_t)8 << 10)  // ... and their requests are made within
 
 void keep_begin(struct task *t) {
     arena_init_first(&t->arena, TASK_BYTES_MOST, LARGE_FIRST);

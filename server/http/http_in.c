@@ -17,7 +17,7 @@
 #include <time.h>
 
 // IDLE: how long a kept connection may be idle. Longer than a proxy keeps one, so that the proxy closes it and no request meets ours.
-enum { REQUEST_MEMORY = 32 << 20, READ_PIECE = 16 << 10, BODY_DEADLINE_MS = 5000, DRAIN_MS = 5000, TICK_MS = 250 };
+enum { REQUEST_MEMORY = 32 << 20, REQUEST_FIRST = 4 << 10, READ_PIECE = 16 << 10, BODY_DEADLINE_MS = 5000, DRAIN_MS = 5000, TICK_MS = 250 };
 #define IDLE_MS "620000"
 
 struct http_server {
@@ -216,7 +216,7 @@ static int begin_request(struct mg_connection *conn) {
     struct arena arena;
     struct http_request r = {.arena = &arena, .started_us = clock_mono_us()};
     __atomic_add_fetch(&s->in_work, 1, __ATOMIC_SEQ_CST);  // before draining is looked at: see http_server_drain
-    arena_init(&arena, REQUEST_MEMORY);
+    arena_init_first(&arena, REQUEST_MEMORY, REQUEST_FIRST);
     read_head(mg_get_request_info(conn), headers, &r);
     int status = serve(s, conn, &r);
     arena_free(&arena);

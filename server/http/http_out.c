@@ -16,22 +16,23 @@
 
 #define ANSWER_BODY_MOST ((size_t)64 << 10)
 #define ANSWER_HEADERS_MOST 64
+#define ANSWER_HEADERS_FIRST 16
 #define ANSWER_HEADER_BYTES_MOST ((size_t)32 << 10)
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_BYTES_MOST ((size_t)64 << 20)
-#define CALL_BYTES_FIRST ((size_t)6 << 10)  // most requests, and what is kept of their answers
+#define CALL_BYTES_FIRST ((size_t)1 << 10)  // most requests without their bodies, and what is kept of their answers
 #define READ_BYTES 1024L         // curl's own buffer, of each call; answers are small, and so malloc has it at hand
 #define IDLE_CALLS_MOST 1024
 
 struct http_call {
     CURL *easy;
-    struct arena arena;              // URL, header fields and body of the request, headers of the answer
+    struct arena arena;              // URL and header fields of the request, headers of the answer
     struct buf body;                 // of the answer
     size_t most;                     // bytes of it that are kept
     bool cut;                        // the answer's body goes on beyond what is kept
     bool headed;                     // the answer's headers have ended; curl takes one that breaks off among them for whole
-    struct header headers[ANSWER_HEADERS_MOST];
-    size_t header_count, header_bytes;
+    struct header *headers;
+    size_t header_count, header_room, header_bytes;
     http_done *done;
     void *ctx;
     struct http_call *next, *previous;  // in the list of open or idle calls
@@ -67,10 +68,25 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *ctx) {
     return call->cut ? 0 : n;  // 0 ends the transfer
 }
 
+static void keep_header(struct http_call *call, struct sv line) {
+    struct header header;
+    if (call->header_count == ANSWER_HEADERS_MOST || !sv_cut(arena_dup(&call->arena, line), ':', &header.name, &header.value))
+        return;
+    if (call->header_count == call->header_room) {
+        call->header_room = call->headers ? 2 * call->header_room : ANSWER_HEADERS_FIRST;
+        struct header *all = ARENA_ARRAY(&call->arena, struct header, call->header_room);
+        if (call->headers)
+            memcpy(all, call->headers, call->header_count * sizeof *all);
+        call->headers = all;
+    }
+    header.value = sv_trim(header.value);
+    call->headers[call->header_count++] = header;
+}
+
 // A status line begins a new answer: what an interim one (100, 103) said is forgotten.
 static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
     struct http_call *call = ctx;
-    struct sv name, value, line = sv_trim((struct sv){bytes, n * size});
+    struct sv line = sv_trim((struct sv){bytes, n * size});
     if (sv_starts(line, SV("HTTP/"))) {
         call->header_count = call->header_bytes = 0;
         call->headed = false;
@@ -78,8 +94,8 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
     }
     call->headed |= line.n == 0;
     call->header_bytes += line.n;
-    if (call->header_count < ANSWER_HEADERS_MOST && call->header_bytes <= ANSWER_HEADER_BYTES_MOST && sv_cut(line, ':', &name, &value))
-        call->headers[call->header_count++] = (struct header){arena_dup(&call->arena, name), arena_dup(&call->arena, sv_trim(value))};
+    if (call->header_bytes <= ANSWER_HEADER_BYTES_MOST)
+        keep_header(call, line);
     return n * size;
 }
 
@@ -281,7 +297,8 @@ static struct http_call *call_new(struct http_client *c) {
 static void call_end(struct http_client *c, struct http_call *call) {
     arena_reset(&call->arena);
     buf_reset(&call->body);
-    call->header_count = call->header_bytes = 0;
+    call->headers = NULL;
+    call->header_count = call->header_room = call->header_bytes = 0;
     call->cut = call->headed = false;
     if (c->idle_count >= IDLE_CALLS_MOST) {
         call_free(call);
@@ -312,7 +329,7 @@ static struct curl_slist *fields(struct arena *a, const struct request *request)
 }
 
 static bool set_request(struct http_call *call, const struct request *request, bool get, int64_t timeout_ms) {
-    struct sv body = request->body.p ? arena_dup(&call->arena, request->body) : SV("");
+    struct sv body = sv_first(request->body, SV(""));
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(call->easy, CURLOPT_URL, arena_cstr(&call->arena, request->url));
     bad |= curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGER = 4 };  // a full filter is followed by one so much larger
+enum { LARGER = 3 };  // for so many times the keys of a full filter the next one is made; rounded up to a power of two it is four times as large
 
 struct keyed_filter {
     struct key_filter *now;   // has all that is in keyed; NULL: there is none yet
