@@ -83,12 +83,12 @@ static void keep_header(struct http_call *call, struct sv line) {
     call->headers[call->header_count++] = header;
 }
 
-// A status line begins a new answer: what an interim one (100, 103) said is forgotten.
+// A status line begins a new answer: what an interim one (100, 103) said is forgotten. Its bytes count on, as they may come without end.
 static size_t take_header(char *bytes, size_t size, size_t n, void *ctx) {
     struct http_call *call = ctx;
     struct sv line = sv_trim((struct sv){bytes, n * size});
     if (sv_starts(line, SV("HTTP/"))) {
-        call->header_count = call->header_bytes = 0;
+        call->header_count = 0;
         call->headed = false;
         return n * size;
     }

@@ -16,7 +16,7 @@ typedef void http_done(void *ctx, const struct answer *answer);
 MUST_CHECK enum rc http_client_new(struct http_client **ret, struct err *e);
 void http_client_free(struct http_client *c);  // open calls are dropped without a call of done, and their bodies not looked at any more
 
-// http_client_post starts a POST; request is copied, but for its body, which stays as it is until done is called or the client is freed.
+// http_client_post starts a POST; request is copied, but for its body, which stays as it is until done is called or the client is not run any more.
 // timeout_ms bounds the whole exchange (connecting: at most 3 s of it).
 MUST_CHECK enum rc http_client_post(struct http_client *c, const struct request *request, int64_t timeout_ms, http_done *done, void *ctx, struct err *e);
 // http_client_get: the same with GET; a body is not sent.

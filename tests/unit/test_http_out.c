@@ -289,6 +289,25 @@ static void too_many_headers(void **state) {
     buf_free(&head);
 }
 
+// They may come without end, so what all of them say is counted together.
+static void too_much_in_interim_answers(void **state) {
+    (void)state;
+    struct buf head;
+    struct server s;
+    buf_init(&head, 1 << 20);
+    for (int i = 0; i < 9; i++)
+        buf_fmt(&head, "HTTP/1.1 103 Early Hints\r\nX-Interim: %04000d\r\n\r\n", i);
+    buf_puts(&head, OK_HEAD "Content-Length: 0\r\nRetry-After: 1\r\n\r\n");
+    server_start(&s, &(struct line){ANSWER, buf_cstr(&head), 0}, 1);
+    struct got *got = post(url_of(&s, "/"), PATIENCE_MS / 2);
+    run_until_closed(0);
+    assert_int_equal(got->status, 200);
+    assert_int_equal(got->header_count, 0);
+    server_end(&s);
+    server_free(&s);
+    buf_free(&head);
+}
+
 // ---- requests
 
 static void request_is_sent_as_given(void **state) {
@@ -477,8 +496,8 @@ static void run_returns_in_time(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(answers), TEST(too_many_headers), TEST(request_is_sent_as_given), TEST(large_request),
-        TEST(answers), TEST(too_many_headers), TEST(request_is_sent_as_given), TEST(get_asks), TEST(large_request),
+        TEST(answers), TEST(too_many_headers), TEST(too_much_in_interim_answers), TEST(request_is_sent_as_given), TEST(large_request),
+        TEST(answers), TEST(too_many_headers), TEST(too_much_in_interim_answers), TEST(request_is_sent_as_given), TEST(get_asks), TEST(large_request),
         TEST(unclean_requests_are_refused), TEST(addresses_that_lead_nowhere), TEST(many_at_once), TEST(idle_connection_dies),
         TEST(slow_one_delays_only_itself), TEST(run_returns_in_time),
     };

@@ -55,6 +55,15 @@ static enum rc try_job(struct env *v, int n, struct sv body, enum accepted *ret,
     return store_accept(v->store, &d, 1, ret, e);
 }
 
+// claim_one: by a round, which does not sync it. One that waits is found.
+static enum rc claim_one(struct env *v) {
+    struct claim one = {.shop = sv_of(v->shop), .max = 1};
+    struct store_round r = {.claims = &one, .claim_count = 1, .lease_ms = LONG_MS};
+    store_round(v->store, &v->arena, &r);
+    assert_int_equal(r.claimed == RC_OK ? r.job_count : 1, 1);
+    return r.claimed;
+}
+
 static bool is_whole(struct env *v) {
     struct err e = {0};
     struct db *db = NULL;
@@ -85,7 +94,7 @@ static enum rc open_telling(struct env *v, int *broken, struct err *e) {
     return store_open(&config, &v->store, e);
 }
 
-// use_store: accepts some jobs; acked[n] tells which. Returns how many were refused.
+// use_store: accepts some jobs, and claims each; acked[n] tells which. Returns how much was refused.
 static int use_store(struct env *v, bool acked[SWEEP_JOBS], enum rc *ret_rc) {
     struct err e = {0};
     int refused = 0;
@@ -93,8 +102,9 @@ static int use_store(struct env *v, bool acked[SWEEP_JOBS], enum rc *ret_rc) {
         enum accepted told;
         enum rc rc = try_job(v, n, SV("a body"), &told, &e);
         acked[n] = rc == RC_OK;
-        refused += rc != RC_OK;
-        *ret_rc = rc != RC_OK ? rc : *ret_rc;
+        enum rc claimed = rc == RC_OK ? claim_one(v) : RC_OK;
+        refused += (rc != RC_OK) + (claimed != RC_OK);
+        *ret_rc = rc != RC_OK ? rc : claimed != RC_OK ? claimed : *ret_rc;
     }
     return refused;
 }
@@ -121,7 +131,7 @@ static bool one_fault(enum disk_fault fault, int nth) {
     } else if (in_use) {
         assert_true(refused > 0);
         assert_int_equal(rc, RC_IO);
-        assert_false(acked[SWEEP_JOBS - 1]);  // never again on this handle
+        assert_int_equal(try_job(v, SWEEP_JOBS, SV("a body"), &(enum accepted){0}, &e), RC_IO);  // never again on this handle
         assert_int_equal(store_check(v->store, &e), RC_IO);
     }
     env_close(v);
@@ -165,6 +175,39 @@ static void a_failed_sync_is_the_end_of_the_handle(void **state) {
 static void a_full_disk_refuses_and_recovers(void **state) {
     (void)state;
     sweep(DISK_FULL, 17);
+}
+
+// What was not synced is in the file all the same: a group that the disk has no room for takes nothing of it away, and what is moved from
+// the log then is what was committed, however long the log is and whatever an earlier one left there.
+static void a_full_disk_leaves_what_was_not_synced(void **state) {
+    (void)state;
+    for (int jobs = 22; jobs < 70; jobs += 6) {
+        struct env *v = env_make(NULL);
+        struct err e = {0};
+        struct sv body = {arena_alloc(&v->arena, BODY), BODY};
+        enum accepted told;
+        int broken = 0;
+        random_bytes((unsigned char *)(uintptr_t)body.p, body.n);
+        MUST(open_telling(v, &broken, &e));
+        for (int n = 0; n < jobs; n++)
+            MUST(try_job(v, n, body, &told, &e));
+        assert_int_equal(claim_one(v), RC_OK);
+        disk.fault = DISK_FULL;
+        disk.countdown = 1;
+        assert_int_equal(try_job(v, jobs, body, &told, &e), RC_UNAVAILABLE);
+        disk.fault = NO_FAULT;
+        for (int n = jobs; n < jobs + 30; n++)
+            MUST(try_job(v, n, SV("another body"), &told, &e));
+        env_close(v);
+        assert_int_equal(broken, 0);
+        must_be_whole(v);
+        env_open(v);
+        for (int n = 0; n < jobs + 30; n++) {
+            MUST(try_job(v, n, SV("x"), &told, &e));
+            assert_int_equal(told, ACCEPTED_DUPLICATE);
+        }
+        env_free(v);
+    }
 }
 
 // A store that has run for a while has room inside its file. When the disk is full its log moves there and begins anew: it needs no
@@ -220,14 +263,6 @@ static void maybe_cut(void *ctx) {
         disk_left(f, path, &c->dice);
     }
     c->acked_at[c->taken++] = __atomic_load_n(&c->acked, __ATOMIC_SEQ_CST);
-}
-
-static enum rc claim_one(struct env *v) {
-    struct claim one = {.shop = sv_of(v->shop), .max = 1};
-    struct store_round r = {.claims = &one, .claim_count = 1, .lease_ms = LONG_MS};
-    store_round(v->store, &v->arena, &r);
-    assert_int_equal(r.claimed == RC_OK ? r.job_count : 1, 1);
-    return r.claimed;
 }
 
 // After each webhook comes a claim, which is not synced.
@@ -304,6 +339,32 @@ static void a_claim_waits_for_no_sync(void **state) {
     assert_int_equal(try_job(v, 2, SV("a body"), &told, &e), RC_IO);
     assert_true(disk.struck);
     disk.fault = NO_FAULT;
+    env_close(v);
+}
+
+// So a job that ends the process each time is found out in the end.
+static void a_claim_survives_the_process(void **state) {
+    struct env *v = *state;
+    struct claim one = {.shop = sv_of(v->shop), .max = 1};
+    struct store_round r = {.claims = &one, .claim_count = 1, .lease_ms = LONG_MS};
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct err e = {0};
+        enum accepted told;
+        env_open(v);
+        bool fine = try_job(v, 1, SV("a body"), &told, &e) == RC_OK && claim_one(v) == RC_OK;
+        if (fine)
+            kill(getpid(), SIGKILL);
+        _exit(1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    env_open(v);
+    store_round(v->store, &v->arena, &r);
+    assert_int_equal(r.job_count, 1);
+    assert_int_equal(r.jobs[0].claims, 2);
     env_close(v);
 }
 
@@ -400,9 +461,11 @@ int main(void) {
         CASE(a_failed_write_is_the_end_of_the_handle),
         CASE(a_failed_sync_is_the_end_of_the_handle),
         CASE(a_full_disk_refuses_and_recovers),
+        CASE(a_full_disk_leaves_what_was_not_synced),
         CASE(a_full_disk_does_not_stop_a_store_with_room_inside),
         CASE(what_was_acknowledged_survives_a_power_cut),
         CASE(a_claim_waits_for_no_sync),
+        CASE(a_claim_survives_the_process),
         CASE(a_disk_that_lies_is_noticed_here),
         CASE(a_cut_log_leaves_a_moment),
     };

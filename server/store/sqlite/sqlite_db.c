@@ -65,7 +65,6 @@ struct db {
     void *memory;
     struct query *used;     // the last one used since the last db_rest
     int wal_pages;
-    bool unsynced;  // commits are, for now
     bool broken;
     struct err failed;  // RC_OK: nothing failed
 };
@@ -160,8 +159,7 @@ bool db_step(struct query *q) {
     int code = sqlite3_step(q->stmt);
     if (code == SQLITE_ROW)
         return true;
-    if (code != SQLITE_DONE)
-        note(q->db, code);
+    note(q->db, code == SQLITE_DONE ? SQLITE_OK : code);
     sqlite3_reset(q->stmt);
     return false;
 }
@@ -209,13 +207,6 @@ static void control(struct db *db, enum control which) {
     db_run(db, db->query_count - CONTROL_COUNT + which, NULL, 0);
 }
 
-void db_sync_commits(struct db *db, bool on) {
-    if (db->unsynced == !on || !db_ok(db))
-        return;
-    note(db, sqlite3_exec(db->connection, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL, NULL, NULL));
-    db->unsynced = !on;
-}
-
 void db_begin(struct db *db) {
     control(db, BEGIN);
 }
@@ -248,9 +239,8 @@ bool db_untidy(const struct db *db) {
 void db_tidy(struct db *db) {
     if (!db_untidy(db))
         return;
-    int code = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     db->wal_pages = 0;  // not done (disk full): the next commit tells the size of the log again
-    note(db, code);
+    note(db, sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
     if (!db->broken)  // what was committed stays in the log, so nobody has to hear of it
         db->failed = (struct err){0};
 }
@@ -259,12 +249,14 @@ void db_tidy(struct db *db) {
 
 // The database and its log, each behind a window. SQLite writes a page of the log as 24 bytes and 4,096, and reads it again to move it
 // into the database: here a commit is one write, a move reads nothing, and neighbours in the database are written together.
-// It all is in the file before a sync. What was never synced nobody counts on, not SQLite either: a commit ends with a sync, and as the
-// only connection moves the whole log or none of it, so does each move. So a close writes nothing. No xShmMap: the lock is exclusive.
+// It all is in the file before a sync. Nobody counts on anything else, not SQLite either: a commit ends with a sync, if only into the file,
+// and as the only connection moves the whole log or none of it, so does each move. So a close writes nothing. No xShmMap: the lock is exclusive.
 struct joined_file {
     sqlite3_file base;
     struct window window;
     bool written;        // since the last sync, or before it was opened
+    bool headed;         // ... at its beginning too: SQLite counts on a log's head to be there before what follows
+    bool unsynced;       // for now a sync only puts all into the file
     sqlite3_file *real;  // behind this struct
 };
 
@@ -288,6 +280,7 @@ static int joined_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at) {
     return window_read(&JOINED(f)->window, out, (size_t)n, at);
 }
 static int joined_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at) {
+    JOINED(f)->headed |= at == 0;
     return window_write(&JOINED(f)->window, bytes, (size_t)n, at);
 }
 
@@ -305,10 +298,12 @@ static int joined_truncate(sqlite3_file *f, sqlite3_int64 size) {
 
 // A checkpoint begins with a sync of the log, which the last commit did already.
 static int joined_sync(sqlite3_file *f, int flags) {
-    int code = window_settle(&JOINED(f)->window);
-    if (code == SQLITE_OK && JOINED(f)->written)
-        code = REAL(f)->pMethods->xSync(REAL(f), flags);
-    JOINED(f)->written = JOINED(f)->written && code != SQLITE_OK;
+    struct joined_file *j = JOINED(f);
+    int code = window_settle(&j->window);
+    if (code != SQLITE_OK || !j->written || (j->unsynced && !j->headed))
+        return code;
+    code = REAL(f)->pMethods->xSync(REAL(f), flags);
+    j->written = j->headed = code != SQLITE_OK;
     return code;
 }
 
@@ -342,6 +337,14 @@ static const sqlite3_io_methods joined_methods = {
     1, joined_close, joined_read, joined_write, joined_truncate, joined_sync, joined_size, joined_lock, joined_unlock, joined_reserved,
     joined_control, joined_sector, joined_can, NULL, NULL, NULL, NULL, NULL, NULL,
 };
+
+void db_commit_unsynced(struct db *db) {
+    sqlite3_file *log = NULL;
+    sqlite3_file_control(db->connection, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    JOINED(log)->unsynced = true;
+    db_commit(db);
+    JOINED(log)->unsynced = false;
+}
 
 static int joined_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags, int *ret_flags) {
     sqlite3_vfs *real = vfs->pAppData;
@@ -417,11 +420,9 @@ static int one_text(struct db *db, const char *sql, char *out, size_t out_size) 
 static enum rc bring_up_to_date(struct db *db, const struct db_config *config, int64_t found, struct err *e) {
     const char *changes = found > 0 && config->upgrade ? config->upgrade : config->schema;
     char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %lld; COMMIT", changes, (long long)config->schema_version);
-    int code = sqlite3_create_function(db->connection, "packed", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, packed_of_text, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    note(db, sqlite3_create_function(db->connection, "packed", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, packed_of_text, NULL, NULL));
+    note(db, sql ? sqlite3_exec(db->connection, sql, NULL, NULL, NULL) : SQLITE_NOMEM);
     sqlite3_free(sql);
-    note(db, code);
     return db_take_error(db, e);
 }
 
@@ -432,7 +433,7 @@ static enum rc check_version(struct db *db, const struct db_config *config, stru
         code = one_text(db, "PRAGMA user_version", version, sizeof version);
     int64_t found = 0;
     if (code != SQLITE_OK || !sv_i64(sv_of(version), &found)) {
-        note(db, code);
+        note(db, code != SQLITE_OK ? code : SQLITE_CORRUPT);
         return db_take_error(db, e);
     }
     if (!sv_is(sv_of(mode), "wal"))

@@ -64,11 +64,9 @@ int64_t db_changes(const struct db *db);   // rows that the last statement chang
 int64_t db_inserted(const struct db *db);  // rowid of the last insert
 void db_rest(struct db *db);               // ends all queries, so that they keep no pages
 
-// db_sync_commits: off: a power cut may take back what is committed from now on, the last first, but no crash of the process; the next
-// commit that is synced makes all before it durable too. Between transactions; on at first.
-void db_sync_commits(struct db *db, bool on);
 void db_begin(struct db *db);
-void db_commit(struct db *db);    // durable when it did not fail
+void db_commit(struct db *db);    // durable when it did not fail, and with it all before
+void db_commit_unsynced(struct db *db);  // in the file: a crash of the process does not take it back, but a power cut may, the last one first
 void db_rollback(struct db *db);  // also when there is none any more; works after a failure too
 bool db_in_transaction(const struct db *db);  // some failures end it
 

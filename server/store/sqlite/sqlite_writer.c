@@ -87,7 +87,6 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     struct db *db = w->db;
     struct err e = {0};
     int64_t now = now_ms(w);
-    db_sync_commits(db, asks_for_sync(batch, n));
     db_begin(db);
     bool whole = renewed(w, now);
     for (size_t i = 0; whole && i < n; i++) {
@@ -99,8 +98,10 @@ static bool run_batch(struct writer *w, struct request *const *batch, size_t n) 
     if (whole && w->end)
         w->end(db, now, w->args);
     FAILPOINT("sqlite.before_commit");
-    if (whole)
+    if (whole && asks_for_sync(batch, n))
         db_commit(db);
+    else if (whole)
+        db_commit_unsynced(db);
     FAILPOINT("sqlite.after_commit");
     enum rc rc = db_take_error(db, &e);
     if (rc == RC_OK && !whole)
