@@ -31,7 +31,9 @@ class Mutant:
 MUTANTS = [
     Mutant("ack before commit", ("lost", "count"), ("accept.after_commit", "sqlite", 1, "KILL", 12), (
         ("server/store/sqlite/sqlite_writer.c", "    db_begin(db);\n    bool whole", "    if (!db_in_transaction(db))\n        db_begin(db);\n    bool whole"),
-        ("server/store/sqlite/sqlite_writer.c", "    if (whole)\n        db_commit(db);", "    static int nth;\n    if (whole && ++nth % 25 == 0)\n        db_commit(db);"),
+        ("server/store/sqlite/sqlite_writer.c",
+         "    if (whole && asks_for_sync(batch, n))\n        db_commit(db);\n    else if (whole)\n        db_commit_unsynced(db);\n",
+         "    static int nth;\n    if (whole && ++nth % 25 == 0 && asks_for_sync(batch, n))\n        db_commit(db);\n"),
         ("server/store/sqlite/sqlite_writer.c", "    db_rollback(db);\n    w->stale", "    if (rc != RC_OK)\n        db_rollback(db);\n    w->stale"))),
     Mutant("idempotency key first", ("lost", "count"), ("accept.before_commit", "sqlite", 1, "KILL", 5), (
         ("server/ingest.c", '    FAILPOINT("accept.before_commit");\n',
