@@ -192,13 +192,14 @@ static void a_full_disk_leaves_what_was_not_synced(void **state) {
         for (int n = 0; n < jobs; n++)
             MUST(try_job(v, n, body, &told, &e));
         assert_int_equal(claim_one(v), RC_OK);
+        MUST(store_check(v->store, &e));  // comes after whoever moves the log, and moves none: it strikes the next webhook
         disk.fault = DISK_FULL;
         disk.countdown = 1;
         assert_int_equal(try_job(v, jobs, body, &told, &e), RC_UNAVAILABLE);
-        disk.fault = NO_FAULT;
         for (int n = jobs; n < jobs + 30; n++)
             MUST(try_job(v, n, SV("another body"), &told, &e));
         env_close(v);
+        disk.fault = NO_FAULT;
         assert_int_equal(broken, 0);
         must_be_whole(v);
         env_open(v);
