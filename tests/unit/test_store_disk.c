@@ -185,6 +185,7 @@ static void a_full_disk_leaves_what_was_not_synced(void **state) {
         struct env *v = env_make(NULL);
         struct err e = {0};
         struct sv body = {arena_alloc(&v->arena, BODY), BODY};
+        struct store_stats stats;
         enum accepted told;
         int broken = 0;
         random_bytes((unsigned char *)(uintptr_t)body.p, body.n);
@@ -192,7 +193,7 @@ static void a_full_disk_leaves_what_was_not_synced(void **state) {
         for (int n = 0; n < jobs; n++)
             MUST(try_job(v, n, body, &told, &e));
         assert_int_equal(claim_one(v), RC_OK);
-        MUST(store_check(v->store, &e));  // comes after whoever moves the log, and moves none: it strikes the next webhook
+        MUST(store_stats(v->store, sv_of(v->shop), &stats, &e));  // after whoever moves the log: it is the next webhook that is struck
         disk.fault = DISK_FULL;
         disk.countdown = 1;
         assert_int_equal(try_job(v, jobs, body, &told, &e), RC_UNAVAILABLE);
