@@ -156,7 +156,7 @@ static enum rc prepare(struct subject *s, const char *fixture, struct err *e) {
     s->source = source_named(s->fixture.source);
     s->headers = fixture_sign(&s->kept, &s->fixture, SV("a"), 0);
     s->key = sha256(SV("a key"));
-    s->usual = usual_new((struct sv){txt_usual_1, sizeof txt_usual_1 - 1});
+    s->usual = usual_new(sv_of(txt_usual_1));
     s->sealed = seal(&s->kept, &s->key, SV("acme body 1"), compress(&s->kept, s->usual, s->fixture.body));
     source_decode(&s->kept, s->source, s->shop, s->fixture.topic, s->fixture.body, &s->decoded);
     if (s->decoded.count == 0)

@@ -40,4 +40,6 @@ void front_done(void *ctx, const struct http_request *r) {
     struct front *f = ctx;
     if (is_context(r))
         context_in_done(f->context, r);
+    else
+        ingest_done(&f->ingest, r);
 }

@@ -239,7 +239,7 @@ static enum result result_of(const struct delivery *d) {
 }
 
 // keep: all of them durable, or none of them acknowledged. ACCEPTED: told[i] says which were known already.
-static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told, struct http_response *ret) {
+static enum result keep(struct ingest *in, struct arena *a, const struct delivery *d, size_t n, enum accepted *told) {
     struct err e;
     bool pending = false;
     if (!arena_ok(a)) {
@@ -252,12 +252,12 @@ static enum result keep(struct ingest *in, struct arena *a, const struct deliver
     FAILPOINT("accept.after_commit");
     for (size_t i = 0; i < n; i++)
         pending |= told[i] == ACCEPTED_NEW && d[i].state == JOB_PENDING;
-    ret->answered = pending ? in->accepted : NULL;
-    ret->answered_ctx = in->accepted_ctx;
+    if (pending)
+        __atomic_store_n(&in->fresh, true, __ATOMIC_RELEASE);
     return ACCEPTED;
 }
 
-static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct http_response *ret) {
+static enum result take(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms) {
     struct sv keys[2];
     enum accepted told;
     struct delivery d = {
@@ -271,7 +271,7 @@ static enum result take(struct ingest *in, const struct route *route, const stru
     };
     FAILPOINT("accept.verified");
     delivery_classify(r->arena, route->shop, route->topic, &d);
-    enum result kept = keep(in, r->arena, &d, 1, &told, ret);
+    enum result kept = keep(in, r->arena, &d, 1, &told);
     if (kept != ACCEPTED)
         return kept;
     return told == ACCEPTED_DUPLICATE ? DUPLICATE : result_of(&d);
@@ -335,14 +335,14 @@ static struct sv error_text(struct arena *a, const struct err *e) {
 }
 
 // take_many takes the good ones among the parts of a request, whatever is wrong with the others.
-static enum result take_many(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct http_response *ret) {
+static enum result take_many(struct ingest *in, const struct route *route, const struct http_request *r, int64_t now_ms, struct sv *ret_body) {
     struct arena *a = r->arena;
     struct part *parts;
     size_t n, valid = 0;
     struct err e;
     enum rc rc = route->source->split(a, route->shop, r->body, now_ms, &parts, &n, &e);
     if (rc != RC_OK) {
-        ret->body = error_text(a, &e);
+        *ret_body = error_text(a, &e);
         return rc == RC_TOO_LARGE ? REJECTED_COUNT : REJECTED_BODY;
     }
     struct entry *entries = ARENA_ARRAY(a, struct entry, n);
@@ -355,7 +355,7 @@ static enum result take_many(struct ingest *in, const struct route *route, const
         deliveries[valid] = delivery_of(a, route->shop, route->source, &parts[i], now_ms);
         entries[i].result = result_of(&deliveries[valid++]);
     }
-    enum result kept = keep(in, a, deliveries, valid, told, ret);
+    enum result kept = keep(in, a, deliveries, valid, told);
     if (kept != ACCEPTED)
         return kept;
     for (size_t i = 0, next = 0; i < n; i++) {
@@ -363,7 +363,7 @@ static enum result take_many(struct ingest *in, const struct route *route, const
             entries[i].result = DUPLICATE;
         count_topic(in, route, parts[i].topic, entries[i].result);
     }
-    ret->body = results_text(a, entries, n);
+    *ret_body = results_text(a, entries, n);
     return valid > 0 ? MANY : NO_VALID;
 }
 
@@ -384,7 +384,7 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
     int64_t now_ms = clock_wall_ms();
     enum result result = prove(in, &route, r, now_ms);
     if (result == ACCEPTED)
-        result = route.source->split ? take_many(in, &route, r, now_ms, ret) : take(in, &route, r, now_ms, ret);
+        result = route.source->split ? take_many(in, &route, r, now_ms, &ret->body) : take(in, &route, r, now_ms);
     ret->status = results[result].status;
     if (results[result].body.p)
         ret->body = results[result].body;
@@ -395,6 +395,14 @@ void ingest_handle(void *ctx, const struct http_request *r, struct http_response
     if (ret->status == 200)
         metrics_ack(in->metrics, clock_mono_us() - r->started_us);
     config_drop(config);
+}
+
+// Whose answer is out wakes for all: what others stored by then is there too.
+void ingest_done(void *ctx, const struct http_request *r) {
+    struct ingest *in = ctx;
+    (void)r;
+    if (__atomic_exchange_n(&in->fresh, false, __ATOMIC_ACQ_REL) && in->accepted)
+        in->accepted(in->accepted_ctx);
 }
 
 void ingest_refused(void *ctx, const struct http_request *r, int status) {

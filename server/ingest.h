@@ -19,12 +19,14 @@ struct ingest {
     void *accepted_ctx;
     // Of ingest.c; begin as zeros.
     uint64_t marks[INGEST_MARKS_MAX];    // atomic: what is known of shops' signatures (see there)
+    bool fresh;                          // atomic: something new waits, for which nobody was woken yet
     int64_t complained_ms;               // atomic: when the store's failure was last logged
 };
 
 // For struct http_server_config; ctx is a struct ingest.
 int ingest_early(void *ctx, const struct http_request *r);
 void ingest_handle(void *ctx, const struct http_request *r, struct http_response *ret);
+void ingest_done(void *ctx, const struct http_request *r);
 void ingest_refused(void *ctx, const struct http_request *r, int status);
 
 #endif

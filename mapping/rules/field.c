@@ -71,17 +71,23 @@ static int by_place(const void *left, const void *right) {
 
 #define FEW 16
 
+static bool is_among(const struct entry *entries, size_t n, struct sv text) {
+    for (size_t i = 0; i < n; i++)
+        if (sv_eq(entries[i].text, text))
+            return true;
+    return false;
+}
+
 // distinct: how many they are; these stand first, in their order. Very many are sorted, so that they take no longer than they should, and
 // back; a few are compared with each other, which takes a tenth of that.
 static size_t distinct(struct entry *entries, size_t n) {
-    size_t kept = 0, k;
+    size_t kept = 0;
     bool few = n <= FEW;
     if (!few)
         qsort(entries, n, sizeof *entries, by_text);
     for (size_t i = 0; i < n; i++) {
-        for (k = few || kept == 0 ? 0 : kept - 1; k < kept && !sv_eq(entries[k].text, entries[i].text); k++)
-            ;
-        if (k == kept)
+        size_t from = few || kept == 0 ? 0 : kept - 1;  // among sorted ones the same can only be the last
+        if (!is_among(&entries[from], kept - from, entries[i].text))
             entries[kept++] = entries[i];
     }
     if (!few)

@@ -176,8 +176,6 @@ static int with_body(struct http_server *s, struct mg_connection *conn, struct h
             response.extra_headers = "";
         answer(s, conn, r, &response);
         FAILPOINT_OF("http.answered", r->method.p);
-        if (response.answered)
-            response.answered(response.answered_ctx);
     }
     free(body);
     return status;

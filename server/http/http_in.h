@@ -27,8 +27,6 @@ struct http_response {
     const char *extra_headers;   // complete lines ending in \r\n, or NULL
     struct sv body;              // in the request's arena or constant
     bool keep;                   // the sender proved who it is: the connection may serve the next request; default: it is closed
-    void (*answered)(void *ctx); // called once the answer is on its way: what the sender need not wait for; NULL: nothing
-    void *answered_ctx;
 };
 
 struct http_server_config {

@@ -153,7 +153,7 @@ enum rc store_open(const struct store_config *config, struct store **ret, struct
     if (!s)
         return err_set(e, RC_UNAVAILABLE, "out of memory");
     s->ops = row->ops;
-    s->usual = usual_new((struct sv){txt_usual_1, sizeof txt_usual_1 - 1});
+    s->usual = usual_new(sv_of(txt_usual_1));
     rc = read_keys(s, row, config, e);
     if (rc == RC_OK)
         rc = s->ops->open(config, &s->engine, e);

@@ -80,7 +80,7 @@ static void check_packed(struct arena *a, struct sv input) {
     static const struct usual *usual;
     struct sv plain;
     if (!usual)
-        usual = usual_new((struct sv){txt_usual_1, sizeof txt_usual_1 - 1});
+        usual = usual_new(sv_of(txt_usual_1));
     if (decompress(a, usual, input, UNPACKED_MOST, &plain, NULL) == RC_OK)
         CHECK(plain.n <= UNPACKED_MOST);
     CHECK(decompress(a, usual, compress(a, usual, input), input.n, &plain, NULL) == RC_OK && sv_eq(plain, input));

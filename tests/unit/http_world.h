@@ -42,8 +42,7 @@ static inline void copy(char to[64], struct sv s) {
     snprintf(to, 64, SV_FMT, SV_ARG(s));
 }
 
-static inline void wait_at_gate(void *ctx) {
-    struct seen *seen = ctx;
+static inline void wait_at_gate(struct seen *seen) {
     __atomic_store_n(&seen->at_gate, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&seen->gate);
     pthread_mutex_unlock(&seen->gate);
@@ -53,10 +52,6 @@ static inline void handle(void *ctx, const struct http_request *r, struct http_r
     struct seen *seen = ctx;
     if (sv_is(r->path, "/gate"))
         wait_at_gate(seen);
-    if (sv_is(r->path, "/afterwards")) {
-        ret->answered = wait_at_gate;
-        ret->answered_ctx = seen;
-    }
     pthread_mutex_lock(&seen->writing);
     copy(seen->path, r->path);
     copy(seen->query, r->query);
@@ -81,7 +76,8 @@ static inline const char *refused(void *ctx, const struct http_request *r, int s
 
 static inline void done(void *ctx, const struct http_request *r) {
     struct seen *seen = ctx;
-    (void)r;
+    if (sv_is(r->path, "/afterwards"))
+        wait_at_gate(seen);
     __atomic_add_fetch(&seen->done, 1, __ATOMIC_SEQ_CST);
 }
 

@@ -93,8 +93,7 @@ static inline struct http_response post(struct world *w, struct arena *a, const 
     struct http_response ret = {.status = 200, .content_type = "application/json", .body = SV("")};
     assert_int_equal(ingest_early(&w->in, &r), 0);
     ingest_handle(&w->in, &r, &ret);
-    if (ret.answered)
-        ret.answered(ret.answered_ctx);
+    ingest_done(&w->in, &r);
     return ret;
 }
 

@@ -296,7 +296,7 @@ static int joined_truncate(sqlite3_file *f, sqlite3_int64 size) {
     return code == SQLITE_OK ? REAL(f)->pMethods->xTruncate(REAL(f), size) : code;
 }
 
-// A checkpoint begins with a sync of the log, which the last commit did already.
+// A checkpoint begins with a sync of the log, which the last commit mostly did already.
 static int joined_sync(sqlite3_file *f, int flags) {
     struct joined_file *j = JOINED(f);
     int code = window_settle(&j->window);
