@@ -307,17 +307,17 @@ static void prepare(struct load *l, const char *acks) {
 
 static const char usage_text[] =
     "usage: bench_load --port PORT --fixture FOLDER [--secret TEXT] [--first N] [--count N] [--connections N] [--rate N] [--lanes N]\n"
-    "                  [--shops N] [--wrong] [--close] [--expect STATUS] [--acks FILE] [--timeout SECONDS]\n";
+    "                  [--shop NAME | --shops N] [--wrong] [--close] [--expect STATUS] [--acks FILE] [--timeout SECONDS]\n";
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
         {"port", 1, NULL, 'p'}, {"fixture", 1, NULL, 'f'}, {"secret", 1, NULL, 's'}, {"first", 1, NULL, 'i'}, {"count", 1, NULL, 'n'},
-        {"connections", 1, NULL, 'c'}, {"rate", 1, NULL, 'r'}, {"lanes", 1, NULL, 'l'}, {"shops", 1, NULL, 'S'}, {"wrong", 0, NULL, 'w'},
-        {"close", 0, NULL, 'k'}, {"expect", 1, NULL, 'e'}, {"acks", 1, NULL, 'a'}, {"timeout", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
+        {"connections", 1, NULL, 'c'}, {"rate", 1, NULL, 'r'}, {"lanes", 1, NULL, 'l'}, {"shops", 1, NULL, 'S'}, {"shop", 1, NULL, 'o'},
+        {"wrong", 0, NULL, 'w'}, {"close", 0, NULL, 'k'}, {"expect", 1, NULL, 'e'}, {"acks", 1, NULL, 'a'}, {"timeout", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
     static struct load l = {.conn_count = 64, .expect = 200, .timeout_ms = 20000};
     struct traffic_config *t = &l.traffic.config;
     const char *acks = NULL;
-    *t = (struct traffic_config){.secret = "shopify-secret", .count = 1000, .shops = 1};
+    *t = (struct traffic_config){.secret = "shopify-secret", .count = 1000, .shop = "acme", .shops = 1};
     l.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int64_t n = optarg ? strtoll(optarg, NULL, 10) : 0;
@@ -331,6 +331,7 @@ int main(int argc, char **argv) {
         case 'r': l.rate = n; break;
         case 'l': t->lanes = n; break;
         case 'S': t->shops = n; break;
+        case 'o': t->shop = optarg; break;
         case 'w': t->wrong = true; break;
         case 'k': t->close = true; break;
         case 'e': l.expect = n; break;

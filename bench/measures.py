@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import time
 
-from world import BUILD, FIXTURE, ROOT, SECRET, THREADS, Bare, Fault, Fireorder, Peer, free_port, load, wait_for
+from world import BUILD, FIXTURE, ROOT, SECRET, THREADS, Bare, Destination, Fault, Fireorder, Peer, free_port, load, wait_for
 
 IN_FLIGHT = 512       # requests that fireorder has open at most (server/serve.c)
 PROBE = 1000          # orders whose acceptance is measured beside a backlog
@@ -223,6 +223,14 @@ def memory(t):
 
 # ---- growth
 
+MILLION = 1_000_000
+
+
+def _is_time_for_a_million(t):
+    """Five minutes each time: once in a run is enough."""
+    return t.args.full and t.round == 0
+
+
 def _grow(t, name, count, times=1, **options):
     """So many orders wait, and then all are delivered. What an order costs is counted from the first that comes to the last that is delivered:
     some hundreds are claimed, planned and sent already while the rest comes in, which is half of a thousand and nothing of a million."""
@@ -242,7 +250,7 @@ def _grow(t, name, count, times=1, **options):
 
 
 def growth(t):
-    for count, times in ((1_000, 5), (100_000, 1), *(((1_000_000, 1),) if t.args.full else ())):
+    for count, times in ((1_000, 5), (100_000, 1), *(((MILLION, 1),) if _is_time_for_a_million(t) else ())):
         _grow(t, f"{count:,} pending", count, times)
     for lanes, count in ((1, 1000), (10_000, 10_000), *(((100_000, 100_000),) if t.args.full else ())):
         _grow(t, f"{lanes:,} lanes", count, lanes=lanes)
@@ -250,14 +258,15 @@ def growth(t):
         _grow(t, f"{shops} shops", 4000, shops=shops)
 
 
-def _to_meta(t, c, first):
-    """Median and p99 of the time from acknowledgement to Meta's request, at 200/s."""
+def _to_meta(t, c, d, first, what, **options):
+    """The time from acknowledgement to Meta's request, at 200/s."""
     count, file = 200 * t.args.seconds, BUILD / "work" / "acks"
-    load(c.port, count, first=first, connections=64, rate=200, acks=file)
-    wait_for(lambda: t.destination.stats(first, count)["missing"] == 0, 120, "the others' orders")
+    load(c.port, count, first=first, connections=64, rate=200, acks=file, **options)
+    wait_for(lambda: d.stats(first, count)["missing"] == 0, 120, "the others' orders")
     acked = memoryview(file.read_bytes()).cast("q").tolist()
-    gaps = sorted(meta - ack for ack, meta in zip(acked, t.destination.times(first, count)))
-    return statistics.median(gaps) / 1000, gaps[len(gaps) * 99 // 100] / 1000
+    gaps = sorted(meta - ack for ack, meta in zip(acked, d.times(first, count)))
+    t.note(f"ack to Meta {what}, p50 ms", statistics.median(gaps) / 1000)
+    t.note(f"ack to Meta {what}, p99 ms", gaps[len(gaps) * 99 // 100] / 1000)
 
 
 def hot_lane(t):
@@ -266,15 +275,44 @@ def hot_lane(t):
         t.destination.fresh()
         load(c.port, 1000, first=WARM)
         t.destination.wait_both(1000, 60)
-        p50, p99 = _to_meta(t, c, 1_000_000)
+        _to_meta(t, c, t.destination, 1_000_000, "alone")
         _fill(c, t.destination, 10_000, lanes=1)
         t.destination.set(mode="ok", lanes=0)
-        hot50, hot99 = _to_meta(t, c, 1_500_000)
-        t.note("ack to Meta alone, p50 ms", p50)
-        t.note("ack to Meta alone, p99 ms", p99)
-        t.note("ack to Meta beside a hot lane, p50 ms", hot50)
-        t.note("ack to Meta beside a hot lane, p99 ms", hot99)
+        _to_meta(t, c, t.destination, 1_500_000, "beside a hot lane")
         t.note("the hot lane was still at it", t.destination.stats(0, 10_000)["missing"])
+
+
+def _wait_at_rest(d, count):
+    """Until those that wait for a destination that is down ask it less often than every five minutes each."""
+    seen = [(now_us(), d.stats()["refused"])]
+
+    def rests():
+        if now_us() - seen[-1][0] > 1e6:
+            seen.append((now_us(), d.stats()["refused"]))
+        return len(seen) > 1 and 1e6 * (seen[-1][1] - seen[-2][1]) / (seen[-1][0] - seen[-2][0]) < count / 300
+    wait_for(rests, 900, "the shop whose destination is down to rest")
+
+
+def hot_shop(t):
+    """What a shop with many orders waiting does to another one: while its destinations are down, and while they take what waited."""
+    d, other = t.destination, Destination("other_destination")
+    try:
+        for count in (100_000, *((MILLION,) if _is_time_for_a_million(t) else ())):
+            d.fresh(mode=503, latency_ms=100)
+            other.fresh()
+            with Fireorder(d, shops=2, others=other) as c:
+                load(c.port, 1000, first=WARM, shop="shop001")
+                other.wait_both(1000, 60)
+                _to_meta(t, c, other, 1_100_000, f"in a shop beside one with {count:,} to come", shop="shop001")
+                load(c.port, count, timeout=60, shop="shop000")
+                _wait_at_rest(d, count)
+                _to_meta(t, c, other, 1_200_000, f"in a shop beside {count:,} that wait", shop="shop001")
+                d.set(mode="ok")
+                wait_for(lambda: d.stats()["both"] > 1000, 120, "the shop's backlog to move")
+                _to_meta(t, c, other, 1_300_000, f"in a shop beside {count:,} that are delivered", shop="shop001")
+                t.note(f"of {count:,} still to be delivered", d.stats(0, count)["missing"])
+    finally:
+        other.stop()
 
 
 # ---- outage

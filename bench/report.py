@@ -48,6 +48,10 @@ def _goals(t):
         (4, "CPU of an order, 100,000 / 10,000 lanes", r("100,000 lanes: an order, us CPU", "10,000 lanes: an order, us CPU"), AT_MOST, 1.1),
         (4, "CPU of an order, 200 shops / 1 shop", r("200 shops: an order, us CPU", "1 shops: an order, us CPU"), AT_MOST, 1.1),
         (4, "ack to Meta beside a hot lane / alone, p50", r("ack to Meta beside a hot lane, p50 ms", "ack to Meta alone, p50 ms"), AT_MOST, 1.1),
+        *((4, f"ack to Meta beside a shop with {count} {then} / before, p50",
+           r(f"ack to Meta in a shop beside {count} that {then}, p50 ms", f"ack to Meta in a shop beside one with {count} to come, p50 ms"), AT_MOST, 1.1)
+          for count in ("100,000", "1,000,000") for then in ("wait", "are delivered")),
+        (5, "100,000 that waited drained, s", m("drained in s") if m("backlog") == 100_000 else None, AT_MOST, 60),
         (5, "drained / what Klaviyo's limit alone takes", r("drained in s", "the limit alone would take s"), AT_MOST, 1.1),
         (5, "answers 429 for each order of the backlog", r("429 answers", "backlog"), AT_MOST, 0.01),
     ]

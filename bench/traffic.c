@@ -154,7 +154,7 @@ enum rc traffic_init(struct traffic *t, const struct traffic_config *config, str
                                "X-Shopify-Topic: orders/create\r\nX-Shopify-Hmac-Sha256: " NO_SIGNATURE "\r\n"
                                "X-Shopify-Shop-Domain: acme.myshopify.com\r\nX-Shopify-API-Version: 2026-10\r\n"
                                "X-Shopify-Webhook-Id: a8001e24-27de-5f41-8281-3c147f4264e2\r\n%s\r\n",
-                               config->shops > 1 ? "shop000" : "acme", body.n, config->close ? "Connection: close\r\n" : "");
+                               config->shops > 1 ? "shop000" : config->shop, body.n, config->close ? "Connection: close\r\n" : "");
     t->body_at = head.n;
     t->request = arena_fmt(&t->arena, SV_FMT SV_FMT, SV_ARG(head), SV_ARG(body));
     enum rc rc = find_sites(t, e);

@@ -15,7 +15,8 @@ struct traffic_config {
     const char *secret;
     int64_t first, count;  // numbers of the orders
     int64_t lanes;         // how many people they belong to; 0: each its own
-    int64_t shops;         // 1: all go to /hooks/acme/shopify; else to /hooks/shop000/shopify and on, in turn
+    const char *shop;      // all go to /hooks/SHOP/shopify
+    int64_t shops;         // ... if this is 1; else to /hooks/shop000/shopify and on, in turn
     bool wrong;            // signed wrongly
     bool close;            // one connection a request
 };

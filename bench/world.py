@@ -107,11 +107,11 @@ class Process:
 
 
 class Destination:
-    """The fake Meta and Klaviyo (bench/destination.c): one for the whole run."""
+    """The fake Meta and Klaviyo (bench/destination.c): one for the whole run, and a second one where two shops are compared."""
 
-    def __init__(self):
+    def __init__(self, name="destination"):
         self.port = free_port()
-        self.process = Process("destination", BUILD / "bench_destination", self.port)
+        self.process = Process(name, BUILD / "bench_destination", self.port)
         self.process.wait_port(self.port)
 
     def _ask(self, path, method="GET"):
@@ -220,11 +220,12 @@ def mapping(identify):
 
 
 class Fireorder(Contender):
-    """store: sqlite, everysec, always. profiles: also brings Klaviyo's profile up to date, a third request that no peer makes."""
+    """store: sqlite, everysec, always. profiles: also brings Klaviyo's profile up to date, a third request that no peer makes. others: where
+    all shops but the first send."""
 
-    def __init__(self, destination, store="sqlite", shops=1, profiles=False, own_mapping=True, wait=True):
+    def __init__(self, destination, store="sqlite", shops=1, profiles=False, own_mapping=True, others=None, wait=True):
         super().__init__()
-        self.folder, self.destination, self.shops, self.admin = WORK / "fireorder", destination, shops, free_port()
+        self.folder, self.destination, self.others, self.shops, self.admin = WORK / "fireorder", destination, others or destination, shops, free_port()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         if store != "sqlite":
@@ -236,11 +237,11 @@ class Fireorder(Contender):
         self.serve(wait)
 
     def _config(self, relaxed):
-        base = f"http://127.0.0.1:{self.destination.port}"
         names = ["acme"] if self.shops == 1 else [f"shop{i:03}" for i in range(self.shops)]
         lines = ["version: 1", f"listen: 127.0.0.1:{self.port}", f"admin: 127.0.0.1:{self.admin}", f'store: "{self.store}"', f"seal_key: {SEAL_KEY}",
                  *(["durability: relaxed"] if relaxed else []), "shops:"]
         for name in names:
+            base = f"http://127.0.0.1:{(self.destination if name == names[0] else self.others).port}"
             lines += [f"  {name}:", f"    domain: {name}.myshopify.com", f"    shopify: {{ secrets: [{SECRET}] }}",
                       f'    meta: {{ pixel_id: "1234567890", access_token: EAAtoken, base_url: "{base}" }}',
                       f'    klaviyo: {{ api_key: pk_test, base_url: "{base}" }}', f'    mapping: "{self.mapping}"']

@@ -203,7 +203,7 @@ bool task_lease_outlasts(const struct task *t, int64_t timeout_ms);  // a reques
 // dispatch_turn.c
 void turn_wait(struct task *t, const struct action *a, int64_t closed_until_ms, int64_t now_ms);  // goes back to the store; closed_until_ms 0: open
 void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t now_ms);  // a step that is kept from beginning
-int64_t turn_in_ms(struct task *t, const struct action *a);       // how long a step waits that nobody waits for; longer, where nothing gets through at all
+int64_t turn_in_ms(struct task *t, const struct action *a);       // how long a step waits; longer, where nothing gets through at all
 
 // dispatch_privacy.c
 void privacy_work(struct task *t);  // some of what t->decoded.privacy asks for; again after the next record, to its end

@@ -14,10 +14,12 @@ void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t
     t->dirty = true;
 }
 
+// Those behind a step lose nothing while it waits for its turn: the first answer has all of them tried at once.
 int64_t turn_in_ms(struct task *t, const struct action *a) {
     const struct planned_event *e = &t->plan.events[a->event];
-    bool waited_for = (destinations[a->step]->leads && !t->plan.aside) || step_perishes(e, a->step);
-    int64_t turn_ms = waited_for || e->steps[a->step].state != STEP_RETRYING ? 0 : gate_try_ms(t->work, a->step);
+    bool has_turn = e->steps[a->step].state == STEP_RETRYING && !step_perishes(e, a->step);
+    int64_t turn_ms = has_turn ? gate_try_ms(t->work, a->step) : 0;
+    turn_ms = turn_ms < a->patience_ms ? turn_ms : a->patience_ms;
     return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
 }
 

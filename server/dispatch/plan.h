@@ -79,6 +79,7 @@ struct action {
     enum action_kind kind;
     size_t event, step;
     int64_t wait_ms;
+    int64_t patience_ms;      // WAIT, ASIDE: somebody waits for it no longer than that; INT64_MAX: nobody waits
     int64_t worth_ms;         // SEND: an answer is worth waiting so long for; INT64_MAX: any time
     bool hold;
     bool shut[PLAN_STEPS];    // WAIT: it is the turn of these steps of the event, and their destination is closed

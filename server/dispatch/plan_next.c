@@ -103,11 +103,16 @@ static int64_t worth(const struct view *v, size_t step) {
 // look: what is to be done for one undecided event, if it has the lane: SEND, or WAIT. The last destination comes first: when
 // it is not blocked, it is the one that somebody waits for.
 static struct action look(const struct view *v) {
-    struct action a = {.kind = ACTION_WAIT};
+    struct action a = {.kind = ACTION_WAIT, .patience_ms = NEVER};
     int64_t until = NEVER;
+    bool left = false;
     for (size_t i = PLAN_STEPS; i-- > 0;) {
         const struct step *s = &v->event->steps[i];
-        if (step_decided(s) || blocked(v, i))
+        if (step_decided(s))
+            continue;
+        bool waited_for = destinations[i]->leads || left;  // by the rest of the lane, or by a later step
+        left = true;
+        if (blocked(v, i))
             continue;
         if (due(v, i) <= v->now_ms) {
             a.kind = ACTION_SEND;
@@ -120,8 +125,9 @@ static struct action look(const struct view *v) {
             until = due(v, i);
             a.step = i;
         }
-        if (s->state == STEP_RETRYING && i < PLAN_STEPS - 1 && patience_end(v, i) > v->now_ms) {
+        if (s->state == STEP_RETRYING && waited_for && patience_end(v, i) > v->now_ms) {
             until = least(until, patience_end(v, i));
+            a.patience_ms = least(a.patience_ms, patience_end(v, i) - v->now_ms);
             a.hold = destinations[i]->leads && v->event->patience.on_fail != ON_FAIL_CONTINUE;
         }
     }
@@ -143,7 +149,7 @@ static struct action finish(const struct plan *p) {
 }
 
 struct action plan_next(const struct plan *p, const struct closed *closed, int64_t now_ms, int64_t hurry_ms) {
-    struct action rest = {.kind = p->aside ? ACTION_WAIT : ACTION_ASIDE, .wait_ms = NEVER};
+    struct action rest = {.kind = p->aside ? ACTION_WAIT : ACTION_ASIDE, .wait_ms = NEVER, .patience_ms = NEVER};
     bool left = false;
     for (size_t i = 0; i < p->event_count; i++) {
         const struct planned_event *e = &p->events[i];

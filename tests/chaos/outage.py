@@ -7,6 +7,7 @@ stay what they were.
     scripts/chaos --outage --orders 2000
 """
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -62,7 +63,9 @@ def use(folder):
     """The program and the tools of bench/ are those of this build folder."""
     world.BUILD = Path(folder).resolve()
     world.WORK = world.BUILD / f"outage{os.getpid()}"
-    subprocess.run(["cmake", "--build", str(folder), "--target", "bench_load", "bench_destination"], check=True, stdout=subprocess.DEVNULL)
+    with open(world.BUILD / "bench.lock", "w") as lock:  # tests that run side by side build one after another
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["cmake", "--build", str(folder), "--target", "bench_load", "bench_destination"], check=True, stdout=subprocess.DEVNULL)
 
 
 def tell(text):
@@ -103,7 +106,7 @@ def settled(destination, away):
     """Requests a second at a Meta that is away, with nothing else to do, over so many seconds: the least of a few spans, for that it
     is away has to be noticed, and what was due by then still comes."""
     rates = []
-    while len(rates) < 6 and min(rates, default=1000) > 12:
+    while len(rates) < 12 and min(rates, default=1000) > 20:
         asked = destination.stats()["refused"]
         time.sleep(away)
         rates.append(round((destination.stats()["refused"] - asked) / away))
@@ -111,10 +114,11 @@ def settled(destination, away):
     return min(rates)
 
 
-def run(orders, people, store="sqlite", per_second=350, per_minute=3500, away=10, deadline=900, max_wait="10s"):
+def run(orders, people, store="sqlite", per_second=350, per_minute=3500, away=10, deadline=900, max_wait="10s", on_fail="continue"):
     destination = world.Destination()
     figures = dict(orders=orders, people=people, store=store)
-    world.mapping = lambda identify: f"version: 1\nrules:\n  purchase: {{ max_wait: {max_wait} }}\n"
+    rule = f"{{ on_fail: {on_fail}, max_wait: {max_wait} }}"
+    world.mapping = lambda identify: f"version: 1\nrules:\n  purchase: {rule}\n  repeat_purchase: {rule}\n"
     try:
         destination.fresh(events_per_second=per_second, events_per_minute=per_minute, jobs_per_second=10, jobs_per_minute=150)
         with world.Fireorder(destination, store) as service:
@@ -126,7 +130,8 @@ def run(orders, people, store="sqlite", per_second=350, per_minute=3500, away=10
             begun = time.monotonic()
             world.load(service.port, orders, lanes=people, timeout=120)
             figures["accepted in s"] = round(time.monotonic() - begun, 1)
-            figures["Klaviyo has all after s"] = round(figures["accepted in s"] + wait_told(destination, service, "klaviyo", orders + 1, deadline), 1)
+            if on_fail == "continue":
+                figures["Klaviyo has all after s"] = round(figures["accepted in s"] + wait_told(destination, service, "klaviyo", orders + 1, deadline), 1)
             figures["one by one it would take s"] = round(max(orders / per_second, (orders - per_minute) / per_minute * 60), 1)
             away_from = watch.samples[-1][0] if watch.samples else 0
             figures["requests/s at Meta while it is away"] = settled(destination, away)

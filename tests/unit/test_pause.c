@@ -53,6 +53,37 @@ static void many_leave_no_gap(void **state) {
         assert_in_range(spans[i], 1500, 1800);
 }
 
+// Who holds others up waits for a turn as well, but no longer than those are patient; what was not tried yet, or is worth nothing later, does not.
+static void who_is_waited_for_has_a_turn_too(void **state) {
+    (void)state;
+    enum { PROFILE = 1, LAST = PLAN_STEPS - 1 };
+    static const struct {
+        enum step_state state;
+        size_t step;
+        int64_t wait_ms, patience_ms, least, most;
+    } rows[] = {
+        {STEP_RETRYING, META, 100, INT64_MAX, 99000, 101000},
+        {STEP_RETRYING, META, 100, 900000, 99000, 101000},
+        {STEP_RETRYING, META, 100, 5000, 5000, 5000},
+        {STEP_RETRYING, META, 200000, 900000, 200000, 200000},
+        {STEP_PENDING, META, 100, 900000, 100, 100},
+        {STEP_RETRYING, PROFILE, 100, 900000, 100, 100},
+        {STEP_RETRYING, LAST, 100, INT64_MAX, 99000, 101000},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct shop_work w = away();
+        w.gates[PROFILE] = w.gates[META];  // the one of Klaviyo's steps
+        w.gates[META].try_us = w.gates[PROFILE].try_us = (clock_mono_ms() + 100000) * 1000;
+        struct planned_event event = {.name = SV("purchase")};
+        event.steps[rows[i].step].state = rows[i].state;
+        struct task t = {.work = &w, .plan = {.events = &event, .event_count = 1}};
+        struct action a = {.kind = ACTION_WAIT, .step = rows[i].step, .wait_ms = rows[i].wait_ms, .patience_ms = rows[i].patience_ms};
+        int64_t turn_ms = turn_in_ms(&t, &a);
+        if (turn_ms < rows[i].least || turn_ms > rows[i].most)
+            fail_msg("row %zu: %lld", i, (long long)turn_ms);
+    }
+}
+
 // ---- it answers again
 
 static const struct shop shop;
@@ -183,6 +214,7 @@ int main(void) {
         cmocka_unit_test(who_works_is_not_waited_for),
         cmocka_unit_test(few_try_one_after_another),
         cmocka_unit_test(many_leave_no_gap),
+        cmocka_unit_test(who_is_waited_for_has_a_turn_too),
         cmocka_unit_test(after_an_outage_all_are_woken),
         cmocka_unit_test(some_failures_are_no_outage),
         cmocka_unit_test(once_it_fails_as_before_nobody_goes_early),

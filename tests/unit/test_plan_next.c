@@ -14,7 +14,7 @@ struct turn {
     bool expires;                     // something has become too late
     enum action_kind is;
     size_t step, event;
-    int64_t wait, worth;
+    int64_t wait, worth, patience;    // patience 0: whatever it is
     bool hold, dead;
     const char *reason;               // FINISH: of what failed; klaviyo.event SEND: the capi_status in its body
     enum { NOTHING, ANSWER, HOLD_BACK } then;
@@ -61,9 +61,9 @@ static void play(struct plan *p, const struct turn *turns, size_t n) {
             fail_msg("turn %zu at %lld: expires", i, (long long)t->at);
         struct action a = plan_next(p, &closed, T0 + t->at, t->hurry ? T0 + t->hurry : 0);
         if (a.kind != t->is || a.step != t->step || a.event != t->event || a.wait_ms != t->wait || a.hold != t->hold || a.dead != t->dead ||
-            a.worth_ms != t->worth)
-            fail_msg("turn %zu at %lld: kind %d event %zu step %zu wait %lld worth %lld hold %d dead %d", i, (long long)t->at, (int)a.kind,
-                     a.event, a.step, (long long)a.wait_ms, (long long)a.worth_ms, a.hold, a.dead);
+            a.worth_ms != t->worth || (t->patience != 0 && a.patience_ms != t->patience))
+            fail_msg("turn %zu at %lld: kind %d event %zu step %zu wait %lld worth %lld patience %lld hold %d dead %d", i, (long long)t->at,
+                     (int)a.kind, a.event, a.step, (long long)a.wait_ms, (long long)a.worth_ms, (long long)a.patience_ms, a.hold, a.dead);
         if (a.kind == ACTION_FINISH)
             expect_text(a.reason, t->reason, i);
         if (a.kind == ACTION_ASIDE)
@@ -159,6 +159,20 @@ static void checkout_holds_fifteen_minutes(void **state) {
          {900000, .is = ACTION_ASIDE, .wait = MINUTES_MS(5)},
          {MINUTES_MS(20), .is = ACTION_SEND, .worth = NEVER, WORKS},
          {MINUTES_MS(20), .is = ACTION_FINISH});
+}
+
+static void patience_is_told(void **state) {
+    (void)state;
+    struct plan p = plan_for(EVENT_CHECKOUT_STARTED);
+    PLAY(&p, {0, .is = ACTION_SEND, .worth = 901000, FAILS},
+         {0, .is = ACTION_WAIT, .wait = 1000, .patience = MINUTES_MS(15), .hold = true},
+         {500, .hurry = 700, .is = ACTION_WAIT, .wait = 200, .patience = 200, .hold = true},
+         {1000, .is = ACTION_SEND, .worth = 900000, FAILS, .retry_after = MINUTES_MS(20)},
+         {1000, .is = ACTION_WAIT, .wait = 899000, .patience = 899000, .hold = true},
+         {900000, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "retrying", FAILS},
+         {900000, .is = ACTION_WAIT, .step = EVENT, .wait = 1000, .patience = NEVER},
+         {901000, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "retrying", WORKS},
+         {901000, .is = ACTION_ASIDE, .wait = 300000, .patience = NEVER});
 }
 
 static void hurry_shortens_a_hold_only(void **state) {
@@ -389,7 +403,7 @@ static void held_back_under_hold(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(purchase_goes_on_after_ten_seconds), TEST(due_when_it_answers_again), TEST(aside_it_goes_on_when_it_answers_again), TEST(success_at_once), TEST(rejected_by_meta),
-        TEST(checkout_holds_fifteen_minutes), TEST(hurry_shortens_a_hold_only), TEST(stop_waits_for_success),
+        TEST(checkout_holds_fifteen_minutes), TEST(patience_is_told), TEST(hurry_shortens_a_hold_only), TEST(stop_waits_for_success),
         TEST(closed_destinations), TEST(clock_that_jumps_back), TEST(several_events), TEST(four_steps),
         TEST(profile_that_is_not_reached), TEST(profile_that_is_held_back), TEST(profile_that_is_refused),
         TEST(list_after_the_event), TEST(stop_is_about_the_leading_step), TEST(stop_goes_on_aside_in_order),
