@@ -32,6 +32,7 @@ enum gate_state { GATE_OPEN, GATE_THROTTLED, GATE_PAUSED };
 
 struct gate {
     enum gate_state state;
+    bool answered;               // it gave an answer that is not to be tried again, since we began
     bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
     int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
@@ -277,7 +278,7 @@ bool gate_excuses(const struct task *t);                          // its request
 void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
 int64_t gate_to_tell(struct shop_work *w, size_t step);           // for how long it is shut, once; 0: there is nothing to tell
 void gates_shut(struct shop_work *w, struct sv account, int64_t ms);  // another copy was told so
-// gate_try_ms: while nothing gets through there at all, those that try again do so in turn: in how many ms this one is to. 0: as it likes.
+// gate_try_ms: while nothing gets through there at all, or it is paused, those that try again do so in turn: in how many ms this one is to. 0: as it likes.
 int64_t gate_try_ms(struct shop_work *w, size_t step);
 void gates_probe(struct dispatch *d);                             // paused destinations are tried again at once
 

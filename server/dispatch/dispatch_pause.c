@@ -8,11 +8,12 @@
 #include <string.h>
 
 // Nothing gets through: so many failures in a row, over so long a time. Then so many tries again a second are enough to find out when
-// that ends; a day's events would otherwise try thousands of times a second, and take that time from everything else.
+// that ends; a day's events would otherwise try thousands of times a second, and take that time from everything else. Where a
+// destination is paused only the first of them asks it; the others come in turn all the same, or all would at each of its probes.
 #define OUT_FAILURES 20
 #define AWAY_MS SECONDS_MS(10)
 #define AWAY_EACH_US 100000
-#define AWAY_TURN_MOST_MS MINUTES_MS(10)  // as the longest back-off
+#define AWAY_TURN_MOST_MS HOURS_MS(1)
 // After a shorter time already what failed was not to blame, and may be tried again with the first answer. That is all that waits: what
 // comes and goes does not have it tried each time.
 #define OUT_MS SECONDS_MS(1)
@@ -84,20 +85,23 @@ static bool is_away(const struct gate *g) {
 
 int64_t gate_try_ms(struct shop_work *w, size_t step) {
     struct gate *g = &w->gates[gate_of(step)];
-    int64_t now = clock_mono_ms();
-    if (!is_away(g))
+    bool paused = g->state == GATE_PAUSED;
+    int64_t now = clock_mono_ms(), first_us = 1000 * (paused && g->until_ms > now ? g->until_ms : now);
+    if (!paused && !is_away(g))
         return 0;
-    g->try_us = (g->try_us < now * 1000 ? now * 1000 : g->try_us) + AWAY_EACH_US;
+    g->try_us = (g->try_us < first_us ? first_us : g->try_us) + AWAY_EACH_US;
     return (g->try_us / 1000 - now - 1) % AWAY_TURN_MOST_MS + 1;  // more than that are spread over all of it: at any time somebody tries
 }
 
-// Whoever waits need not, once one got through.
+// Whoever waits need not, once one got through. With the first answer that we see those are woken too whom a process before us gave a turn.
 static void answers_again(struct task *t, struct gate *g) {
     int64_t now = clock_mono_ms();
     bool lately = g->again_ms != 0 && now - g->again_ms < OUT_EACH_MS;
-    if (!out_for(g, lately ? AWAY_MS : OUT_MS))
+    if (out_for(g, lately ? AWAY_MS : OUT_MS))
+        g->again_ms = now;
+    else if (g->answered)
         return;
-    g->again_ms = now;
+    g->answered = true;
     t->work->wake = true;
 }
 
@@ -108,7 +112,8 @@ bool gate_excuses(const struct task *t) {
 static void count_failures(struct task *t, struct gate *g, enum outcome_kind kind) {
     if (kind != OUTCOME_RETRY) {
         answers_again(t, g);
-        g->failures = g->try_us = 0;
+        g->failures = 0;
+        g->try_us = kind == OUTCOME_PAUSE ? g->try_us : 0;
     } else if (!gate_excuses(t)) {
         g->failing_since_ms = g->failures == 0 ? clock_mono_ms() : g->failing_since_ms;
         g->failures++;
@@ -141,7 +146,7 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
         if (g->state == GATE_PAUSED && t->probe) {
-            *g = (struct gate){.state = GATE_OPEN, .again_ms = g->again_ms, .taken_ms = clock_mono_ms()};
+            *g = (struct gate){.state = GATE_OPEN, .answered = true, .again_ms = g->again_ms, .taken_ms = clock_mono_ms()};
             t->work->wake = true;
             log_info("resumed shop=%s destination=%s", t->work->name, account);
             metrics_paused(t->dispatch->given.metrics, t->shop->name, account, false);

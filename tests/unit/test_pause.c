@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "server/dispatch/dispatch_parts.h"
 
-enum { META = 0, SPANS = 60 };
+enum { META = 0, SPANS = 360 };
 #define SPAN_MS SECONDS_MS(10)
 
 static struct shop_work away(void) {
@@ -25,6 +25,20 @@ static void give_turns(struct shop_work *w, size_t count, size_t spans[SPANS]) {
         assert_in_range(turn_ms, 1, SPANS * SPAN_MS);
         spans[(turn_ms - 1) / SPAN_MS]++;
     }
+}
+
+static const struct shop shop;
+static struct dispatch dispatch;
+#define WALL_MS INT64_C(1795255200000)
+
+static struct task task_of(struct shop_work *w) {
+    return (struct task){.dispatch = &dispatch, .work = w, .shop = &shop, .step = META, .sent_ms = clock_mono_ms() + 1};
+}
+
+static void hear(struct shop_work *w, enum outcome_kind kind, size_t times) {
+    struct task t = task_of(w);
+    for (size_t i = 0; i < times; i++)
+        gate_note(&t, &(struct outcome){.kind = kind, .reason = SV("said so")}, 0);
 }
 
 static void who_works_is_not_waited_for(void **state) {
@@ -50,7 +64,20 @@ static void many_leave_no_gap(void **state) {
     size_t spans[SPANS] = {0};
     give_turns(&w, 100000, spans);
     for (size_t i = 0; i < SPANS; i++)
-        assert_in_range(spans[i], 1500, 1800);
+        assert_in_range(spans[i], 200, 300);
+}
+
+// All come after the probe, and one that fails does not have the next begin from the front.
+static void who_is_paused_comes_in_turn(void **state) {
+    (void)state;
+    struct shop_work w = {.gates[META] = {.state = GATE_PAUSED, .until_ms = clock_mono_ms() + 60000}};
+    for (int i = 1; i <= 300; i++)
+        assert_in_range(gate_try_ms(&w, META), 59000 + i * 100, 60000 + i * 100);
+    hear(&w, OUTCOME_PAUSE, 1);
+    assert_in_range(gate_try_ms(&w, META), 89000, 90100);
+    w.gates[META].until_ms = 0;
+    hear(&w, OUTCOME_SENT, 1);
+    assert_in_range(gate_try_ms(&w, META), 1, 100);
 }
 
 // Who holds others up waits for a turn as well, but no longer than those are patient; what was not tried yet, or is worth nothing later, does not.
@@ -86,20 +113,6 @@ static void who_is_waited_for_has_a_turn_too(void **state) {
 
 // ---- it answers again
 
-static const struct shop shop;
-static struct dispatch dispatch;
-#define WALL_MS INT64_C(1795255200000)
-
-static struct task task_of(struct shop_work *w) {
-    return (struct task){.dispatch = &dispatch, .work = w, .shop = &shop, .step = META, .sent_ms = clock_mono_ms() + 1};
-}
-
-static void hear(struct shop_work *w, enum outcome_kind kind, size_t times) {
-    struct task t = task_of(w);
-    for (size_t i = 0; i < times; i++)
-        gate_note(&t, &(struct outcome){.kind = kind, .reason = SV("said so")}, 0);
-}
-
 // again_ms: since when it answers again, as plan_next is told; 0: it was not out.
 static int64_t again_ms(struct shop_work *w) {
     struct task t = task_of(w);
@@ -125,6 +138,21 @@ static void after_an_outage_all_are_woken(void **state) {
     assert_true(w.wake);
 }
 
+// Who was given a turn by a process that is no more waits for that of its own accord: our first answer is the one that was to wake it.
+static void the_first_answer_wakes(void **state) {
+    (void)state;
+    struct shop_work w = {.name = "acme"};
+    hear(&w, OUTCOME_RETRY, 1);
+    assert_false(w.wake);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_true(w.wake);
+    assert_int_equal(again_ms(&w), 0);  // back-offs hold
+    w.wake = false;
+    hear(&w, OUTCOME_RETRY, 1);
+    hear(&w, OUTCOME_SENT, 1);
+    assert_false(w.wake);
+}
+
 // A tenth of all fails, one event fails all the time, it was only a moment: each has its own back-off.
 static void some_failures_are_no_outage(void **state) {
     (void)state;
@@ -133,7 +161,7 @@ static void some_failures_are_no_outage(void **state) {
         int64_t ms;
     } rows[] = {{1, 60000}, {19, 60000}, {100, 500}};
     for (size_t i = 0; i < COUNTOF(rows); i++) {
-        struct shop_work w = {.name = "acme"};
+        struct shop_work w = {.name = "acme", .gates[META].answered = true};
         for (int k = 0; k < 30; k++) {
             fail_for(&w, rows[i].times, rows[i].ms);
             hear(&w, OUTCOME_SENT, 1);
@@ -214,7 +242,9 @@ int main(void) {
         cmocka_unit_test(who_works_is_not_waited_for),
         cmocka_unit_test(few_try_one_after_another),
         cmocka_unit_test(many_leave_no_gap),
+        cmocka_unit_test(who_is_paused_comes_in_turn),
         cmocka_unit_test(who_is_waited_for_has_a_turn_too),
+        cmocka_unit_test(the_first_answer_wakes),
         cmocka_unit_test(after_an_outage_all_are_woken),
         cmocka_unit_test(some_failures_are_no_outage),
         cmocka_unit_test(once_it_fails_as_before_nobody_goes_early),
