@@ -126,8 +126,10 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
     int64_t until_ms = clock_mono_ms() + delay_ms;
     tell_trouble(t, g, o);
     count_failures(t, g, o->kind);
-    if (g->state == GATE_PAUSED && t->probe && o->kind != OUTCOME_PAUSE)
-        g->until_ms = until_ms < g->until_ms ? until_ms : g->until_ms;  // the credential was not what kept it: the next one is tried sooner
+    if (g->state == GATE_PAUSED && t->probe && o->kind != OUTCOME_PAUSE && until_ms < g->until_ms) {
+        g->until_ms = until_ms;  // the credential was not what kept it: the next one is tried sooner
+        g->try_us = 0;
+    }
     switch (o->kind) {
     case OUTCOME_PAUSE:
         if (is_outdated(t, g))

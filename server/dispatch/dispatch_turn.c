@@ -14,12 +14,12 @@ void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t
     t->dirty = true;
 }
 
-// Those behind a step lose nothing while it waits for its turn: the first answer has all of them tried at once.
+// The first answer ends all turns at once: whoever waits for one loses nothing by it.
 int64_t turn_in_ms(struct task *t, const struct action *a) {
     const struct planned_event *e = &t->plan.events[a->event];
     bool has_turn = e->steps[a->step].state == STEP_RETRYING && !step_perishes(e, a->step);
     int64_t turn_ms = has_turn ? gate_try_ms(t->work, a->step) : 0;
-    turn_ms = turn_ms < a->patience_ms ? turn_ms : a->patience_ms;
+    turn_ms = turn_ms < a->most_ms ? turn_ms : a->most_ms;
     return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
 }
 

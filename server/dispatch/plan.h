@@ -79,7 +79,8 @@ struct action {
     enum action_kind kind;
     size_t event, step;
     int64_t wait_ms;
-    int64_t patience_ms;      // WAIT, ASIDE: somebody waits for it no longer than that; INT64_MAX: nobody waits
+    int64_t most_ms;          // WAIT, ASIDE: the wait for step may be put off for so long: then another account has a step due, or whoever
+                              // waits for it loses patience; INT64_MAX: for as long as one likes
     int64_t worth_ms;         // SEND: an answer is worth waiting so long for; INT64_MAX: any time
     bool hold;
     bool shut[PLAN_STEPS];    // WAIT: it is the turn of these steps of the event, and their destination is closed

@@ -100,11 +100,24 @@ static int64_t worth(const struct view *v, size_t step) {
     return (rest > 0 ? rest : 0) + SECONDS_MS(1);
 }
 
+static bool same_account(size_t step, size_t other) {
+    return strcmp(destinations[step]->account, destinations[other]->account) == 0;
+}
+
+// other_due: when a step is due at another account than this one's.
+static int64_t other_due(const struct view *v, size_t step) {
+    int64_t until = NEVER;
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        if (!same_account(i, step) && !step_decided(&v->event->steps[i]) && !blocked(v, i))
+            until = least(until, due(v, i));
+    return until;
+}
+
 // look: what is to be done for one undecided event, if it has the lane: SEND, or WAIT. The last destination comes first: when
 // it is not blocked, it is the one that somebody waits for.
 static struct action look(const struct view *v) {
-    struct action a = {.kind = ACTION_WAIT, .patience_ms = NEVER};
-    int64_t until = NEVER;
+    struct action a = {.kind = ACTION_WAIT};
+    int64_t until = NEVER, most = NEVER;
     bool left = false;
     for (size_t i = PLAN_STEPS; i-- > 0;) {
         const struct step *s = &v->event->steps[i];
@@ -127,11 +140,13 @@ static struct action look(const struct view *v) {
         }
         if (s->state == STEP_RETRYING && waited_for && patience_end(v, i) > v->now_ms) {
             until = least(until, patience_end(v, i));
-            a.patience_ms = least(a.patience_ms, patience_end(v, i) - v->now_ms);
+            most = least(most, patience_end(v, i));
             a.hold = destinations[i]->leads && v->event->patience.on_fail != ON_FAIL_CONTINUE;
         }
     }
     a.wait_ms = until - v->now_ms;
+    most = least(most, other_due(v, a.step));
+    a.most_ms = most == NEVER ? NEVER : most - v->now_ms;
     return a;
 }
 
@@ -148,8 +163,13 @@ static struct action finish(const struct plan *p) {
     return a;
 }
 
+// For how long the wait for the one that is due sooner may be put off.
+static int64_t most_of(const struct action *sooner, const struct action *later) {
+    return least(sooner->most_ms, same_account(sooner->step, later->step) ? later->most_ms : later->wait_ms);
+}
+
 struct action plan_next(const struct plan *p, const struct closed *closed, int64_t now_ms, int64_t hurry_ms) {
-    struct action rest = {.kind = p->aside ? ACTION_WAIT : ACTION_ASIDE, .wait_ms = NEVER, .patience_ms = NEVER};
+    struct action rest = {.kind = p->aside ? ACTION_WAIT : ACTION_ASIDE, .wait_ms = NEVER};
     bool left = false;
     for (size_t i = 0; i < p->event_count; i++) {
         const struct planned_event *e = &p->events[i];
@@ -161,12 +181,15 @@ struct action plan_next(const struct plan *p, const struct closed *closed, int64
         a.event = i;
         if (!leaves && (a.kind == ACTION_SEND || !p->aside))
             return a;
-        if (!left || a.wait_ms < rest.wait_ms) {
+        bool sooner = !left || a.wait_ms < rest.wait_ms;
+        int64_t most_ms = !left ? a.most_ms : sooner ? most_of(&a, &rest) : most_of(&rest, &a);
+        if (sooner) {
             rest.wait_ms = a.wait_ms;
             rest.event = i;
             rest.step = a.step;
             memcpy(rest.shut, a.shut, sizeof rest.shut);
         }
+        rest.most_ms = most_ms;
         left = true;
     }
     return left ? rest : finish(p);
