@@ -163,6 +163,7 @@ struct dispatch {
     struct claim *claims;        // room for one each
     size_t turn;                 // who is served first
     size_t claim_most;           // jobs in one claim
+    size_t large_count;          // jobs that have large memory
 
     size_t places;               // for jobs; given.in_flight of them may have a request open
     struct task *tasks, *free;   // one for each place
@@ -252,6 +253,7 @@ MUST_CHECK enum rc round_open(struct dispatch *d, struct err *e);
 void round_close(struct dispatch *d);                             // none is under way
 void round_begin(struct dispatch *d);                             // with all that is wanted, if there is anything, none is under way and the store is not away
 bool round_end(struct dispatch *d, bool wait);                    // it has ended: the tasks go on. Otherwise false, or wait for it
+bool round_may_claim(const struct dispatch *d, size_t leaving);   // there is room for more jobs than those that are about to leave
 bool round_here(struct dispatch *d);                              // a whole one in the calling thread; false: there was nothing to do, or the store failed
 
 // dispatch_shops.c
