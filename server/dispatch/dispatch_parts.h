@@ -83,7 +83,7 @@ struct task {
     struct dispatch *dispatch;
     struct task *next;           // free ones
     struct arena arena;          // large until its plan is recorded, then small
-    bool is_large;
+    bool is_large;               // ... and it counts among those that are being planned
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
     struct shop_work *work;
@@ -163,7 +163,7 @@ struct dispatch {
     struct claim *claims;        // room for one each
     size_t turn;                 // who is served first
     size_t claim_most;           // jobs in one claim
-    size_t large_count;          // jobs that have large memory
+    size_t large_count;          // jobs that are being planned, in large memory
 
     size_t places;               // for jobs; given.in_flight of them may have a request open
     struct task *tasks, *free;   // one for each place
@@ -226,6 +226,7 @@ void mark_after(struct task *t, const struct outcome *o);  // before the outcome
 // dispatch_keep.c
 void keep_begin(struct task *t);                                  // gives it large memory
 void keep_plan(struct task *t);                                   // its plan is recorded and settled: what it still needs, in small memory
+void keep_long(struct task *t);                                   // it takes many rounds and is never planned: others are meanwhile
 void keep_end(struct task *t);
 
 // dispatch_ledger.c

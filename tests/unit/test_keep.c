@@ -68,6 +68,9 @@ static void given_up_large_it_counts_no_more(void **state) {
     planned(&s, "version: 1\n");
     keep_end(&s.t);
     assert_int_equal(s.d.large_count, 0);
+    planned(&s, "version: 1\n");
+    keep_long(&s.t);
+    assert_int_equal(s.d.large_count, 0);
     keep_end(&s.t);
     assert_int_equal(s.d.large_count, 0);
 }
