@@ -31,6 +31,11 @@ void arena_init_first(struct arena *a, size_t limit_bytes, size_t first_bytes) {
     *a = (struct arena){.limit = limit_bytes < LIMIT_MOST ? limit_bytes : LIMIT_MOST, .first_bytes = first_bytes};
 }
 
+void arena_init_steps(struct arena *a, size_t limit_bytes, size_t first_bytes, size_t step_bytes) {
+    arena_init_first(a, limit_bytes, first_bytes);
+    a->step_bytes = step_bytes;
+}
+
 _Noreturn static void die(size_t n) {
     fprintf(stderr, "out of memory: no room for %zu bytes\n", n);
     abort();
@@ -38,6 +43,8 @@ _Noreturn static void die(size_t n) {
 
 static void add_block(struct arena *a, size_t n) {
     size_t least = a->first_bytes > 0 ? a->first_bytes : BLOCK_LEAST, size = a->used < least ? least : a->used;
+    if (a->now && a->step_bytes > 0)
+        size = a->step_bytes;
     if (size > BLOCK_MOST)
         size = BLOCK_MOST;
     if (size < n)
@@ -148,10 +155,10 @@ void arena_reset(struct arena *a) {
         a->first->next = NULL;
         a->first->used = 0;
     }
-    *a = (struct arena){.first = a->first, .now = a->first, .limit = a->limit, .first_bytes = a->first_bytes};
+    *a = (struct arena){.first = a->first, .now = a->first, .limit = a->limit, .first_bytes = a->first_bytes, .step_bytes = a->step_bytes};
 }
 
 void arena_free(struct arena *a) {
     free_chain(a->first);
-    *a = (struct arena){.limit = a->limit, .first_bytes = a->first_bytes};
+    *a = (struct arena){.limit = a->limit, .first_bytes = a->first_bytes, .step_bytes = a->step_bytes};
 }

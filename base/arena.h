@@ -11,12 +11,13 @@ struct arena_block;
 
 struct arena {
     struct arena_block *first, *now;
-    size_t used, limit, first_bytes;
+    size_t used, limit, first_bytes, step_bytes;
     bool failed;
 };
 
 void arena_init(struct arena *a, size_t limit_bytes);
 void arena_init_first(struct arena *a, size_t limit_bytes, size_t first_bytes);  // with a larger first block, for one that is used again and again
+void arena_init_steps(struct arena *a, size_t limit_bytes, size_t first_bytes, size_t step_bytes);  // ... and with blocks of that size behind it, which do not grow: for one that waits for long
 void *arena_alloc(struct arena *a, size_t n);  // zeroed, aligned for any type, never NULL; n over the limit: aborts the process only when even the spare cannot hold it
 void *arena_room(struct arena *a, size_t n);   // the same, not zeroed: for bytes that are written at once
 void arena_shrink(struct arena *a, const void *last, size_t had, size_t keep);  // gives back the end of what was given last

@@ -1,7 +1,9 @@
 // heap.c: settings of glibc's malloc, and its trim. Another libc keeps its own ways.
 #include "base/heap.h"
 
+#include <link.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define MAPPED_LEAST (1 << 20)  // what is larger has a mapping of its own, which ends with it
@@ -21,4 +23,22 @@ void heap_give_back(void) {
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+}
+
+// Only what cannot be written: such a page is what stands in the file. The program itself, which has no name here, keeps its own: a debugger's
+// breakpoints may be in them, and it uses most of them anyway.
+static int forget_library(struct dl_phdr_info *library, size_t size, void *ctx) {
+    (void)size, (void)ctx;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; library->dlpi_name[0] && i < library->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &library->dlpi_phdr[i];
+        size_t before = part->p_vaddr % page;
+        if (part->p_type == PT_LOAD && !(part->p_flags & PF_W))
+            madvise((char *)library->dlpi_addr + part->p_vaddr - before, before + part->p_memsz, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void heap_forget_start(void) {
+    dl_iterate_phdr(forget_library, NULL);
 }

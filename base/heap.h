@@ -6,5 +6,8 @@
 
 void heap_keep(void);       // before there are threads
 void heap_give_back(void);  // from any thread
+// heap_forget_start: what the start touched of the libraries' code and constants is taken out of the process; what is used again comes back
+// from the file, 64 KB at a time.
+void heap_forget_start(void);
 
 #endif

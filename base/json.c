@@ -11,7 +11,8 @@
 
 struct parser {
     const char *begin, *at, *end;
-    struct arena *arena;  // NULL: no tree
+    struct arena *arena;  // of the texts; NULL: no tree
+    struct arena *tree;   // of its nodes
     void (*see)(void *ctx, const struct json_scalar *s);
     void *ctx;
     struct sv path[PATH_MOST];
@@ -164,7 +165,7 @@ static bool child(struct parser *p, size_t depth, bool keyed, struct json **link
         return false;
     struct json *node = NULL;
     if (link) {
-        node = *link = ARENA_NEW(p->arena, struct json);
+        node = *link = ARENA_NEW(p->tree, struct json);
         node->key = decoded(p->arena, &key);
     } else if (depth <= PATH_MOST) {
         p->path[depth - 1] = key.raw;
@@ -206,12 +207,16 @@ static bool container(struct parser *p, size_t depth, struct json *node, char cl
     }
 }
 
+static bool out_of_memory(const struct parser *p) {
+    return p->arena && !(arena_ok(p->arena) && arena_ok(p->tree));
+}
+
 static bool value(struct parser *p, size_t depth, struct json *node) {
     if (p->at == p->end)
         return invalid(p, "");
     if (++p->nodes > NODES_MOST)
         return stop(p, RC_TOO_LARGE, "more than 200000 values");
-    if (p->arena && !arena_ok(p->arena))
+    if (out_of_memory(p))
         return stop(p, RC_TOO_LARGE, "more memory needed than is allowed");
     struct token token;
     switch (*p->at) {
@@ -232,7 +237,7 @@ static enum rc document(struct parser *p, struct json *root) {
     skip_space(p);
     if (p->at < p->end)
         invalid(p, "more after the value");
-    else if (p->arena && !arena_ok(p->arena))
+    else if (out_of_memory(p))
         stop(p, RC_TOO_LARGE, "more memory needed than is allowed");
     return p->rc;
 }
@@ -243,9 +248,14 @@ static struct parser parser_of(struct sv bytes, struct err *e) {
 }
 
 enum rc json_parse(struct arena *a, struct sv bytes, struct json **ret, struct err *e) {
+    return json_parse_apart(a, a, bytes, ret, e);
+}
+
+enum rc json_parse_apart(struct arena *texts, struct arena *nodes, struct sv bytes, struct json **ret, struct err *e) {
     struct parser p = parser_of(bytes, e);
-    p.arena = a;
-    struct json *root = ARENA_NEW(a, struct json);
+    p.arena = texts;
+    p.tree = nodes;
+    struct json *root = ARENA_NEW(nodes, struct json);
     enum rc rc = document(&p, root);
     *ret = rc == RC_OK ? root : NULL;
     return rc;

@@ -26,6 +26,9 @@ struct json {
 
 // json_parse: RC_INVALID with the reason and byte offset, RC_TOO_LARGE for depth, nodes or arena.
 MUST_CHECK enum rc json_parse(struct arena *a, struct sv bytes, struct json **ret, struct err *e);
+// json_parse_apart: the nodes on an arena of their own, which may end before the texts: they are most of what a tree takes.
+MUST_CHECK enum rc json_parse_apart(struct arena *texts, struct arena *nodes, struct sv bytes, struct json **ret, struct err *e);
+struct json *json_copy(struct arena *a, const struct json *node);  // the nodes from there, without siblings; the texts stay where they are
 
 // json_scan checks like json_parse and calls see() for each scalar with the keys that lead to it (array elements count as a
 // level with an absent key). path holds at most 8 levels; deeper scalars are checked but not reported. text is the raw

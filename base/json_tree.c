@@ -1,6 +1,18 @@
 // json_tree.c: look-ups in a tree. Wrong types and missing keys give "absent", so that callers can chain.
 #include "base/json.h"
 
+// Trees are at most as deep as what was parsed.
+struct json *json_copy(struct arena *a, const struct json *node) {
+    struct json *copy = ARENA_NEW(a, struct json), **link = &copy->child;
+    *copy = *node;
+    copy->next = NULL;
+    JSON_EACH(item, node) {
+        *link = json_copy(a, item);
+        link = &(*link)->next;
+    }
+    return copy;
+}
+
 static const struct json *member(const struct json *object, struct sv key) {
     if (!json_is_object(object))
         return NULL;

@@ -3,6 +3,7 @@
 #include "mapping/normalise.h"
 
 #define FIELDS_MAX 16
+#define TREE_FIRST ((size_t)64 << 10)  // most webhooks fit
 
 const struct source *const sources[] = {&source_shopify, &source_recharge, &source_events};
 const size_t source_count = COUNTOF(sources);
@@ -104,6 +105,7 @@ enum rc source_scan(struct arena *a, const struct topic *topic, struct sv body, 
     return RC_OK;
 }
 
+// The tree ends with the decoding: an order's is four times as large as the order, and many wait for the store with what was decoded.
 void source_decode(struct arena *a, const struct source *s, const struct shop *shop, struct sv topic, struct sv body, struct decoded *ret) {
     *ret = (struct decoded){0};
     const struct topic *known = source_topic(s, topic);
@@ -112,11 +114,14 @@ void source_decode(struct arena *a, const struct source *s, const struct shop *s
         return;
     }
     struct json *root;
+    struct arena tree;
     struct err e;
-    if (json_parse(a, body, &root, &e) != RC_OK)
+    arena_init_first(&tree, a->limit, TREE_FIRST);
+    if (json_parse_apart(a, &tree, body, &root, &e) != RC_OK)
         ret->undecodable = arena_fmt(a, "%s", e.text);
     else if (!json_is_object(root))
         ret->undecodable = SV("JSON: the body is not an object");
     else
         known->decode(a, shop, known, root, ret);
+    arena_free(&tree);
 }

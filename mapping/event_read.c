@@ -378,7 +378,7 @@ static void read_properties(struct reader *r, const struct place *at, const stru
             wrong(r, &here, "occurs twice");
         within_limits(r, &here, value, 1);
         if (value->type != JSON_NULL)
-            event_property_node(r->event, value->key, value);
+            event_property_node(r->event, value->key, json_copy(r->a, value));
     }
 }
 

@@ -294,6 +294,7 @@ static int serve(const char *file, const sigset_t *signals) {
         log_error("not started: %s", e.text);
         return 1;
     }
+    heap_forget_start();
     log_info("serving webhooks on port %d, health and metrics on port %d", service_port(s), service_admin_port(s));
     for (int number = SIGHUP; number == SIGHUP;) {
         sigwait(signals, &number);

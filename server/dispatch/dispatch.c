@@ -103,7 +103,7 @@ bool store_answered(struct dispatch *d, enum rc rc, const struct err *e) {
 
 static int64_t sleep_ms(const struct dispatch *d) {
     int64_t now = clock_mono_ms(), until = now + SLEEP_MOST_MS;
-    bool room = d->active < d->places && !dispatch_stopping(d);
+    bool room = round_may_claim(d, 0);
     int64_t stop_at_ms = atomic_load(&d->stop_at_ms);
     if (stop_at_ms != 0 && stop_at_ms < until)
         until = stop_at_ms;

@@ -159,6 +159,8 @@ static void begin_plan(struct task *t) {
         task_finish(t, JOB_DEAD, arena_fmt(&t->arena, "undecodable: %zu events in one webhook, %d is the most", t->decoded.count, PLAN_EVENTS_MAX));
         return;
     }
+    if (t->decoded.privacy || t->decoded.restocked)
+        keep_long(t);
     if (t->decoded.privacy) {
         privacy_work(t);
         return;

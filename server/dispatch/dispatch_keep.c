@@ -1,19 +1,44 @@
-// dispatch_keep.c: the memory of a job on its way. What its webhook is read and planned in takes sixty KB; once that is recorded, what
-// its requests need is eight. So the large memory goes back to malloc, which gives it to the next job that is planned, and hundreds of
-// requests can be open in little room.
+// dispatch_keep.c: the memory of a job on its way. What its webhook is read and planned in takes thirty KB; once that is recorded, what
+// its requests need is mostly their bodies. So the large memory goes back to malloc, which gives it to the next job that is planned, and
+// hundreds of requests can be open in little room.
 #include "server/dispatch/dispatch_parts.h"
 
 #define TASK_BYTES_MOST ((size_t)256 << 20)
-#define LARGE_FIRST ((size_t)64 << 10)  // most webhooks are planned within
-#define SMALL_FIRST ((size_t)8 << 10)  // ... and their requests are made within
+#define LARGE_FIRST ((size_t)32 << 10)  // most webhooks are planned within
+#define SMALL_JOB ((size_t)512)         // what is kept of it besides its events, mostly
+#define SMALL_EVENT ((size_t)3100)      // ... and of each of these besides what is to be sent
+#define SMALL_STEP ((size_t)2 << 10)    // what comes until the next answer, mostly
 
 void keep_begin(struct task *t) {
     arena_init_first(&t->arena, TASK_BYTES_MOST, LARGE_FIRST);
     t->is_large = true;
+    t->dispatch->large_count++;
+}
+
+static void large_ends(struct task *t) {
+    t->dispatch->large_count -= t->is_large;
+    t->is_large = false;
+}
+
+void keep_long(struct task *t) {
+    large_ends(t);
 }
 
 void keep_end(struct task *t) {
     arena_free(&t->arena);
+    large_ends(t);
+}
+
+// small_bytes: what keep_plan copies, nearly. A block that is too large stays empty in each of hundreds of jobs; where it is too small one
+// of SMALL_STEP follows.
+static size_t small_bytes(const struct plan *p) {
+    size_t n = SMALL_JOB;
+    for (size_t i = 0; i < p->event_count; i++) {
+        n += SMALL_EVENT;
+        for (size_t s = 0; s < PLAN_STEPS; s++)
+            n += p->events[i].steps[s].draft.body.n + p->events[i].steps[s].draft.essence.n + p->events[i].steps[s].draft.identity.n;
+    }
+    return n;
 }
 
 static void keep_texts(struct arena *a, struct sv *const texts[], size_t n) {
@@ -38,7 +63,7 @@ void keep_plan(struct task *t) {
     struct arena small, *a = &small;
     if (!t->is_large || !arena_ok(&t->arena))
         return;
-    arena_init_first(a, TASK_BYTES_MOST, SMALL_FIRST);
+    arena_init_steps(a, TASK_BYTES_MOST, small_bytes(&t->plan), SMALL_STEP);
     struct sv *texts[] = {&t->job.shop, &t->job.source, &t->job.topic, &t->intent, &t->before};
     keep_texts(a, texts, COUNTOF(texts));
     struct planned_event *events = ARENA_ARRAY(a, struct planned_event, t->plan.event_count);
@@ -53,5 +78,5 @@ void keep_plan(struct task *t) {
     t->asked_count = 0;
     arena_free(&t->arena);
     t->arena = small;
-    t->is_large = false;
+    large_ends(t);
 }

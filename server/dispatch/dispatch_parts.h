@@ -84,7 +84,7 @@ struct task {
     struct dispatch *dispatch;
     struct task *next;           // free ones
     struct arena arena;          // large until its plan is recorded, then small
-    bool is_large;
+    bool is_large;               // ... and it counts among those that are being planned
     struct config *config;       // the snapshot it began with
     const struct shop *shop;
     struct shop_work *work;
@@ -164,6 +164,7 @@ struct dispatch {
     struct claim *claims;        // room for one each
     size_t turn;                 // who is served first
     size_t claim_most;           // jobs in one claim
+    size_t large_count;          // jobs that are being planned, in large memory
 
     size_t places;               // for jobs; given.in_flight of them may have a request open
     struct task *tasks, *free;   // one for each place
@@ -226,6 +227,7 @@ void mark_after(struct task *t, const struct outcome *o);  // before the outcome
 // dispatch_keep.c
 void keep_begin(struct task *t);                                  // gives it large memory
 void keep_plan(struct task *t);                                   // its plan is recorded and settled: what it still needs, in small memory
+void keep_long(struct task *t);                                   // it takes many rounds and is never planned: others are meanwhile
 void keep_end(struct task *t);
 
 // dispatch_ledger.c
@@ -253,6 +255,7 @@ MUST_CHECK enum rc round_open(struct dispatch *d, struct err *e);
 void round_close(struct dispatch *d);                             // none is under way
 void round_begin(struct dispatch *d);                             // with all that is wanted, if there is anything, none is under way and the store is not away
 bool round_end(struct dispatch *d, bool wait);                    // it has ended: the tasks go on. Otherwise false, or wait for it
+bool round_may_claim(const struct dispatch *d, size_t leaving);   // there is room for more jobs than those that are about to leave
 bool round_here(struct dispatch *d);                              // a whole one in the calling thread; false: there was nothing to do, or the store failed
 
 // dispatch_shops.c

@@ -14,6 +14,7 @@
 
 #define ROUND_BYTES_MOST ((size_t)1 << 30)
 #define CLAIM_MOST 32             // jobs in one claim: those that wait to be planned are in memory as a whole
+#define LARGE_MOST 96             // jobs being planned, with which nothing more is claimed: three claims, or one of a job for each of many shops
 #define IDLE_MS 1000              // how long work that only another process knows of may wait
 #define IDLE_SHARED_MS 100        // ... where several processes share a store
 #define EMPTY_CLAIM_MS 5
@@ -90,13 +91,13 @@ static size_t finished(const struct batch *b) {
     return n;
 }
 
-static bool may_claim(const struct dispatch *d, size_t leaving) {
-    return d->config && !dispatch_stopping(d) && d->active - leaving < d->places && clock_mono_ms() >= d->claim_at_ms;
+bool round_may_claim(const struct dispatch *d, size_t leaving) {
+    return !dispatch_stopping(d) && d->active - leaving < d->places && d->large_count < LARGE_MOST;
 }
 
 static void take_claims(struct dispatch *d, struct round *r) {
     size_t leaving = finished(&d->sent);
-    if (!may_claim(d, leaving))
+    if (!d->config || clock_mono_ms() < d->claim_at_ms || !round_may_claim(d, leaving))
         return;
     d->active -= leaving;  // they make room for what is claimed
     size_t n = shops_share(d);

@@ -148,6 +148,23 @@ static void arena_takes_back_the_end_of_the_last_piece(void **state) {
     arena_free(&a);
 }
 
+// Behind a first block that was nearly enough no second one as large.
+static void arena_grows_by_steps(void **state) {
+    (void)state;
+    struct arena a;
+    arena_init_steps(&a, 1 << 20, 4096, 512);
+    arena_alloc(&a, 4096);
+    assert_ptr_equal(a.now, a.first);
+    arena_alloc(&a, 512);
+    const struct arena_block *second = a.now;
+    assert_ptr_not_equal(second, a.first);
+    arena_alloc(&a, 16);
+    assert_ptr_not_equal(a.now, second);
+    memset(arena_alloc(&a, 5000), 1, 5000);
+    assert_true(arena_ok(&a));
+    arena_free(&a);
+}
+
 static void arena_copies_text(void **state) {
     (void)state;
     struct arena a;
@@ -438,6 +455,7 @@ int main(void) {
         cmocka_unit_test(sv_reads_integers),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(arena_takes_back_the_end_of_the_last_piece),
+        cmocka_unit_test(arena_grows_by_steps),
         cmocka_unit_test(arena_copies_text),
         cmocka_unit_test(arena_over_the_limit_fails_but_stays_safe),
         cmocka_unit_test(buf_grows_to_its_limit),

@@ -168,6 +168,31 @@ static void the_arena_limits_the_tree(void **state) {
     arena_free(&small);
 }
 
+// The texts and what was copied outlive the nodes.
+static void the_nodes_may_end_first(void **state) {
+    struct fixture *f = *state;
+    struct arena nodes, small;
+    struct json *tree;
+    arena_init(&nodes, 1 << 20);
+    struct sv bytes = arena_dup(&f->arena, SV("{\"a\":\"x\\ty\",\"kept\":{\"list\":[1,{\"deep\":\"\\u0041\"},[]],\"no\":null},\"z\":2}"));
+    assert_int_equal(json_parse_apart(&f->arena, &nodes, bytes, &tree, &f->err), RC_OK);
+    struct sv text = json_str(tree, "a");
+    struct json *copy = json_copy(&f->arena, json_get(tree, "kept"));
+    arena_free(&nodes);
+    assert_sv(text, "x\ty");
+    assert_sv(copy->key, "kept");
+    assert_null(copy->next);
+    struct jw w;
+    jw_init(&w, &f->buf);
+    jw_node(&w, copy);
+    assert_string_equal(buf_cstr(&f->buf), "{\"list\":[1,{\"deep\":\"A\"},[]],\"no\":null}");
+
+    arena_init(&small, 10000);
+    assert_int_equal(json_parse_apart(&f->arena, &small, zeros(f, 10000), &tree, &f->err), RC_TOO_LARGE);
+    assert_null(tree);
+    arena_free(&small);
+}
+
 static void the_tree_holds_what_was_written(void **state) {
     struct fixture *f = *state;
     struct json *tree;
@@ -437,6 +462,7 @@ int main(void) {
         TEST(errors_say_where_but_not_what),
         TEST(depth_is_limited),
         TEST(nodes_are_limited),
+        TEST(the_nodes_may_end_first),
         TEST(the_arena_limits_the_tree),
         TEST(the_tree_holds_what_was_written),
         TEST(strings_are_decoded),
