@@ -160,7 +160,7 @@ def _drain(t, name, count, latency, in_flight=IN_FLIGHT):
     d = t.destination
     with Fireorder(d, in_flight=in_flight, two_hosts=latency > 0) as c:
         _fill(c, d, count)
-        t.note(f"{name}, {in_flight:,} open: RSS MB", c.rss_mb())
+        t.note(f"{name}: RSS MB before", c.rss_mb())
         rate, cpu = _release(c, d, count, latency)
         t.note(f"{name} events/s", rate)
         t.note(f"{name} CPU s/1000", cpu * 1000)
