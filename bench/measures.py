@@ -11,7 +11,8 @@ import time
 
 from world import BUILD, FIXTURE, ROOT, SECRET, THREADS, Bare, Destination, Fault, Fireorder, Peer, free_port, load, wait_for
 
-IN_FLIGHT = 512       # requests that fireorder has open at most (server/serve.c)
+IN_FLIGHT = 512       # requests that fireorder has open at most, unless told otherwise (in_flight)
+IN_FLIGHT_MOST = 1024
 PROBE = 1000          # orders whose acceptance is measured beside a backlog
 WARM = 2_000_000      # the numbers of the orders that only warm up
 
@@ -155,17 +156,25 @@ def _release(c, d, count, latency_ms=0):
     return stats["both"] * 1e6 / max(1, stats["last_us"] - start), (c.cpu_s() - cpu) / max(1, stats["both"])
 
 
-def drain(t):
-    """A backlog, with nothing coming in."""
+def _drain(t, name, count, latency, in_flight=IN_FLIGHT):
     d = t.destination
-    for latency in (0, 100):
-        count = t.args.events if latency == 0 else max(t.args.events, 8000)
-        with Fireorder(d) as c:
-            _fill(c, d, count)
-            rate, cpu = _release(c, d, count, latency)
-            t.note(f"drain {latency} ms events/s", rate)
-            t.note(f"drain {latency} ms CPU s/1000", cpu * 1000)
-            d.check(0, count, once=False)
+    with Fireorder(d, in_flight=in_flight, two_hosts=latency > 0) as c:
+        _fill(c, d, count)
+        t.note(f"{name}: RSS MB before", c.rss_mb())
+        rate, cpu = _release(c, d, count, latency)
+        t.note(f"{name} events/s", rate)
+        t.note(f"{name} CPU s/1000", cpu * 1000)
+        d.check(0, count, once=False)
+
+
+def drain(t):
+    """A backlog, with nothing coming in. As many orders for each slot, so that the first and the last of them weigh the same."""
+    count = max(t.args.events, 8000)
+    _in_turn(t, [
+        lambda: _drain(t, "drain 0 ms", t.args.events, 0),
+        lambda: _drain(t, "drain 100 ms", count, 100),
+        lambda: _drain(t, f"drain 100 ms, {IN_FLIGHT_MOST:,}", count * IN_FLIGHT_MOST // IN_FLIGHT, 100, IN_FLIGHT_MOST),
+    ])
 
 
 # ---- cost

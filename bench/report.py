@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from measures import IN_FLIGHT
+from measures import IN_FLIGHT, IN_FLIGHT_MOST
 from world import PEERS, ROOT
 
 AT_LEAST, AT_MOST = ">=", "<="
@@ -16,7 +16,7 @@ AT_LEAST, AT_MOST = ">=", "<="
 def _goals(t):
     """Number, what, value, and what it is to be."""
     r, m = t.ratio, t.median
-    flow = m("drain 100 ms events/s")
+    flow, flow_most = m("drain 100 ms events/s"), m(f"drain 100 ms, {IN_FLIGHT_MOST:,} events/s")
     return [
         (1, "acknowledged, SQLite FULL / bare civetweb", r("fireorder sqlite acks/s", "bare acks/s"), AT_LEAST, 0.30),
         (1, "... each on a connection of its own, both sides", r("fireorder sqlite closing acks/s", "bare closing acks/s"), AT_LEAST, 0.30),
@@ -33,6 +33,7 @@ def _goals(t):
         (2, "delivered / Fastify in-request", r("sat. fireorder delivered/s", "sat. inline delivered/s"), AT_LEAST, 2.2),
         (2, "delivered / the articles' handler", r("sat. fireorder delivered/s", "sat. brief delivered/s"), AT_LEAST, 10),
         (2, f"delivered, destinations 100 ms / ({IN_FLIGHT} slots / 0.2 s)", flow and flow / (IN_FLIGHT / 0.2), AT_LEAST, 0.93),
+        (2, f"delivered, destinations 100 ms / ({IN_FLIGHT_MOST:,} slots / 0.2 s)", flow_most and flow_most / (IN_FLIGHT_MOST / 0.2), AT_LEAST, 0.93),
         (3, "CPU per event / BullMQ", r("sat. fireorder CPU s/1000", "sat. queue CPU s/1000"), AT_MOST, 0.23),
         (3, "CPU per event / Fastify in-request", r("sat. fireorder CPU s/1000", "sat. inline CPU s/1000"), AT_MOST, 0.6),
         (3, "RSS with 20,000 pending, MB", m("RSS 20,000 pending, destinations down, MB"), AT_MOST, 50),

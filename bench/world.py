@@ -221,11 +221,12 @@ def mapping(identify):
 
 class Fireorder(Contender):
     """store: sqlite, everysec, always. profiles: also brings Klaviyo's profile up to date, a third request that no peer makes. others: where
-    all shops but the first send."""
+    all shops but the first send. in_flight: requests that may be open. two_hosts: Klaviyo is another one than Meta, with connections of its own."""
 
-    def __init__(self, destination, store="sqlite", shops=1, profiles=False, own_mapping=True, others=None, wait=True):
+    def __init__(self, destination, store="sqlite", shops=1, profiles=False, own_mapping=True, others=None, wait=True, in_flight=512, two_hosts=False):
         super().__init__()
         self.folder, self.destination, self.others, self.shops, self.admin = WORK / "fireorder", destination, others or destination, shops, free_port()
+        self.in_flight, self.klaviyo_host = in_flight, "localhost" if two_hosts else "127.0.0.1"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         if store != "sqlite":
@@ -239,12 +240,13 @@ class Fireorder(Contender):
     def _config(self, relaxed):
         names = ["acme"] if self.shops == 1 else [f"shop{i:03}" for i in range(self.shops)]
         lines = ["version: 1", f"listen: 127.0.0.1:{self.port}", f"admin: 127.0.0.1:{self.admin}", f'store: "{self.store}"', f"seal_key: {SEAL_KEY}",
+                 f"in_flight: {self.in_flight}",
                  *(["durability: relaxed"] if relaxed else []), "shops:"]
         for name in names:
-            base = f"http://127.0.0.1:{(self.destination if name == names[0] else self.others).port}"
+            port = (self.destination if name == names[0] else self.others).port
             lines += [f"  {name}:", f"    domain: {name}.myshopify.com", f"    shopify: {{ secrets: [{SECRET}] }}",
-                      f'    meta: {{ pixel_id: "1234567890", access_token: EAAtoken, base_url: "{base}" }}',
-                      f'    klaviyo: {{ api_key: pk_test, base_url: "{base}" }}', f'    mapping: "{self.mapping}"']
+                      f'    meta: {{ pixel_id: "1234567890", access_token: EAAtoken, base_url: "http://127.0.0.1:{port}" }}',
+                      f'    klaviyo: {{ api_key: pk_test, base_url: "http://{self.klaviyo_host}:{port}" }}', f'    mapping: "{self.mapping}"']
         return "\n".join(lines) + "\n"
 
     def serve(self, wait=True):

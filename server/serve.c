@@ -20,7 +20,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define IN_FLIGHT 512
 #define INGEST_THREADS 256
 #define ADMIN_THREADS 4
 #define ADMIN_BODY_LIMIT ((size_t)64 << 10)
@@ -31,6 +30,7 @@
 #define STOP_GRACE_MS 10000
 #endif
 #define FILES_WANTED 8192
+#define FILES_BESIDES 1024    // the threads' connections, as many again that wait for a thread, the store's files and what else there is
 
 struct service {
     struct config_slot *config;
@@ -113,8 +113,8 @@ static enum rc open_store(struct service *s, const struct config *c, struct err 
     return store_open(&config, &s->store, e);
 }
 
-static enum rc start_dispatch(struct service *s, struct err *e) {
-    struct dispatch_config config = {.config = s->config, .store = s->store, .metrics = s->metrics, .in_flight = IN_FLIGHT};
+static enum rc start_dispatch(struct service *s, const struct config *c, struct err *e) {
+    struct dispatch_config config = {.config = s->config, .store = s->store, .metrics = s->metrics, .in_flight = c->in_flight};
     return dispatch_start(&config, &s->dispatch, e);
 }
 
@@ -154,7 +154,7 @@ enum rc service_start(struct config *config, struct service **ret, struct err *e
     config = config_current(s->config);
     enum rc rc = open_store(s, config, e);
     if (rc == RC_OK)
-        rc = start_dispatch(s, e);
+        rc = start_dispatch(s, config, e);
     if (rc == RC_OK)
         rc = start_purger(s, e);
     if (rc == RC_OK)
@@ -227,6 +227,7 @@ static const char *fixed_key(const struct config *now, const struct config *next
         {"durability", now->relaxed == next->relaxed},
         {"retention", now->retention_ms == next->retention_ms},
         {"report_lifetime", now->report_lifetime_ms == next->report_lifetime_ms},
+        {"in_flight", now->in_flight == next->in_flight},
     };
     for (size_t i = 0; i < COUNTOF(keys); i++)
         if (!keys[i].same)
@@ -284,12 +285,22 @@ static void reload(struct service *s, const char *file) {
         log_error("not reloaded: the old configuration stays");
 }
 
+// tell_files: a connection that cannot be opened is tried again, which nobody would see but as slowness.
+static void tell_files(const struct config *config) {
+    struct rlimit files;
+    size_t wanted = 2 * config->in_flight + FILES_BESIDES;  // one at Meta and one at Klaviyo stay open for each
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted)
+        log_warn("only %llu files may be open, but in_flight: %zu and webhooks can take %zu: raise the limit (ulimit -Hn, LimitNOFILE) or lower in_flight",
+                 (unsigned long long)files.rlim_cur, config->in_flight, wanted);
+}
+
 static int serve(const char *file, const sigset_t *signals) {
     struct service *s = NULL;
     struct err e = {0};
     struct config *config = load(file);
     if (!config)
         return 1;
+    tell_files(config);
     if (service_start(config, &s, &e)) {
         log_error("not started: %s", e.text);
         return 1;

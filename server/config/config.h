@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "mapping/shop.h"
 
+enum { IN_FLIGHT_MOST = 1024, IN_FLIGHT_SHARED = 5 };  // shared: of several shops none can have them all (dispatch_slots.c)
+
 struct cidr {
     unsigned char address[16];  // IPv4 as ::ffff:a.b.c.d
     unsigned bits;              // of 128
@@ -23,6 +25,7 @@ struct config {
     struct sv seal_keys;        // 32 bytes each, one behind the other, or absent
     bool relaxed;
     int64_t retention_ms, identity_lifetime_ms, report_lifetime_ms;
+    size_t in_flight;           // requests that are open at destinations, at most
     struct cidr trusted_proxies[16];
     size_t trusted_proxy_count;
     struct shop *shops;

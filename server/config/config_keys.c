@@ -88,6 +88,17 @@ void read_duration(struct loader *l, const struct key *key, const struct yaml *n
               key->words[0] ? key->words[0] : "");
 }
 
+void read_number(struct loader *l, const struct key *key, const struct yaml *node, void *target) {
+    struct sv text;
+    int64_t n;
+    if (!key_scalar(l, key, node, &text))
+        return;
+    if (sv_i64(text, &n) && n >= (int64_t)key->least && n <= (int64_t)key->most)
+        *(size_t *)key_target(target, key->offset) = (size_t)n;
+    else
+        fault(&l->faults, node, "%s must be a whole number from %zu to %zu", key->name, key->least, key->most);
+}
+
 // The place of the value among the key's words; false when a fault was noted.
 static bool choose(struct loader *l, const struct key *key, const struct yaml *node, size_t *ret) {
     struct sv text, list = SV_NONE;

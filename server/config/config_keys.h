@@ -25,7 +25,8 @@ struct key {
     bool (*check)(struct sv s);      // text, list: each value is fine
     const char *expected;            // text, list: what check wants, in words
     const char *words[WORDS_MAX];    // choice: the value is the word's place; constant: the only one; duration: what stands for none
-    size_t count_offset, most;       // list: where its length goes, and the greatest
+    size_t count_offset;             // list: where its length goes
+    size_t least, most;              // number: itself; list: most, its length
     const struct key *keys;          // map: its keys; ends with a NULL name
     bool marks;                      // map: sets the bool at offset
 };
@@ -34,6 +35,7 @@ struct key {
 void read_text(struct loader *l, const struct key *key, const struct yaml *node, void *target);
 void read_url(struct loader *l, const struct key *key, const struct yaml *node, void *target);
 void read_duration(struct loader *l, const struct key *key, const struct yaml *node, void *target);
+void read_number(struct loader *l, const struct key *key, const struct yaml *node, void *target);
 void read_enum(struct loader *l, const struct key *key, const struct yaml *node, void *target);
 void read_bool(struct loader *l, const struct key *key, const struct yaml *node, void *target);
 void read_constant(struct loader *l, const struct key *key, const struct yaml *node, void *target);

@@ -175,6 +175,7 @@ static const struct key top_keys[] = {
     {"retention", read_duration, CONFIG(retention_ms)},
     {"identity_lifetime", read_duration, CONFIG(identity_lifetime_ms)},
     {"report_lifetime", read_duration, CONFIG(report_lifetime_ms)},
+    {"in_flight", read_number, CONFIG(in_flight), .least = 1, .most = IN_FLIGHT_MOST},
     {"trusted_proxies", read_proxies, .may_be_empty = false, .most = COUNTOF(((struct config *)0)->trusted_proxies)},
     {"shops", read_shops, .required = true},
     {0},
@@ -190,6 +191,7 @@ static const struct config config_defaults = {
     .retention_ms = HOURS_MS(24),
     .identity_lifetime_ms = DAYS_MS(60),
     .report_lifetime_ms = DAYS_MS(90),
+    .in_flight = 512,
     .trusted_proxies = {{.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}, .bits = 128}},
     .trusted_proxy_count = 1,
 };
@@ -232,6 +234,9 @@ static void check_whole(struct loader *l, const struct yaml *root) {
         fault(&l->faults, store, "a Redis store needs seal_key: 32 bytes in base64, the same for all copies (make one with: openssl rand -base64 32)");
     if (yaml_get(root, "spool") && !sv_starts(l->config->store, SV("redis")))
         fault(&l->faults, yaml_get(root, "spool"), "spool is for a Redis store that may be away; an SQLite store needs none");
+    if (l->config->shop_count > 1 && l->config->in_flight < IN_FLIGHT_SHARED)
+        fault(&l->faults, yaml_get(root, "in_flight"), "in_flight must be at least %d for several shops, or one whose destination hangs leaves none to the others",
+              IN_FLIGHT_SHARED);
     if (shops && shops->type == YAML_MAP && !shops->child)
         fault(&l->faults, shops, "shops: there must be at least one shop");
 }

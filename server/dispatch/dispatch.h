@@ -19,7 +19,7 @@ struct dispatch_config {
     struct config_slot *config;
     struct store *store;
     struct metrics *metrics;
-    size_t in_flight;             // requests at a time
+    size_t in_flight;             // requests at a time, at most IN_FLIGHT_MOST
 };
 
 MUST_CHECK enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **ret, struct err *e);  // starts the thread

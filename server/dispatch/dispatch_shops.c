@@ -65,11 +65,13 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-// most: what a shop may take now.
+// most: what a shop may take now. Each that it takes is one more that it holds and one less that is free; rounded up, so that the last free
+// one goes to whoever holds next to nothing.
 static size_t most(const struct dispatch *d, const struct shop_work *w) {
-    size_t free = d->places - d->active;
-    size_t may_hold = d->current_count > 1 ? free * SHARE_PER_FREE : w->held + free;
-    return may_hold > w->held ? least(may_hold - w->held, free) : 0;
+    size_t free = d->places - d->active, may_hold = free * SHARE_PER_FREE;
+    if (d->current_count <= 1)
+        return free;
+    return may_hold > w->held ? (may_hold - w->held + SHARE_PER_FREE) / (SHARE_PER_FREE + 1) : 0;
 }
 
 static struct shop_work *in_turn(const struct dispatch *d, size_t i) {
@@ -89,7 +91,7 @@ static size_t give(struct dispatch *d, size_t left, size_t each, bool all) {
     return left;
 }
 
-// share_lately: as many again of what became due lately, of shops that have more than they get.
+// share_lately: as many again of what became due lately, of shops that have more than they get; one of several takes at most half of what is left.
 static void share_lately(struct dispatch *d, size_t n) {
     size_t window = d->places - d->places / 8, room = window > d->active ? window - d->active : 0;
     size_t free = d->places - d->active;
@@ -104,7 +106,7 @@ static void share_lately(struct dispatch *d, size_t n) {
         free -= least(c->max, free);
     }
     for (size_t i = 0; i < n; i++) {
-        d->claims[i].lately = least(d->claims[i].lately, free);
+        d->claims[i].lately = least(d->claims[i].lately, d->current_count > 1 ? free / 2 : free);
         free -= d->claims[i].lately;
     }
 }

@@ -187,7 +187,7 @@ enum rc http_client_new(struct http_client **ret, struct err *e) {
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, watch_timer);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CALLS_MOST);  // else four for each call that is open, and after a burst most are closed
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_CONNECTIONS_KEPT);  // else four for each call that is open, and after a burst most are closed
     c->answer_most = ANSWER_BODY_MOST;
     *ret = c;
     return RC_OK;

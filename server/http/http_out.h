@@ -7,6 +7,10 @@
 #include "base/err.h"
 #include "mapping/destination.h"
 
+// Connections, in use or at rest. What calls two hosts in turn has up to two for each call that may be open; with fewer it would close one
+// of one host for each that it opens to the other.
+enum { HTTP_CONNECTIONS_KEPT = 2048 };
+
 struct http_client;
 struct http_call;
 

@@ -54,6 +54,7 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_int_equal(c->retention_ms, HOURS_MS(24));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(60));
     assert_int_equal(c->report_lifetime_ms, DAYS_MS(90));
+    assert_int_equal(c->in_flight, 512);
     assert_int_equal(c->trusted_proxy_count, 1);
     assert_int_equal(c->trusted_proxies[0].bits, 128);
     assert_int_equal(c->trusted_proxies[0].address[12], 127);
@@ -95,6 +96,7 @@ static const char everything[] =
     "retention: 90m\n"
     "identity_lifetime: 1d\n"
     "report_lifetime: 30d\n"
+    "in_flight: 1024\n"
     "trusted_proxies: [10.0.0.0/8, 'fd00::/8', 192.0.2.1]\n"
     "shops:\n"
     "  acme_2-b:\n"
@@ -125,6 +127,16 @@ static void bulk_can_be_switched_off(void **state) {
     config_drop(c);
 }
 
+static void one_in_flight_is_enough_for_one_shop(void **state) {
+    (void)state;
+    struct config *c = good("version: 1\nin_flight: 1\nshops: { a: {} }\n");
+    assert_int_equal(c->in_flight, 1);
+    config_drop(c);
+    c = good("version: 1\nin_flight: 5\nshops: { a: {}, b: {} }\n");
+    assert_int_equal(c->in_flight, 5);
+    config_drop(c);
+}
+
 static void every_key_is_read(void **state) {
     (void)state;
     setenv("T_TOKEN", "tok", 1);
@@ -139,6 +151,7 @@ static void every_key_is_read(void **state) {
     assert_int_equal(c->retention_ms, MINUTES_MS(90));
     assert_int_equal(c->identity_lifetime_ms, DAYS_MS(1));
     assert_int_equal(c->report_lifetime_ms, DAYS_MS(30));
+    assert_int_equal(c->in_flight, 1024);
     assert_int_equal(c->trusted_proxy_count, 3);
     assert_int_equal(c->trusted_proxies[0].bits, 104);
     assert_int_equal(c->trusted_proxies[0].address[12], 10);
@@ -222,6 +235,13 @@ static const struct {
      {"f.yaml:2: retention must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d", "f.yaml:3: bulk_when_behind must be a duration such as 500ms, 10s, 15m, 24h or 60d, at most 3650d, or off"}},
     {"duration", "version: 1\nretention: 9999d\nidentity_lifetime: -1d\nshops: { a: {} }\n",
      {"f.yaml:2: retention must be", "f.yaml:3: identity_lifetime must be"}},
+    {"none in flight", "version: 1\nin_flight: 0\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a whole number from 1 to 1024"}},
+    {"too many in flight", "version: 1\nin_flight: 1025\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a whole number from 1 to 1024"}},
+    {"in flight, beyond all numbers", "version: 1\nin_flight: 99999999999999999999\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a whole number"}},
+    {"in flight, in words", "version: 1\nin_flight: 5x\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a whole number from 1 to 1024"}},
+    {"in flight, a fraction", "version: 1\nin_flight: 4.0\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a whole number from 1 to 1024"}},
+    {"in flight, a list", "version: 1\nin_flight: [4]\nshops: { a: {} }\n", {"f.yaml:2: in_flight must be a single value, not a list"}},
+    {"in flight for two shops", "version: 1\nin_flight: 4\nshops: { a: {}, b: {} }\n", {"f.yaml:2: in_flight must be at least 5 for several shops"}},
     {"store scheme", "version: 1\nstore: postgres://" CANARY "\nshops: { a: {} }\n", {"f.yaml:2: store: unknown kind; write sqlite:<file> or redis://"}},
     {"sqlite without file", "version: 1\nstore: 'sqlite:'\nshops: { a: {} }\n", {"f.yaml:2: store: sqlite needs a file"}},
     {"spool without redis", "version: 1\nstore: sqlite:x.db\nspool: /tmp/spool.db\nshops: { a: {} }\n", {"f.yaml:3: spool is for a Redis store"}},
@@ -420,7 +440,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_fixtures_shop_is_laid_over_the_sample),
-        cmocka_unit_test(every_key_is_read), cmocka_unit_test(bulk_can_be_switched_off),
+        cmocka_unit_test(one_in_flight_is_enough_for_one_shop), cmocka_unit_test(every_key_is_read), cmocka_unit_test(bulk_can_be_switched_off),
         cmocka_unit_test(seal_keys_may_be_several),
         cmocka_unit_test(a_secret_comes_from_a_file),
         cmocka_unit_test(faults_name_file_line_and_remedy),
