@@ -122,10 +122,15 @@ static int64_t sleep_ms(const struct dispatch *d) {
     return until > now ? until - now : 0;
 }
 
+// full: nothing can be claimed before an answer comes. Until then whoever brings something new finds the flag set and wakes nobody.
+static bool full(const struct dispatch *d) {
+    return d->active == d->places && d->queued.n == 0 && !d->round.under_way;
+}
+
 static void turn(struct dispatch *d) {
     http_client_run(d->http, sleep_ms(d));
     slots_look(d);
-    if (atomic_exchange(&d->woken, false))
+    if (!full(d) && atomic_exchange(&d->woken, false))
         d->claim_at_ms = 0;
     round_end(d, false);
     limits_take(d);

@@ -17,7 +17,7 @@
 #define BATCH_MOST 64                       // deliveries of one script: Redis does nothing else meanwhile
 #define BATCH_BYTES_MOST ((size_t)4 << 20)  // of their bodies; one is always taken
 #define AWAY_MOST 2                         // batches: one is made while Redis works, or syncs, for the other
-#define FIXED_ARGS 4                        // lua/accept.lua: the key and ARGV 1 to 3
+#define FIXED_ARGS 6                        // lua/accept.lua: the key and ARGV 1 to 5
 #define JOB_ARGS 10                         // of each delivery, beside its keys
 
 // A request lives on the stack of the caller, who waits for `woken`.
@@ -58,17 +58,9 @@ static size_t put_delivery(struct arena *a, const struct delivery *d, const char
     argv[n++] = d->topic;
     argv[n++] = d->body;
     argv[n++] = d->reason;
-    argv[n++] = redis_number(a, (int64_t)d->key_count - 1);
+    argv[n++] = redis_number(a, (int64_t)d->key_count);
     argv[n++] = redis_number(a, (int64_t)d->lane_key_count);
-    for (size_t i = 1; i < d->key_count; i++)  // the first is the id
-        argv[n++] = d->keys[i];
-    for (size_t i = 0; i < d->lane_key_count; i++)
-        argv[n++] = d->lane_keys[i];
     return n;
-}
-
-static size_t args_of(const struct delivery *d) {
-    return JOB_ARGS + d->key_count + d->lane_key_count;
 }
 
 // A delivery of a batch, and where to tell what became of it.
@@ -81,26 +73,52 @@ struct item {
     size_t command;
 };
 
-// command_for takes the items of one shop from the first on, in their order, as many as one script may have.
-static struct redis_command command_for(const struct engine *s, struct arena *a, struct item *items, size_t n, size_t command) {
-    size_t args = FIXED_ARGS, bytes = 0, count = 0, argc = 0;
-    for (size_t i = 0; i < n; i++)
-        args += args_of(items[i].d);
-    struct sv *argv = ARENA_ARRAY(a, struct sv, args), shop = items[0].d->shop;
+// The first key is the id.
+static void put_keys(const struct item *const *items, size_t n, struct sv *keys, struct sv *lane_keys) {
+    for (size_t i = 0; i < n; i++) {
+        const struct delivery *d = items[i]->d;
+        *keys++ = sv_of(items[i]->id);
+        for (size_t k = 1; k < d->key_count; k++)
+            *keys++ = d->keys[k];
+        for (size_t k = 0; k < d->lane_key_count; k++)
+            *lane_keys++ = d->lane_keys[k];
+    }
+}
+
+static struct redis_command command_of(const struct engine *s, struct arena *a, struct sv shop, const struct item *const *items, size_t n) {
+    size_t keys = 0, lane_keys = 0, argc = 0;
+    for (size_t i = 0; i < n; i++) {
+        keys += items[i]->d->key_count;
+        lane_keys += items[i]->d->lane_key_count;
+    }
+    struct sv *argv = ARENA_ARRAY(a, struct sv, FIXED_ARGS + keys + lane_keys + n * JOB_ARGS);
     argv[argc++] = redis_shop_key(a, shop);
     argv[argc++] = redis_number(a, IDEMPOTENCY_LIFETIME_MS);
     argv[argc++] = redis_number(a, LANE_LIFETIME_MS);
     argv[argc++] = s->retention_ms;
+    argv[argc++] = redis_number(a, (int64_t)keys);
+    argv[argc++] = redis_number(a, (int64_t)lane_keys);
+    put_keys(items, n, &argv[argc], &argv[argc + keys]);
+    argc += keys + lane_keys;
+    for (size_t i = 0; i < n; i++)
+        argc += put_delivery(a, items[i]->d, items[i]->id, &argv[argc]);
+    return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = argc};
+}
+
+// command_for takes the items of one shop from the first on, in their order, as many as one script may have.
+static struct redis_command command_for(const struct engine *s, struct arena *a, struct item *items, size_t n, size_t command) {
+    const struct item *taken[BATCH_MOST];
+    struct sv shop = items[0].d->shop;
+    size_t bytes = 0, count = 0;
     for (size_t i = 0; i < n && count < BATCH_MOST && bytes < BATCH_BYTES_MOST; i++) {
         if (items[i].taken || !sv_eq(items[i].d->shop, shop))
             continue;
         items[i].taken = true;
         items[i].command = command;
-        argc += put_delivery(a, items[i].d, items[i].id, &argv[argc]);
         bytes += items[i].d->body.n;
-        count++;
+        taken[count++] = &items[i];
     }
-    return (struct redis_command){.script = &s->scripts[ACCEPT], .argv = argv, .argc = argc};
+    return command_of(s, a, shop, taken, count);
 }
 
 // ---- a batch

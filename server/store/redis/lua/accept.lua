@@ -1,7 +1,8 @@
 #!lua
 -- accept: webhooks of one shop in their order, each once. Without allow-oom: at maxmemory Redis refuses them before they have any effect.
--- KEYS[1] is "fo:{shop}:"; ARGV lifetime ms of keys and of lane keys, retention ms, then for each: id, state, received, hurry in ms, source, topic,
--- body, reason, number of keys beside the id, number of lane keys, those keys, the lane keys.
+-- KEYS[1] is "fo:{shop}:"; ARGV lifetime ms of keys and of lane keys, retention ms, number of keys and of lane keys of all of them, the keys, those
+-- of one webhook after those of the one before, its id first, the lane keys likewise, then for each: id, state, received, hurry in ms, source, topic,
+-- body, reason, number of its keys and of its lane keys.
 -- Returns a text with a digit for each: 1, or 0 when the webhook is known already.
 -- What does not depend on the single one is done once for all of them: a call costs Redis more than what it does.
 --
@@ -18,65 +19,48 @@
 --   cnt hash: accepted, done, ignored; layout: which of the forms that all of this has had
 --   ledger stream of lines that finished jobs left
 local LAYOUT = '2'  -- 1, which has no such field: a string for each key and lane key
-local call, shop = redis.call, KEYS[1]
+local FIXED, EACH = 5, 10  -- of ARGV: before the keys, and for each
+local call, args, shop = redis.call, ARGV, KEYS[1]
 
 local counted, layout = unpack(call('HMGET', shop .. 'cnt', 'accepted', 'layout'))
 if counted and layout ~= LAYOUT then
     return redis.error_reply('LAYOUT of an earlier version')
 end
 
-local key_lifetime, lane_lifetime, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local key_lifetime, lane_lifetime, retention, all_keys, all_lane_keys = unpack(args, 1, FIXED)
+local first_lane_key = FIXED + 1 + all_keys
+local first_job = first_lane_key + all_lane_keys
 
 local time = call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-
--- ---- what came
-
-local jobs, keys, lane_keys = {}, {}, {}
-
-local function read(at)
-    local id, state, received, hurry_in, source, topic, body, reason, key_count, lane_key_count = unpack(ARGV, at, at + 9)
-    local job = {id = id, key = shop .. 'e:' .. id, state = state, received = received, hurry = now + hurry_in, source = source, topic = topic,
-                 body = body, reason = reason, first_key = #keys + 1, first_lane_key = #lane_keys + 1}
-    keys[#keys + 1] = id
-    for i = at + 10, at + 9 + key_count do
-        keys[#keys + 1] = ARGV[i]
-    end
-    at = at + 10 + key_count
-    for i = at, at - 1 + lane_key_count do
-        lane_keys[#lane_keys + 1] = ARGV[i]
-    end
-    job.last_key, job.last_lane_key = #keys, #lane_keys
-    jobs[#jobs + 1] = job
-    return at + lane_key_count
-end
-
-local at = 4
-while at <= #ARGV do
-    at = read(at)
-end
 
 -- ---- keys
 
 -- They are not forgotten one by one but a whole period at once: one call keeps those of many webhooks, and none of them has an expiry of its own.
 -- A lifetime is so many periods; they are looked for in the newest one and in so many before it, and in the one to come: the clock of Redis may
--- be another one since a fail-over.
+-- be another one since a fail-over. Most of these are not there: asking that first spares an answer for each key.
 local function periods_of(kind, lifetime, count)
-    local length, names = lifetime / count, {}
-    local newest = math.floor(now / length)
-    for i = -1, count do
-        names[#names + 1] = string.format('%s%s:%.0f', shop, kind, newest - i)
-    end
-    return {names = names, newest = names[2], gone = string.format('%s%s:%.0f', shop, kind, newest - count - 1),
-            ends = string.format('%.0f', (newest + count + 2) * length)}
+    local periods = {kind = kind, length = lifetime / count, count = count, begins = true}
+    periods.newest = math.floor(now / periods.length)
+    return periods
 end
 
--- find: what each key has, if it has something; the newest counts.
-local function find(periods, keys)
+local function name_of(periods, number)
+    return string.format('%s%s:%.0f', shop, periods.kind, number)
+end
+
+-- find: what the arguments from first to last have that are kept there, by their place; the newest counts.
+local function find(periods, first, last)
     local found = {}
-    for i = #keys > 0 and #periods.names or 0, 1, -1 do
-        for n, value in ipairs(call('HMGET', periods.names[i], unpack(keys))) do
-            found[keys[n]] = value or found[keys[n]]
+    for number = periods.newest - periods.count, periods.newest + 1 do
+        local name = name_of(periods, number)
+        if first <= last and call('EXISTS', name) == 1 then
+            periods.begins = periods.begins and number ~= periods.newest
+            for n, value in ipairs(call('HMGET', name, unpack(args, first, last))) do
+                if value then
+                    found[first - 1 + n] = value
+                end
+            end
         end
     end
     return found
@@ -87,101 +71,113 @@ local function keep(periods, entries)
     if #entries == 0 then
         return
     end
-    local begins = call('EXISTS', periods.newest) == 0
-    call('HSET', periods.newest, unpack(entries))
-    if begins then
-        call('PEXPIREAT', periods.newest, periods.ends)
-        call('UNLINK', periods.gone)
+    local name = name_of(periods, periods.newest)
+    call('HSET', name, unpack(entries))
+    if periods.begins then
+        call('PEXPIREAT', name, string.format('%.0f', (periods.newest + periods.count + 2) * periods.length))
+        call('UNLINK', name_of(periods, periods.newest - periods.count - 1))
     end
 end
 
 -- The job itself is asked too: it may wait, or lie dead, for longer than its keys live.
-local asked = {}
-for n, job in ipairs(jobs) do
-    asked[n] = job.key
+local jobs = {}
+for at = first_job, #args, EACH do
+    jobs[#jobs + 1] = shop .. 'e:' .. args[at]
 end
-local some_there = call('EXISTS', unpack(asked)) > 0
+local some_there = call('EXISTS', unpack(jobs)) > 0
 local key_periods, new_keys = periods_of('k', key_lifetime, 1), {}
-local taken = find(key_periods, keys)
+local taken, taken_now = find(key_periods, FIXED + 1, first_lane_key - 1), {}
 
-local function known(job)
-    for i = job.first_key, job.last_key do
-        if taken[keys[i]] then
+local function known(job, first, last)
+    for i = first, last do
+        if taken[i] or taken_now[args[i]] then
             return true
         end
     end
-    return some_there and call('EXISTS', job.key) > 0
+    return some_there and call('EXISTS', job) > 0
 end
 
 -- ---- lanes
 
 local lane_periods, new_lane_keys = periods_of('n', lane_lifetime, 2), {}
-local bound = find(lane_periods, lane_keys)
+local bound, bound_now = find(lane_periods, first_lane_key, first_job - 1), {}
 
-local function lane_of(job)
-    for i = job.first_lane_key, job.last_lane_key do
-        local lane = bound[lane_keys[i]]
+local function lane_of(id, first, last)
+    for i = first, last do
+        local lane = bound_now[args[i]] or bound[i]
         if lane then
             return lane
         end
     end
-    return job.first_lane_key <= job.last_lane_key and lane_keys[job.first_lane_key] or job.id
+    return first <= last and args[first] or id
 end
 
 local lanes, waiting, hurries, pending = {}, {}, {}, {}
 
-local function enter(job, lane)
-    for i = job.first_lane_key, job.last_lane_key do
-        bound[lane_keys[i]] = lane
-        new_lane_keys[#new_lane_keys + 1] = lane_keys[i]
-        new_lane_keys[#new_lane_keys + 1] = lane
-    end
+local function enter(id, lane, received, hurry)
     if not waiting[lane] then
-        waiting[lane], hurries[lane] = {}, job.hurry
+        waiting[lane], hurries[lane] = {}, hurry
         lanes[#lanes + 1] = lane
     end
     local ids = waiting[lane]
-    ids[#ids + 1] = job.id
-    hurries[lane] = math.min(hurries[lane], job.hurry)
-    pending[#pending + 1] = job.received
-    pending[#pending + 1] = job.id
+    ids[#ids + 1] = id
+    hurries[lane] = math.min(hurries[lane], hurry)
+    pending[#pending + 1] = received
+    pending[#pending + 1] = id
 end
 
-local function record(job)
-    call('HSET', job.key, 'rs', job.reason)
-    if job.state == 'x' then
-        call('ZADD', shop .. 'dead', now, job.id)
+local function record(job, id, state, body, reason)
+    call('HSET', job, 'rs', reason)
+    call('SET', shop .. 'b:' .. id, body)
+    if state == 'x' then
+        call('ZADD', shop .. 'dead', now, id)
         return
     end
     call('HINCRBY', shop .. 'cnt', 'ignored', 1)
-    call('PEXPIRE', job.key, retention)
-    call('PEXPIRE', shop .. 'b:' .. job.id, retention)
+    call('PEXPIRE', job, retention)
+    call('PEXPIRE', shop .. 'b:' .. id, retention)
+end
+
+-- note adds what the arguments from first to last have from now on.
+local function note(entries, by_key, first, last, value)
+    local n = #entries
+    for i = first, last do
+        by_key[args[i]] = value
+        entries[n + 1], entries[n + 2] = args[i], value
+        n = n + 2
+    end
 end
 
 -- ---- all of it
 
-local reply, accepted = {}, 0
+local reply, accepted, bodies = {}, 0, {}
+local key, lane_key = FIXED + 1, first_lane_key
 for n, job in ipairs(jobs) do
-    local is_known = known(job)
+    local at = first_job + (n - 1) * EACH
+    local id, state, received, hurry_in, source, topic, body, reason, keys, lane_keys = unpack(args, at, at + EACH - 1)
+    local last_key, last_lane_key = key + keys - 1, lane_key + lane_keys - 1
+    local is_known = known(job, key, last_key)
     reply[n] = is_known and '0' or '1'
     if not is_known then
-        local lane = lane_of(job)
+        local lane, hurry = lane_of(id, lane_key, last_lane_key), now + hurry_in
         accepted = accepted + 1
-        call('SET', shop .. 'b:' .. job.id, job.body)
-        call('HSET', job.key, 'st', job.state, 'ln', lane, 'rx', job.received, 'hw', job.hurry, 'src', job.source, 'tp', job.topic)
-        for i = job.first_key, job.last_key do
-            taken[keys[i]] = job.id
-            new_keys[#new_keys + 1] = keys[i]
-            new_keys[#new_keys + 1] = job.id
-        end
-        if job.state == 'p' then
-            enter(job, lane)
+        call('HSET', job, 'st', state, 'ln', lane, 'rx', received, 'hw', hurry, 'src', source, 'tp', topic)
+        note(new_keys, taken_now, key, last_key, id)
+        if state == 'p' then
+            bodies[#bodies + 1] = shop .. 'b:' .. id
+            bodies[#bodies + 1] = body
+            note(new_lane_keys, bound_now, lane_key, last_lane_key, lane)
+            enter(id, lane, received, hurry)
         else
-            record(job)
+            record(job, id, state, body, reason)
         end
     end
+    key, lane_key = last_key + 1, last_lane_key + 1
 end
 
+if #bodies > 0 then
+    call('MSET', unpack(bodies))
+end
 keep(key_periods, new_keys)
 keep(lane_periods, new_lane_keys)
 if accepted > 0 then
