@@ -9,7 +9,7 @@ RUN cmake -G Ninja -S /source -B /build -DCMAKE_BUILD_TYPE=Release && cmake --bu
 FROM docker.io/library/debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libcivetweb1 libcurl4t64 libssl3t64 libhiredis1.1.0 \
         libsqlite3-0 libyaml-0-2 libzstd1 \
-    && rm -rf /var/lib/apt/lists/* && mkdir /data && chown nobody:nogroup /data
+    && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/lib/dpkg/*-old && mkdir /data && chown nobody:nogroup /data
 COPY --from=build /out/usr /usr
 USER nobody:nogroup
 WORKDIR /data
