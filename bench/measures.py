@@ -7,6 +7,7 @@ import shutil
 import socket
 import statistics
 import subprocess
+import sys
 import time
 
 from world import BUILD, FIXTURE, ROOT, SECRET, THREADS, Bare, Destination, Fault, Fireorder, Peer, free_port, load, wait_for
@@ -215,6 +216,16 @@ def sizes(t):
     subprocess.run(["strip", str(stripped)], check=True)
     t.note("binary, MB", os.path.getsize(program) / 1e6)
     t.note("binary stripped, MB", os.path.getsize(stripped) / 1e6)
+
+
+def image(t):
+    """As the Dockerfile makes it, where there is something to make it with."""
+    for builder in filter(shutil.which, ("podman", "docker")):
+        if subprocess.run([builder, "build", "-q", "-t", "fireorder-bench", "."], cwd=ROOT, capture_output=True).returncode == 0:
+            size = subprocess.run([builder, "image", "inspect", "--format", "{{.Size}}", "fireorder-bench"], capture_output=True, text=True, check=True).stdout
+            t.note("image, MB", int(size) / 1e6)
+            return
+    print("cost: the image is not measured: neither docker nor podman makes it here", file=sys.stderr)
 
 
 def memory(t):

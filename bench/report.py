@@ -41,6 +41,7 @@ def _goals(t):
         (3, "RSS with 1,000,000 pending, MB", m("1,000,000 pending: RSS MB"), AT_MOST, 50),
         (3, "start to first durable 200, ms", m("start to first durable 200, ms"), AT_MOST, 30),
         (3, "release binary, stripped, MB", m("binary stripped, MB"), AT_MOST, 1),
+        (3, "image, MB", m("image, MB"), AT_MOST, 100),
         (4, "CPU to accept, 100,000 / 1,000 pending", r("100,000 pending: accept, us CPU", "1,000 pending: accept, us CPU"), AT_MOST, 1.1),
         (4, "CPU of an order, 100,000 / 1,000 pending", r("100,000 pending: an order, us CPU", "1,000 pending: an order, us CPU"), AT_MOST, 1.1),
         (4, "CPU of an order, 1,000,000 / 1,000 pending", r("1,000,000 pending: an order, us CPU", "1,000 pending: an order, us CPU"), AT_MOST, 1.1),
