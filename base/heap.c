@@ -1,8 +1,11 @@
 // heap.c: settings of glibc's malloc, and its trim. Another libc keeps its own ways.
 #include "base/heap.h"
 
-#include <link.h>
+#include <inttypes.h>
 #include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -25,20 +28,33 @@ void heap_give_back(void) {
 #endif
 }
 
-// Only what cannot be written: such a page is what stands in the file. The program itself, which has no name here, keeps its own: a debugger's
-// breakpoints may be in them, and it uses most of them anyway.
-static int forget_library(struct dl_phdr_info *library, size_t size, void *ctx) {
-    (void)size, (void)ctx;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; library->dlpi_name[0] && i < library->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &library->dlpi_phdr[i];
-        size_t before = part->p_vaddr % page;
-        if (part->p_type == PT_LOAD && !(part->p_flags & PF_W))
-            madvise((char *)library->dlpi_addr + part->p_vaddr - before, before + part->p_memsz, MADV_DONTNEED);
-    }
-    return 0;
+struct mapping {
+    uintptr_t begin, end;
+    bool library;  // of one, and cannot be written
+};
+
+// heading: whether the line begins a mapping in smaps.
+static bool heading(const char *line, struct mapping *ret) {
+    char may[5], file[256];
+    struct mapping m;
+    int n = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %255s", &m.begin, &m.end, may, file);
+    if (n < 3)
+        return false;
+    m.library = n == 4 && may[1] == '-' && strstr(file, ".so");
+    *ret = m;
+    return true;
 }
 
+// Only where no page is the process's own, be it by a relocation or by a breakpoint of whoever looks on: such pages are what stands in the
+// file. The program itself keeps its own, as it uses most of them anyway.
 void heap_forget_start(void) {
-    dl_iterate_phdr(forget_library, NULL);
+    char line[512];
+    struct mapping m = {0};
+    unsigned long own_kb;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (!heading(line, &m) && m.library && sscanf(line, "Anonymous: %lu", &own_kb) == 1 && own_kb == 0)
+            madvise((void *)m.begin, m.end - m.begin, MADV_DONTNEED);
+    if (f)
+        fclose(f);
 }

@@ -97,7 +97,7 @@ struct sv event_label(const struct event *e);                                   
 void event_property(struct event *e, const char *name, struct sv text);          // a string; nothing when absent or empty
 void event_property_number(struct event *e, const char *name, struct sv text);   // a JSON number; nothing when absent or empty
 void event_property_list(struct event *e, const char *name, const struct sv *list, size_t n);
-void event_property_node(struct event *e, struct sv name, const struct json *node);
+void event_property_node(struct event *e, struct sv name, const struct json *node);  // node lives as long as the event
 void event_property_set(struct event *e, const struct property *p);
 struct sv event_property_text(const struct event *e, const char *name);          // SV_NONE when there is none
 

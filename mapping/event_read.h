@@ -18,7 +18,7 @@ struct event_faults {
     size_t count;                    // all of them
 };
 
-// event_read: *ret holds what could be read, with views into node's tree; use it only when *faults stayed empty. shop and source are
+// event_read: *ret holds what could be read, with views into the texts of node's tree; use it only when *faults stayed empty. shop and source are
 // taken as they stand. A member that is null counts as absent.
 void event_read(struct arena *a, const struct json *node, struct event *ret, struct event_faults *faults);
 

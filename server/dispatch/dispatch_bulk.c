@@ -87,7 +87,7 @@ void bulk_join(struct task *t) {
 
 // settled: nobody else joins before something comes from outside.
 static bool settled(const struct dispatch *d, int64_t now) {
-    bool claims = d->active < d->places && d->claim_at_ms <= now;
+    bool claims = round_may_claim(d, 0) && d->claim_at_ms <= now;
     return !d->round.under_way && d->queued.n == 0 && d->asking_count == 0 && d->wanting_count == 0 && !claims;
 }
 

@@ -32,12 +32,13 @@ enum gate_state { GATE_OPEN, GATE_THROTTLED, GATE_PAUSED };
 
 struct gate {
     enum gate_state state;
-    bool answered;               // it gave an answer that is not to be tried again, since we began
+    bool answered;               // an event got through, or was refused for its own sake, since we began
     bool troubled;               // its last answer was one that is tried again; the log was told
     int64_t until_ms;            // monotonic; a paused gate lets one event through then, to see
     int64_t failures, failing_since_ms;  // answers in a row that are to be tried again; monotonic
     int64_t again_ms;            // monotonic: when it last answered again after it had let nothing through; 0: that never was
     int64_t try_us;              // monotonic: when those that wait to try again will have done so
+    int64_t first_ms;            // monotonic: when the last of those was put off that come as soon as a paused gate lets one through
     int64_t taken_ms;            // monotonic: when a credential was taken again that had been refused; 0: that never was
     bool to_tell;                // it was throttled: the other copies are to hear of it
 };
@@ -281,8 +282,10 @@ bool gate_excuses(const struct task *t);                          // its request
 void gates_show(const struct dispatch *d, const struct shop_work *w);  // the metric has a value for each account from the beginning
 int64_t gate_to_tell(struct shop_work *w, size_t step);           // for how long it is shut, once; 0: there is nothing to tell
 void gates_shut(struct shop_work *w, struct sv account, int64_t ms);  // another copy was told so
-// gate_try_ms: while nothing gets through there at all, or it is paused, those that try again do so in turn: in how many ms this one is to. 0: as it likes.
-int64_t gate_try_ms(struct shop_work *w, size_t step);
+// gate_try_ms: while nothing gets through there at all, or it is paused, those that try again do so in turn: in how many ms this one is to.
+// 0: as it likes. One that cannot wait for its turn takes none, and most_ms is told.
+int64_t gate_try_ms(struct shop_work *w, size_t step, int64_t most_ms);
+void gates_requeue(struct shop_work *w);                           // all that wait come back at once, for another turn
 void gates_probe(struct dispatch *d);                             // paused destinations are tried again at once
 
 // dispatch_limits.c

@@ -14,6 +14,7 @@
 #define AWAY_MS SECONDS_MS(10)
 #define AWAY_EACH_US 100000
 #define AWAY_TURN_MOST_MS HOURS_MS(1)
+#define PAUSED_TURN_MOST_MS MINUTES_MS(10)  // they ask nobody, which is cheap
 // After a shorter time already what failed was not to blame, and may be tried again with the first answer. That is all that waits: what
 // comes and goes does not have it tried each time.
 #define OUT_MS SECONDS_MS(1)
@@ -83,25 +84,44 @@ static bool is_away(const struct gate *g) {
     return out_for(g, AWAY_MS);
 }
 
-int64_t gate_try_ms(struct shop_work *w, size_t step) {
+// comes_first: of those that are put off by a paused gate some come as soon as it lets one through, however long the line is: another copy
+// may have noticed already that the account is right again, and woken all.
+static bool comes_first(struct gate *g, int64_t now) {
+    bool first = now - g->first_ms >= AWAY_EACH_US / 1000;
+    g->first_ms = first ? now : g->first_ms;
+    return first;
+}
+
+int64_t gate_try_ms(struct shop_work *w, size_t step, int64_t most_ms) {
     struct gate *g = &w->gates[gate_of(step)];
     bool paused = g->state == GATE_PAUSED;
-    int64_t now = clock_mono_ms(), first_us = 1000 * (paused && g->until_ms > now ? g->until_ms : now);
+    int64_t now = clock_mono_ms(), open_us = 1000 * (paused && g->until_ms > now ? g->until_ms : now);
     if (!paused && !is_away(g))
         return 0;
-    g->try_us = (g->try_us < first_us ? first_us : g->try_us) + AWAY_EACH_US;
-    return (g->try_us / 1000 - now - 1) % AWAY_TURN_MOST_MS + 1;  // more than that are spread over all of it: at any time somebody tries
+    if (paused && comes_first(g, now))
+        return open_us / 1000 - now;
+    int64_t try_us = (g->try_us < open_us ? open_us : g->try_us) + AWAY_EACH_US;
+    int64_t turn_ms = (try_us / 1000 - now - 1) % (paused ? PAUSED_TURN_MOST_MS : AWAY_TURN_MOST_MS) + 1;  // more than that are spread over all of it: at any time somebody tries
+    if (turn_ms >= most_ms)
+        return most_ms;
+    g->try_us = try_us;
+    return turn_ms;
+}
+
+void gates_requeue(struct shop_work *w) {
+    for (size_t i = 0; i < PLAN_STEPS; i++)
+        w->gates[i].try_us = 0;
 }
 
 // Whoever waits need not, once one got through. With the first answer that we see those are woken too whom a process before us gave a turn.
-static void answers_again(struct task *t, struct gate *g) {
+static void answers_again(struct task *t, struct gate *g, bool taken) {
     int64_t now = clock_mono_ms();
     bool lately = g->again_ms != 0 && now - g->again_ms < OUT_EACH_MS;
     if (out_for(g, lately ? AWAY_MS : OUT_MS))
         g->again_ms = now;
-    else if (g->answered)
+    else if (g->answered || !taken)
         return;
-    g->answered = true;
+    g->answered |= taken;
     t->work->wake = true;
 }
 
@@ -111,7 +131,7 @@ bool gate_excuses(const struct task *t) {
 
 static void count_failures(struct task *t, struct gate *g, enum outcome_kind kind) {
     if (kind != OUTCOME_RETRY) {
-        answers_again(t, g);
+        answers_again(t, g, kind == OUTCOME_SENT || kind == OUTCOME_REJECT);
         g->failures = 0;
         g->try_us = kind == OUTCOME_PAUSE ? g->try_us : 0;
     } else if (!gate_excuses(t)) {
@@ -147,7 +167,9 @@ void gate_note(struct task *t, const struct outcome *o, int64_t delay_ms) {
         break;
     case OUTCOME_SENT:
     case OUTCOME_REJECT:  // refused for its own sake: the credential was good enough to be told so
-        if (g->state == GATE_PAUSED && t->probe) {
+        if (g->state == GATE_PAUSED && t->probe && o->kind == OUTCOME_REJECT && destinations[t->step]->perishable) {
+            g->until_ms = 0;  // for want of a scope of its own, maybe: the event behind it tells
+        } else if (g->state == GATE_PAUSED && t->probe) {
             *g = (struct gate){.state = GATE_OPEN, .answered = true, .again_ms = g->again_ms, .taken_ms = clock_mono_ms()};
             t->work->wake = true;
             log_info("resumed shop=%s destination=%s", t->work->name, account);

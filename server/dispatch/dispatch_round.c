@@ -14,7 +14,7 @@
 
 #define ROUND_BYTES_MOST ((size_t)1 << 30)
 #define CLAIM_MOST 32             // jobs in one claim: those that wait to be planned are in memory as a whole
-#define LARGE_MOST 96             // jobs being planned, with which nothing more is claimed: three claims, or one of a job for each of many shops
+#define LARGE_MOST 192            // jobs being planned, with which nothing more is claimed: three claims, with as many again of what came lately
 #define IDLE_MS 1000              // how long work that only another process knows of may wait
 #define IDLE_SHARED_MS 100        // ... where several processes share a store
 #define EMPTY_CLAIM_MS 5
@@ -73,6 +73,7 @@ static void take_wakes(struct dispatch *d, struct round *r) {
         if (d->shops[i]->wake) {
             r->wakes[r->wake_count++] = sv_of(d->shops[i]->name);
             limits_requeue(d->shops[i]);
+            gates_requeue(d->shops[i]);
         }
         d->shops[i]->waking = d->shops[i]->wake;
         d->shops[i]->wake = false;

@@ -17,9 +17,9 @@ void turn_hold_back(struct task *t, const struct action *a, size_t step, int64_t
 // The first answer ends all turns at once: whoever waits for one loses nothing by it.
 int64_t turn_in_ms(struct task *t, const struct action *a) {
     const struct planned_event *e = &t->plan.events[a->event];
-    bool has_turn = e->steps[a->step].state == STEP_RETRYING && !step_perishes(e, a->step);
-    int64_t turn_ms = has_turn ? gate_try_ms(t->work, a->step) : 0;
-    turn_ms = turn_ms < a->most_ms ? turn_ms : a->most_ms;
+    const struct step *s = &e->steps[a->step];
+    bool has_turn = s->state == STEP_RETRYING && (!step_perishes(e, a->step) || s->attempts == 0);
+    int64_t turn_ms = has_turn ? gate_try_ms(t->work, a->step, a->most_ms) : 0;
     return turn_ms > a->wait_ms ? turn_ms : a->wait_ms;
 }
 

@@ -116,7 +116,7 @@ static int64_t other_due(const struct view *v, size_t step) {
 // look: what is to be done for one undecided event, if it has the lane: SEND, or WAIT. The last destination comes first: when
 // it is not blocked, it is the one that somebody waits for.
 static struct action look(const struct view *v) {
-    struct action a = {.kind = ACTION_WAIT};
+    struct action a = {.kind = ACTION_WAIT, .most_ms = NEVER};
     int64_t until = NEVER, most = NEVER;
     bool left = false;
     for (size_t i = PLAN_STEPS; i-- > 0;) {

@@ -21,7 +21,7 @@ static struct shop_work away(void) {
 // give_turns: how many of so many get a turn in each span.
 static void give_turns(struct shop_work *w, size_t count, size_t spans[SPANS]) {
     for (size_t i = 0; i < count; i++) {
-        int64_t turn_ms = gate_try_ms(w, META);
+        int64_t turn_ms = gate_try_ms(w, META, INT64_MAX);
         assert_in_range(turn_ms, 1, SPANS * SPAN_MS);
         spans[(turn_ms - 1) / SPAN_MS]++;
     }
@@ -44,7 +44,7 @@ static void hear(struct shop_work *w, enum outcome_kind kind, size_t times) {
 static void who_works_is_not_waited_for(void **state) {
     (void)state;
     struct shop_work w = {0};
-    assert_int_equal(gate_try_ms(&w, META), 0);
+    assert_int_equal(gate_try_ms(&w, META, INT64_MAX), 0);
 }
 
 static void few_try_one_after_another(void **state) {
@@ -70,15 +70,56 @@ static void many_leave_no_gap(void **state) {
 // All come after the probe, and one that fails does not have the next begin from the front.
 static void who_is_paused_comes_in_turn(void **state) {
     (void)state;
-    struct shop_work w = {.gates[META] = {.state = GATE_PAUSED, .until_ms = clock_mono_ms() + 60000}};
+    int64_t now = clock_mono_ms();
+    struct shop_work w = {.gates[META] = {.state = GATE_PAUSED, .until_ms = now + 60000, .first_ms = now + 60000}};
     for (int i = 1; i <= 300; i++)
-        assert_in_range(gate_try_ms(&w, META), 59000 + i * 100, 60000 + i * 100);
+        assert_in_range(gate_try_ms(&w, META, INT64_MAX), 59000 + i * 100, 60000 + i * 100);
     hear(&w, OUTCOME_PAUSE, 1);
-    assert_in_range(gate_try_ms(&w, META), 89000, 90100);
+    assert_in_range(gate_try_ms(&w, META, INT64_MAX), 89000, 90100);
+    w.gates[META].first_ms = 0;  // some come as soon as it may be tried
+    assert_in_range(gate_try_ms(&w, META, INT64_MAX), 59000, 60000);
     struct task probe = task_of(&w);
     probe.probe = true;
+    w.gates[META].first_ms = now + 60000;
     gate_note(&probe, &(struct outcome){.kind = OUTCOME_RETRY, .reason = SV("said so")}, 2000);  // the account may be right by now
-    assert_in_range(gate_try_ms(&w, META), 1000, 2100);
+    assert_in_range(gate_try_ms(&w, META, INT64_MAX), 1000, 2100);
+}
+
+// A profile may be refused for want of a scope of its own. Whether the account is right again the event behind it tells.
+static void a_refused_profile_resumes_nothing(void **state) {
+    (void)state;
+    enum { PROFILE = 1 };
+    struct shop_work w = {.name = "acme", .gates[PROFILE] = {.state = GATE_PAUSED, .until_ms = clock_mono_ms() + 60000, .answered = true}};
+    struct task t = task_of(&w);
+    t.step = PROFILE;
+    t.probe = true;
+    assert_true(gate_shut(&w, PROFILE));
+    gate_note(&t, &(struct outcome){.kind = OUTCOME_REJECT, .reason = SV("403")}, 0);
+    assert_int_equal(w.gates[PROFILE].state, GATE_PAUSED);
+    assert_false(gate_shut(&w, PROFILE));
+    assert_false(w.wake);
+}
+
+// They all come back, so the line is empty: with everybody behind the old one nobody would try until that is over.
+static void who_is_woken_begins_a_new_line(void **state) {
+    (void)state;
+    struct shop_work w = away();
+    size_t spans[SPANS] = {0};
+    give_turns(&w, 10000, spans);
+    assert_true(gate_try_ms(&w, META, INT64_MAX) > 900000);
+    gates_requeue(&w);
+    assert_in_range(gate_try_ms(&w, META, INT64_MAX), 1, 100);
+}
+
+// Who cannot wait for its turn leaves it to the next.
+static void who_is_in_a_hurry_takes_no_turn(void **state) {
+    (void)state;
+    struct shop_work w = away();
+    size_t spans[SPANS] = {0};
+    give_turns(&w, 100, spans);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(gate_try_ms(&w, META, 5000), 5000);
+    assert_in_range(gate_try_ms(&w, META, INT64_MAX), 9000, 10100);
 }
 
 // Who holds others up waits for a turn as well, but no longer than those are patient; what was not tried yet, or is worth nothing later, does not.
@@ -88,22 +129,23 @@ static void who_is_waited_for_has_a_turn_too(void **state) {
     static const struct {
         enum step_state state;
         size_t step;
-        int64_t wait_ms, most_ms, least, most;
+        int64_t wait_ms, most_ms, least, most, attempts;
     } rows[] = {
-        {STEP_RETRYING, META, 100, INT64_MAX, 99000, 101000},
-        {STEP_RETRYING, META, 100, 900000, 99000, 101000},
-        {STEP_RETRYING, META, 100, 5000, 5000, 5000},
-        {STEP_RETRYING, META, 200000, 900000, 200000, 200000},
-        {STEP_PENDING, META, 100, 900000, 100, 100},
-        {STEP_RETRYING, PROFILE, 100, 900000, 100, 100},
-        {STEP_RETRYING, LAST, 100, INT64_MAX, 99000, 101000},
+        {STEP_RETRYING, META, 100, INT64_MAX, 99000, 101000, 0},
+        {STEP_RETRYING, META, 100, 900000, 99000, 101000, 0},
+        {STEP_RETRYING, META, 100, 5000, 5000, 5000, 0},
+        {STEP_RETRYING, META, 200000, 900000, 200000, 200000, 0},
+        {STEP_PENDING, META, 100, 900000, 100, 100, 0},
+        {STEP_RETRYING, PROFILE, 100, 900000, 100, 100, 1},
+        {STEP_RETRYING, PROFILE, 100, 900000, 99000, 101000, 0},  // a closed gate kept it from beginning
+        {STEP_RETRYING, LAST, 100, INT64_MAX, 99000, 101000, 0},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct shop_work w = away();
         w.gates[PROFILE] = w.gates[META];  // the one of Klaviyo's steps
         w.gates[META].try_us = w.gates[PROFILE].try_us = (clock_mono_ms() + 100000) * 1000;
         struct planned_event event = {.name = SV("purchase")};
-        event.steps[rows[i].step].state = rows[i].state;
+        event.steps[rows[i].step] = (struct step){.state = rows[i].state, .attempts = rows[i].attempts};
         struct task t = {.work = &w, .plan = {.events = &event, .event_count = 1}};
         struct action a = {.kind = ACTION_WAIT, .step = rows[i].step, .wait_ms = rows[i].wait_ms, .most_ms = rows[i].most_ms};
         int64_t turn_ms = turn_in_ms(&t, &a);
@@ -144,6 +186,7 @@ static void the_first_answer_wakes(void **state) {
     (void)state;
     struct shop_work w = {.name = "acme"};
     hear(&w, OUTCOME_RETRY, 1);
+    hear(&w, OUTCOME_THROTTLED, 1);
     assert_false(w.wake);
     hear(&w, OUTCOME_SENT, 1);
     assert_true(w.wake);
@@ -244,6 +287,9 @@ int main(void) {
         cmocka_unit_test(few_try_one_after_another),
         cmocka_unit_test(many_leave_no_gap),
         cmocka_unit_test(who_is_paused_comes_in_turn),
+        cmocka_unit_test(a_refused_profile_resumes_nothing),
+        cmocka_unit_test(who_is_woken_begins_a_new_line),
+        cmocka_unit_test(who_is_in_a_hurry_takes_no_turn),
         cmocka_unit_test(who_is_waited_for_has_a_turn_too),
         cmocka_unit_test(the_first_answer_wakes),
         cmocka_unit_test(after_an_outage_all_are_woken),

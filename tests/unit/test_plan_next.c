@@ -179,6 +179,15 @@ static void how_long_a_wait_may_be_put_off(void **state) {
          {1501000, .is = ACTION_ASIDE, .wait = MINUTES_MS(25), .most = NEVER});
 }
 
+// What is due when the lane goes on without it waits for its turn like all others.
+static void aside_waits_for_its_turn(void **state) {
+    (void)state;
+    struct plan p = plan_for(EVENT_PURCHASE);
+    PLAY(&p, {0, .is = ACTION_SEND, .worth = 11000, FAILS},
+         {10000, .is = ACTION_SEND, .step = EVENT, .worth = NEVER, .reason = "retrying", WORKS},
+         {10000, .is = ACTION_ASIDE, .most = NEVER});
+}
+
 static void hurry_shortens_a_hold_only(void **state) {
     (void)state;
     struct plan p = plan_for(EVENT_CHECKOUT_STARTED);
@@ -414,7 +423,7 @@ static void held_back_under_hold(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(purchase_goes_on_after_ten_seconds), TEST(due_when_it_answers_again), TEST(aside_it_goes_on_when_it_answers_again), TEST(success_at_once), TEST(rejected_by_meta),
-        TEST(checkout_holds_fifteen_minutes), TEST(how_long_a_wait_may_be_put_off), TEST(hurry_shortens_a_hold_only), TEST(stop_waits_for_success),
+        TEST(checkout_holds_fifteen_minutes), TEST(how_long_a_wait_may_be_put_off), TEST(aside_waits_for_its_turn), TEST(hurry_shortens_a_hold_only), TEST(stop_waits_for_success),
         TEST(closed_destinations), TEST(clock_that_jumps_back), TEST(several_events), TEST(four_steps),
         TEST(profile_that_is_not_reached), TEST(profile_that_is_held_back), TEST(profile_that_is_refused),
         TEST(list_after_the_event), TEST(stop_is_about_the_leading_step), TEST(stop_goes_on_aside_in_order),

@@ -332,39 +332,6 @@ static void test_many_changes(void **state) {
     engine_redis.close(s);
 }
 
-// Many lanes are woken in slices; leased lanes lie among them and keep their time.
-static void test_wake_many(void **state) {
-    enum { LANES = 1400 };
-    struct redis_server *server = server_of(state);
-    struct engine *s = opened(server);
-    struct arena a;
-    arena_init(&a, 64 << 20);
-    struct err e = {0};
-    struct job *jobs;
-    size_t n;
-    for (int i = 0; i < LANES; i++)
-        accepted(s, i, 1);
-    int kept = 0, given_back = 0;
-    while ((n = claim(s, &a, 100, &jobs)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            if (i % 2 == 0) {  // more than one slice, between the others
-                kept++;
-                continue;
-            }
-            given_back++;
-            struct change retry = {.kind = CHANGE_RETRY, .job = &jobs[i], .delay_ms = i % 4 == 1 ? 30000 : 90000};
-            assert_int_equal(commit(s, retry, &e), RC_OK);
-        }
-    }
-    assert_int_equal(kept + given_back, LANES);
-    assert_int_equal(engine_redis.wake(s, SV("shop"), &e), RC_OK);
-    while ((n = claim(s, &a, 1000, &jobs)) > 0)
-        given_back -= (int)n;
-    assert_int_equal(given_back, 0);
-    arena_free(&a);
-    engine_redis.close(s);
-}
-
 // ---- several processes
 
 enum { LANES = 50, JOBS_PER_LANE = 6, WORKERS = 4 };
@@ -449,7 +416,6 @@ int main(void) {
         WITH_REDIS(test_crowd),
         WITH_REDIS(test_more_than_one_script),
         WITH_REDIS(test_many_changes),
-        WITH_REDIS(test_wake_many),
         WITH_REDIS(test_two_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

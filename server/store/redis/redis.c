@@ -10,12 +10,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SPAN_MOST_MS (DAYS_MS(366) * 10)
 #define CLAIM_MOST 256         // per shop and call
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
+#define WAKE_FROM_MOST 32  // characters of a time
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 18   // of each change in lua/commit.lua: how many follow, and ARGV 1 to 17
 #define COMMIT_MOST 64         // changes of one script
@@ -361,20 +363,18 @@ static void engine_round(struct engine *s, struct arena *a, struct store_round *
 static enum rc engine_wake(struct engine *s, struct sv shop, struct err *e) {
     struct arena a;
     arena_init(&a, SCRATCH_MEMORY);
-    int64_t seen = WAKE_SLICE, leased = 0;
-    enum rc rc = RC_OK;
-    while (!rc && seen == WAKE_SLICE) {
-        struct sv argv[] = {redis_shop_key(&a, shop), redis_number(&a, leased), redis_number(&a, WAKE_SLICE), redis_number(&a, DUE_LATELY_MS)};
+    char from[WAKE_FROM_MOST] = "";
+    enum rc rc;
+    do {
+        struct sv argv[] = {redis_shop_key(&a, shop), sv_of(from), redis_number(&a, WAKE_SLICE), redis_number(&a, DUE_LATELY_MS)};
         struct redis_reply reply;
         rc = redis_run_one(s, &a, &s->scripts[WAKE], argv, COUNTOF(argv), &reply, e);
-        if (!rc && (reply.kind != REPLY_LIST || reply.count != 2))
+        if (!rc && (reply.kind != REPLY_TEXT || reply.text.n >= sizeof from))
             rc = redis_odd_answer("wake", e);
-        if (!rc) {
-            seen = redis_integer(&reply.items[0]);
-            leased += redis_integer(&reply.items[1]);
-        }
+        if (!rc)
+            snprintf(from, sizeof from, SV_FMT, SV_ARG(reply.text));
         arena_reset(&a);
-    }
+    } while (!rc && from[0]);
     arena_free(&a);
     return rc;
 }
