@@ -1,10 +1,11 @@
 // heap.c: settings of glibc's malloc, and its trim. Another libc keeps its own ways.
 #include "base/heap.h"
 
-#include <inttypes.h>
 #include <malloc.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -33,15 +34,15 @@ struct mapping {
     bool library;  // of one, and cannot be written
 };
 
-// heading: whether the line begins a mapping in smaps.
+// heading: whether the line begins a mapping in smaps: "BEGIN-END rwxp ... /lib/libname.so.1".
 static bool heading(const char *line, struct mapping *ret) {
-    char may[5], file[256];
-    struct mapping m;
-    int n = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %*s %255s", &m.begin, &m.end, may, file);
-    if (n < 3)
+    char *at;
+    uintptr_t begin = strtoull(line, &at, 16);
+    if (at == line || *at != '-')
         return false;
-    m.library = n == 4 && may[1] == '-' && strstr(file, ".so");
-    *ret = m;
+    uintptr_t end = strtoull(at + 1, &at, 16);
+    bool written = strncmp(at, " r-", 3) != 0 && strncmp(at, " --", 3) != 0;
+    *ret = (struct mapping){begin, end, !written && strstr(at, ".so")};
     return true;
 }
 
@@ -50,10 +51,10 @@ static bool heading(const char *line, struct mapping *ret) {
 void heap_forget_start(void) {
     char line[512];
     struct mapping m = {0};
-    unsigned long own_kb;
+    static const char own[] = "Anonymous:";
     FILE *f = fopen("/proc/self/smaps", "re");
     while (f && fgets(line, sizeof line, f))
-        if (!heading(line, &m) && m.library && sscanf(line, "Anonymous: %lu", &own_kb) == 1 && own_kb == 0)
+        if (!heading(line, &m) && m.library && strncmp(line, own, sizeof own - 1) == 0 && strtoul(line + sizeof own - 1, NULL, 10) == 0)
             madvise((void *)m.begin, m.end - m.begin, MADV_DONTNEED);
     if (f)
         fclose(f);

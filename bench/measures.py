@@ -350,7 +350,7 @@ def outage(t):
         d.wait_both(1, 60)
         d.set(mode=503)
         load(c.port, backlog, timeout=60)
-        time.sleep(2)
+        time.sleep(6)  # what came within the last five seconds is as new as the orders that come then
         d.set(mode="ok")
         start = now_us()
         acked = load(c.port, live, first=1_000_000, rate=20)

@@ -11,8 +11,7 @@
 #include <string.h>
 
 #define PERMIT_BYTES_MOST ((size_t)1 << 30)
-#define PLACES_MORE 4             // one more place for each so many slots, and
-#define PLACES_CROWDED 2048       // ... as many as their square has of this: the more are under way, the longer is each round that they wait for
+#define PLACES_MORE 2             // one more place for each so many slots
 #define SLEEP_MOST_MS 1000
 _Static_assert(HTTP_CONNECTIONS_KEPT >= 2 * IN_FLIGHT_MOST, "one at Meta and one at Klaviyo for each request that may be open");
 #define STORE_RETRY_LEAST_MS 50
@@ -204,17 +203,12 @@ static void dispatch_free(struct dispatch *d) {
     free(d);
 }
 
-static size_t places_for(size_t slots) {
-    size_t more = slots / PLACES_MORE, crowded = slots * slots / PLACES_CROWDED;
-    return slots + (more > crowded ? more : crowded);
-}
-
 enum rc dispatch_start(const struct dispatch_config *config, struct dispatch **ret, struct err *e) {
     struct dispatch *d = calloc(1, sizeof *d);
     if (!d)
         return err_set(e, RC_IO, "out of memory");
     d->given = *config;
-    d->places = places_for(config->in_flight);
+    d->places = config->in_flight + config->in_flight / PLACES_MORE;
     arena_init(&d->arena, PERMIT_BYTES_MOST);
     d->tasks = calloc(d->places, sizeof *d->tasks);
     for (size_t i = d->places; d->tasks && i-- > 0;) {

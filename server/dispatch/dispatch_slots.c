@@ -1,7 +1,7 @@
-// dispatch_slots.c: no more than given.in_flight requests are open, bulk requests apart. A quarter more jobs than that are on their way, and
-// up to half as many more where slots are many, because each waits for the store before, between and after its requests, and its slot would be
-// empty meanwhile. So now and then a request waits for a slot, those that came first before others. Shops share the slots as they share the places of
-// their jobs: while there are several, each has at most so many times what is free.
+// dispatch_slots.c: no more than given.in_flight requests are open, bulk requests apart. Half as many jobs more are on their way, because each
+// waits for the store before, between and after its requests, and its slot would be empty meanwhile. So now and then a request waits for a
+// slot, those that came first before others. Shops share the slots as they share the places of their jobs: while there are several, each has at
+// most so many times what is free.
 #include "server/dispatch/dispatch_parts.h"
 
 #include <string.h>

@@ -78,14 +78,14 @@ static void given_up_large_it_counts_no_more(void **state) {
 // With as many in large memory as there may be nothing is claimed, or hundreds of shops would each have a job planned at once.
 static void few_are_planned_at_a_time(void **state) {
     (void)state;
-    struct dispatch d = {.places = 640};
+    struct dispatch d = {.places = 768};
     assert_true(round_may_claim(&d, 0));
-    d.large_count = 95;
+    d.large_count = 191;
     assert_true(round_may_claim(&d, 0));
-    d.large_count = 96;
+    d.large_count = 192;
     assert_false(round_may_claim(&d, 0));
     d.large_count = 0;
-    d.active = 640;
+    d.active = 768;
     assert_false(round_may_claim(&d, 0));
     assert_true(round_may_claim(&d, 1));
 }
