@@ -305,13 +305,14 @@ def hot_lane(t):
 
 
 def _wait_at_rest(d, count):
-    """Until those that wait for a destination that is down ask it less often than every half an hour each. Returns after how many seconds."""
+    """Until each of those that wait for a destination that is down has asked it, and they do less often than every half an hour each. Returns after
+    how many seconds."""
     begun, seen = now_us(), [(now_us(), d.stats()["refused"])]
 
     def rests():
         if now_us() - seen[-1][0] > 1e6:
             seen.append((now_us(), d.stats()["refused"]))
-        return len(seen) > 1 and 1e6 * (seen[-1][1] - seen[-2][1]) / (seen[-1][0] - seen[-2][0]) < count / 2000
+        return len(seen) > 1 and seen[-1][1] >= count and 1e6 * (seen[-1][1] - seen[-2][1]) / (seen[-1][0] - seen[-2][0]) < count / 2000
     wait_for(rests, 900, "the shop whose destination is down to rest")
     return (now_us() - begun) / 1e6
 
