@@ -9,15 +9,15 @@
 #include "server/store/redis/redis_parts.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SPAN_MOST_MS (DAYS_MS(366) * 10)
 #define CLAIM_MOST 256         // per shop and call
 #define CLAIM_BYTES_MOST ((int64_t)8 << 20)  // packed, per call: many large bodies must not fill the memory
 #define WAKE_SLICE 500         // lanes per call of the script: Redis does nothing else meanwhile
-#define WAKE_FROM_MOST 32  // characters of a time
+#define WAKE_FROM_MOST 32      // characters of a time
 #define SHOP_IN_TROUBLE_MS 1000
 #define COMMIT_FIXED_ARGS 18   // of each change in lua/commit.lua: how many follow, and ARGV 1 to 17
 #define COMMIT_MOST 64         // changes of one script
