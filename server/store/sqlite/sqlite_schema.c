@@ -76,7 +76,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
                   " WHERE true ON CONFLICT(key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
     [DROP_LATES] = "DELETE FROM late WHERE n <= ?1",
     [NTH_KEY] = "SELECT key FROM keyed WHERE key > ?1 ORDER BY key LIMIT 1 OFFSET ?2",
-    [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) AND expires_ms <= ?3",
+    [PURGE_KEYS] = "DELETE FROM keyed WHERE key > ?1 AND key <= ifnull(?2, (SELECT max(key) FROM keyed)) AND expires_ms <= ?3",
 
     [LAST_SEQ] = "SELECT max(seq) FROM job",
     [ADD_JOB] = "INSERT INTO job(seq, id, shop, source, topic, lane, state, received_ms, wanted_ms, finished_ms, reason)"
