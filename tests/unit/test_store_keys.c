@@ -192,6 +192,20 @@ static void what_expired_goes_before_it_moves(void **state) {
     must_be_known(v, TOGETHER);
 }
 
+// However fast keys come, the expired ones do not become more and more.
+static void a_purge_keeps_up_with_what_comes(void **state) {
+    struct env *v = *state;
+    struct err e = {0};
+    env_close(v);
+    look(v, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000) INSERT INTO keyed SELECT randomblob(16), i, 1 FROM n");
+    env_open(v);
+    accept_some(v, 0);  // 9,600 keys
+    MUST(store_purge(v->store, NULL, 0, &e));
+    must_be_known(v, TOGETHER);
+    env_close(v);
+    assert_int_equal(look(v, "SELECT count(*) FROM keyed WHERE expires_ms = 1"), 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
@@ -200,6 +214,7 @@ int main(void) {
         CASE(a_move_may_be_cut_short_anywhere),
         CASE(an_order_joins_the_lane_of_a_moved_key),
         CASE(what_expired_goes_before_it_moves),
+        CASE(a_purge_keeps_up_with_what_comes),
     };
     return cmocka_run_group_tests_name("store_keys", tests, NULL, NULL);
 }

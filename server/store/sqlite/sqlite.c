@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PURGE_SLICES_MOST = 100 };
+
 struct engine {
     struct writer *writer;
     struct purge_args purge;
@@ -220,9 +222,14 @@ static enum rc sqlite_erase(struct engine *s, struct sv shop, const struct kept 
     return writer_perform(s->writer, verb_erase, &(struct erase_args){.shop = shop, .own = own, .erased = erased, .n = n}, e);
 }
 
+// In slices too, for a second or two at the most, so that a stop need not wait: the next purge goes on.
 static enum rc sqlite_purge(struct engine *s, const struct sv *shops, size_t n, struct err *e) {
     (void)shops, (void)n;
-    return writer_perform(s->writer, verb_purge, &s->purge, e);
+    enum rc rc = RC_OK;
+    s->purge.ret_more = true;
+    for (int i = 0; i < PURGE_SLICES_MOST && rc == RC_OK && s->purge.ret_more; i++)
+        rc = writer_perform(s->writer, verb_purge, &s->purge, e);
+    return rc;
 }
 
 const struct engine_ops engine_sqlite = {

@@ -14,7 +14,8 @@
 
 enum {
     ROOM_LEAST = 131072,  // slots; a power of two
-    PURGE_LOOK = 2000,    // keys that one purge looks at
+    PURGE_LOOK = 2000,    // keys that one slice of a purge looks at
+    LOOK_FOR_EACH = 2,    // ... and a purge for each new key: so no more than half of what is kept has expired, however fast they come
     MOVE_SLOTS = 4,       // slots that a move looks at for each new key: a little faster than they come, so that no commit is a long one
     DROP_ROWS = 4,        // rows that it drops then for each
     WALK_KEYS = 4,        // keys of keyed that the walk for a filter meets for each
@@ -33,6 +34,7 @@ struct late_keys {
     struct slot *slots;
     size_t room, used;
     int64_t last;       // n of the newest
+    int64_t put;        // keys that were put since the start
     int64_t moved_at;   // `last` at the last step of a move
     int64_t up_to;      // n of the last one that moves; 0: there is no move
     size_t at;          // it has copied those of the slots before; room: it has copied all, and drops them
@@ -73,7 +75,7 @@ static struct slot *slot_of(const struct late_keys *k, uint64_t start) {
 
 static void forget_all(struct late_keys *k) {
     free(k->slots);
-    *k = (struct late_keys){.keyed = k->keyed};
+    *k = (struct late_keys){.keyed = k->keyed, .put = k->put};
 }
 
 // A move begins anew: the slots are others then.
@@ -166,6 +168,7 @@ void put_key(struct db *db, struct sv key, struct value value, int64_t expires_m
     int64_t old = slot_of(k, start)->n;
     db_run(db, ADD_LATE, VALUES(bytes(kept), value, number(expires_ms)));
     note(db, k, start, db_inserted(db));
+    k->put++;
     if (old != 0)
         db_run(db, DROP_LATE, VALUES(number(old)));
 }
@@ -249,14 +252,19 @@ static void empty_late(struct db *db, int64_t now, int64_t *after) {
 }
 
 // Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more.
-void purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
+bool purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
+    struct late_keys *k = db_memory(db);
     struct sv from = sv_of(after->key);
     struct query *q = db_query(db, NTH_KEY, VALUES(hex(from), number(PURGE_LOOK - 1)));
     struct sv last = db_step(q) ? db_bytes(q, 0) : SV_NONE;
     db_run(db, PURGE_KEYS, VALUES(hex(from), bytes(last), number(now)));
-    keyed_filter_purged(((struct late_keys *)db_memory(db))->keyed, db_changes(db));
+    keyed_filter_purged(k->keyed, db_changes(db));
     after->key[0] = 0;
     if (last.p && last.n < 32)
         hex_into(after->key, last.p, last.n);
     empty_late(db, now, &after->late);
+    int64_t due = after->due + LOOK_FOR_EACH * (k->put - after->put);
+    after->due = due > PURGE_LOOK ? due - PURGE_LOOK : 0;
+    after->put = k->put;
+    return after->due > 0;
 }

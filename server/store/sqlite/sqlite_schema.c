@@ -4,7 +4,7 @@
 
 #define PENDING "state = 0"               // JOB_PENDING, as a literal: only so the partial indexes are used
 #define FINISHED "state IN (1, 3)"        // JOB_DONE, JOB_IGNORED; the dead are kept
-#define SLICE "500"                       // rows that a purge may touch
+#define SLICE "500"                       // PURGE_SLICE
 #define FOR_EVER "9223372036854775807"
 _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED == 3, "the numbers are in the file");
 

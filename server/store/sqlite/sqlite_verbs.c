@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000 };
+enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000, PURGE_SLICE = 500 };
 
 // A claim brings no more than this many packed bytes, so that many large bodies cannot fill the memory; always one job.
 #define CLAIM_BYTES_MOST ((size_t)8 << 20)
@@ -295,6 +295,8 @@ void verb_purge(struct db *db, int64_t now, void *args) {
     db_run(db, PURGE_PLANS, &before, 1);
     db_run(db, PURGE_PROGRESS, &before, 1);
     db_run(db, PURGE_JOBS, &before, 1);
-    purge_keys(db, now, &a->after);
+    a->ret_more = db_changes(db) == PURGE_SLICE;
+    a->ret_more |= purge_keys(db, now, &a->after);
     db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));
+    a->ret_more |= db_changes(db) == PURGE_SLICE;
 }
