@@ -241,6 +241,6 @@ MUST_CHECK enum rc store_find(struct store *s, struct arena *a, struct sv shop, 
 MUST_CHECK enum rc store_redrive(struct store *s, struct sv shop, struct sv id, struct sv plan, bool *ret_redriven, struct err *e);
 MUST_CHECK enum rc store_check(struct store *s, struct err *e);                 // it takes webhooks now: reachable and writable, or its spool is
 bool store_spools(const struct store *s, int64_t *ret_waiting);  // webhooks go through the spool now; *ret_waiting: how many wait there
-MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys, a bounded slice per call
+MUST_CHECK enum rc store_purge(struct store *s, const struct sv *shops, size_t n, struct err *e);  // drops finished jobs past retention, old lines of the ledger and expired keys; where there is much, some per call
 
 #endif

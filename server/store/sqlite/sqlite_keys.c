@@ -15,7 +15,7 @@
 enum {
     ROOM_LEAST = 131072,  // slots; a power of two
     PURGE_LOOK = 2000,    // keys that one slice of a purge looks at
-    LOOK_FOR_EACH = 2,    // ... and a purge for each new key: so no more than half of what is kept has expired, however fast they come
+    LOOK_FOR_EACH = 2,    // ... and a purge for each new key, so that what has expired goes about as fast as new ones come
     MOVE_SLOTS = 4,       // slots that a move looks at for each new key: a little faster than they come, so that no commit is a long one
     DROP_ROWS = 4,        // rows that it drops then for each
     WALK_KEYS = 4,        // keys of keyed that the walk for a filter meets for each
@@ -251,20 +251,20 @@ static void empty_late(struct db *db, int64_t now, int64_t *after) {
     *after = last;
 }
 
-// Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more.
-bool purge_keys(struct db *db, int64_t now, struct purged_keys *after) {
+// Looks at some keys after another, all of them in turn: an index by expiry would cost each key a page more. What is due is forgotten at the end.
+struct purged_keys purge_keys(struct db *db, int64_t now, const struct purged_keys *after) {
     struct late_keys *k = db_memory(db);
+    struct purged_keys to = {.late = after->late, .put = k->put};
     struct sv from = sv_of(after->key);
     struct query *q = db_query(db, NTH_KEY, VALUES(hex(from), number(PURGE_LOOK - 1)));
     struct sv last = db_step(q) ? db_bytes(q, 0) : SV_NONE;
+    int64_t due = after->due + LOOK_FOR_EACH * (k->put - after->put) - PURGE_LOOK;
+    if (last.p && last.n < sizeof to.key / 2) {
+        hex_into(to.key, last.p, last.n);
+        to.due = due > 0 ? due : 0;
+    }
     db_run(db, PURGE_KEYS, VALUES(hex(from), bytes(last), number(now)));
     keyed_filter_purged(k->keyed, db_changes(db));
-    after->key[0] = 0;
-    if (last.p && last.n < 32)
-        hex_into(after->key, last.p, last.n);
-    empty_late(db, now, &after->late);
-    int64_t due = after->due + LOOK_FOR_EACH * (k->put - after->put);
-    after->due = due > PURGE_LOOK ? due - PURGE_LOOK : 0;
-    after->put = k->put;
-    return after->due > 0;
+    empty_late(db, now, &to.late);
+    return to;
 }

@@ -4,7 +4,6 @@
 
 #define PENDING "state = 0"               // JOB_PENDING, as a literal: only so the partial indexes are used
 #define FINISHED "state IN (1, 3)"        // JOB_DONE, JOB_IGNORED; the dead are kept
-#define SLICE "500"                       // PURGE_SLICE
 #define FOR_EVER "9223372036854775807"
 _Static_assert(JOB_PENDING == 0 && JOB_DONE == 1 && JOB_DEAD == 2 && JOB_IGNORED == 3, "the numbers are in the file");
 
@@ -55,7 +54,7 @@ const char sqlite_upgrade[] =
     "INSERT OR IGNORE INTO keyed SELECT packed(id), seq, " FOR_EVER " FROM old_job;"
     "DROP TABLE named; DROP TABLE old_job; DROP TABLE old_lane; DROP TABLE old_keyed";
 
-#define PURGED "(SELECT seq FROM job WHERE " FINISHED " AND finished_ms <= ?1 ORDER BY finished_ms, seq LIMIT " SLICE ")"
+#define PURGED "(SELECT seq FROM job WHERE " FINISHED " AND finished_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2)"
 #define OLD_JOBS PURGED " AND seq < (SELECT max(seq) FROM job)"  // the last one stays: no seq is given twice
 
 // The heads of a shop that are due.
@@ -128,7 +127,7 @@ const char *const sqlite_queries[SQL_COUNT_] = {
     [LINES_AFTER] = "SELECT at_ms, n, line FROM ledger WHERE shop = ?1 AND (at_ms, n) > (?2, ?3) ORDER BY at_ms, n LIMIT ?4",
     // Each shop that ever had a webhook has a counter.
     [PURGE_LINES] = "DELETE FROM ledger WHERE (shop, at_ms, n) IN"
-                    " (SELECT ledger.shop, at_ms, n FROM counter CROSS JOIN ledger ON ledger.shop = counter.shop WHERE at_ms <= ?1 LIMIT " SLICE ")",
+                    " (SELECT ledger.shop, at_ms, n FROM counter CROSS JOIN ledger ON ledger.shop = counter.shop WHERE at_ms <= ?1 LIMIT ?2)",
 
     [COUNT_JOBS] = "INSERT INTO counter(shop, accepted, pending, done, dead, ignored) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
                    " ON CONFLICT(shop) DO UPDATE SET accepted = accepted + ?2, pending = pending + ?3, done = done + ?4,"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000, PURGE_SLICE = 500 };
+enum { LANE_KEYS_MOST = 8, WAKE_SLICE = 2000, PURGE_SLICE = 500 };  // rows
 
 // A claim brings no more than this many packed bytes, so that many large bodies cannot fill the memory; always one job.
 #define CLAIM_BYTES_MOST ((size_t)8 << 20)
@@ -283,20 +283,21 @@ static int64_t earlier(int64_t now, int64_t ms) {
 // Shops do not matter here: what is over is over, also for a shop that is no longer configured.
 void verb_purge(struct db *db, int64_t now, void *args) {
     struct purge_args *a = args;
-    const struct value before = number(earlier(now, a->retention_ms));
-    struct query *q = db_query(db, PURGED_IDS, &before, 1);
+    const struct value over[] = {number(earlier(now, a->retention_ms)), number(PURGE_SLICE)};
+    struct query *q = db_query(db, PURGED_IDS, over, COUNTOF(over));
     while (db_step(q)) {
         char id[JOB_ID_LEN + 1];
         db_hex(q, 0, id, sizeof id);
         put_key(db, sv_of(id), number(0), later(now, IDEMPOTENCY_LIFETIME_MS));
     }
-    db_run(db, PURGE_BODIES, &before, 1);
+    db_run(db, PURGE_BODIES, over, COUNTOF(over));
     FAILPOINT("sqlite.purge.half");
-    db_run(db, PURGE_PLANS, &before, 1);
-    db_run(db, PURGE_PROGRESS, &before, 1);
-    db_run(db, PURGE_JOBS, &before, 1);
+    db_run(db, PURGE_PLANS, over, COUNTOF(over));
+    db_run(db, PURGE_PROGRESS, over, COUNTOF(over));
+    db_run(db, PURGE_JOBS, over, COUNTOF(over));
     a->ret_more = db_changes(db) == PURGE_SLICE;
-    a->ret_more |= purge_keys(db, now, &a->after);
-    db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms))));
+    db_run(db, PURGE_LINES, VALUES(number(earlier(now, a->ledger_lifetime_ms)), number(PURGE_SLICE)));
     a->ret_more |= db_changes(db) == PURGE_SLICE;
+    a->ret_after = purge_keys(db, now, &a->after);
+    a->ret_more |= a->ret_after.due > 0;
 }

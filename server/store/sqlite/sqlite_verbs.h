@@ -126,12 +126,12 @@ struct ledger_args {
 struct purge_args {
     int64_t retention_ms, ledger_lifetime_ms;
     struct purged_keys {
-        char key[64];     // the last one in keyed that the purge before looked at, in hex; "": it begins anew
+        char key[64];     // the last one in keyed that the slice before looked at, in hex; "": it begins anew
         int64_t late;     // ... and in late; 0
         int64_t put;      // keys that had been put by then
         int64_t due;      // keys to look at because of those
-    } after;
-    bool ret_more;  // only a slice is cleared up
+    } after, ret_after;
+    bool ret_more;  // there is more to clear up
 };
 
 struct state_swap_args {
@@ -213,7 +213,8 @@ void late_keys_free(struct late_keys *k);
 struct query *find_key(struct db *db, int64_t now, struct sv key);  // value and expires_ms of what has not expired; NULL: nothing
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms);
 void erase_key(struct db *db, struct sv key);
-bool purge_keys(struct db *db, int64_t now, struct purged_keys *after);  // true: there are more to look at
+// purge_keys looks at some of them, after those that were looked at before: from `after` on, up to what it returns.
+struct purged_keys purge_keys(struct db *db, int64_t now, const struct purged_keys *after);
 // seq_of: of the job with that id; 0: it is not there any more.
 int64_t seq_of(struct db *db, int64_t now, struct sv id);
 
