@@ -213,7 +213,7 @@ static void what_was_purged_is_forgotten(void **state) {
     struct purged_keys after = {0};
     db_begin(w->db);
     for (int i = 0; i < 10; i++)
-        purge_keys(w->db, NOW + 1, &after);
+        after = purge_keys(w->db, NOW + 1, &after);
     put_some(w, 1);
     commit_all(w);
     for (int i = 0; i < 4; i++)

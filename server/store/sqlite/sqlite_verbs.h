@@ -214,7 +214,7 @@ struct query *find_key(struct db *db, int64_t now, struct sv key);  // value and
 void put_key(struct db *db, struct sv key, struct value value, int64_t expires_ms);
 void erase_key(struct db *db, struct sv key);
 // purge_keys looks at some of them, after those that were looked at before: from `after` on, up to what it returns.
-struct purged_keys purge_keys(struct db *db, int64_t now, const struct purged_keys *after);
+MUST_CHECK struct purged_keys purge_keys(struct db *db, int64_t now, const struct purged_keys *after);
 // seq_of: of the job with that id; 0: it is not there any more.
 int64_t seq_of(struct db *db, int64_t now, struct sv id);
 
