@@ -210,7 +210,7 @@ static void await(struct request *r) {
 }
 
 static void perform(struct writer *w, struct request *requests, size_t n) {
-    struct request *batch[WRITER_CALLS_MOST];
+    struct request *batch[WRITER_CALLS_MOST] = {0};
     for (size_t i = 0; i < n; i++)
         batch[i] = &requests[i];
     if (enter(w, requests, n)) {
