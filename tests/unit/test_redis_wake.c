@@ -98,10 +98,35 @@ static void leases_that_end_hide_nobody(void **state) {
     engine_redis.close(s);
 }
 
+// However many are due at one moment, more slices follow until the last of them is woken.
+static void many_of_one_moment_are_woken(void **state) {
+    enum { LANES = 1600 };
+    struct redis_server *server = server_of(state);
+    struct engine *s = opened(server);
+    struct arena a;
+    arena_init(&a, 64 << 20);
+    struct err e = {0};
+    struct job *jobs;
+    size_t n, woken = 0;
+    for (int i = 0; i < LANES; i++)
+        accepted(s, i, 1);
+    const char at_once[] = "EVAL \"local all = redis.call('ZRANGE', 'fo:{shop}:due', 0, -1); for _, lane in ipairs(all) do"
+                           " redis.call('ZADD', 'fo:{shop}:due', 4000000000000, lane) end; return #all\" 0";
+    assert_int_equal(number_of(server->port, at_once), LANES);
+    assert_int_equal(claim(s, &a, 100, &jobs), 0);
+    assert_int_equal(engine_redis.wake(s, SV("shop"), &e), RC_OK);
+    while ((n = claim(s, &a, 1000, &jobs)) > 0)
+        woken += n;
+    assert_int_equal(woken, LANES);
+    arena_free(&a);
+    engine_redis.close(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_REDIS(leased_lanes_keep_their_time),
         WITH_REDIS(leases_that_end_hide_nobody),
+        WITH_REDIS(many_of_one_moment_are_woken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

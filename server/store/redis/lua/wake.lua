@@ -13,13 +13,15 @@ if from == '' then
 end
 
 local lanes = redis.call('ZRANGE', due, from, '+inf', 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
+local woken = 0
 for i = 1, #lanes, 2 do
     if redis.call('HEXISTS', shop .. 'own', lanes[i]) == 0 then
         redis.call('ZADD', due, now - ARGV[3], lanes[i])
+        woken = woken + 1
     end
 end
 if #lanes < 2 * most then
     return ''
 end
 local last = lanes[#lanes]
-return last == from and '(' .. last or last  -- the leased ones of that moment are seen again, unless they filled a slice
+return last == from and woken == 0 and '(' .. last or last  -- the leased ones of that moment are seen again, unless they filled a slice
