@@ -220,14 +220,14 @@ def sizes(t):
 
 def image(t):
     """As the Dockerfile makes it, where there is something to make it with."""
-    made = None
     for builder in filter(shutil.which, ("podman", "docker")):
         made = subprocess.run([builder, "build", "-q", "-t", "fireorder-bench", "."], cwd=ROOT, capture_output=True, text=True)
         if made.returncode == 0:
             size = subprocess.run([builder, "image", "inspect", "--format", "{{.Size}}", "fireorder-bench"], capture_output=True, text=True, check=True).stdout
             t.note("image, MB", int(size) / 1e6)
             return
-    print(f"cost: the image is not measured: {made.stderr[-300:] if made else 'there is neither docker nor podman'}", file=sys.stderr)
+        print(f"cost: {builder} does not build the image: {made.stderr.strip()[-300:]}", file=sys.stderr)
+    print("cost: the image is not measured: it takes a podman or docker that builds it", file=sys.stderr)
 
 
 def memory(t):

@@ -35,7 +35,7 @@ struct late_keys {
     size_t room, used;
     int64_t last;       // n of the newest
     int64_t put;        // keys that were put since the start
-    int64_t moved_at;   // `last` at the last step of a move
+    int64_t moved_at;   // `put` at the last step of a move
     int64_t up_to;      // n of the last one that moves; 0: there is no move
     size_t at;          // it has copied those of the slots before; room: it has copied all, and drops them
     struct keyed_filter *keyed;
@@ -133,7 +133,7 @@ void verb_read_keys(struct db *db, int64_t now, void *args) {
     struct query *q = db_query(db, ALL_LATE, NULL, 0);
     while (db_step(q))
         note(db, k, key_start(db_bytes(q, 1)), db_number(q, 0));
-    k->moved_at = k->last;
+    k->moved_at = k->put;
 }
 
 // ---- finding and putting
@@ -226,10 +226,10 @@ static void drop_some(struct db *db, struct late_keys *k, int64_t rows) {
 void verb_move_keys(struct db *db, int64_t now, void *args) {
     (void)now, (void)args;
     struct late_keys *k = db_memory(db);
-    int64_t new = k->last > k->moved_at ? k->last - k->moved_at : k->last;
-    if (k->last == k->moved_at)
+    int64_t new = k->put - k->moved_at;
+    if (new == 0)
         return;
-    k->moved_at = k->last;
+    k->moved_at = k->put;
     if (k->up_to == 0 && k->used >= LATE_MOST) {
         k->up_to = k->last;
         k->at = 0;
